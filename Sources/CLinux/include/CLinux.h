@@ -1,1 +1,45 @@
+/* The system calls, constants and thread-local words that Swift's Glibc overlay does not reach.
+   Thin typed wrappers that return a value or -errno; no policy here. */
 #pragma once
+#define _GNU_SOURCE
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Memory. */
+int64_t hf_memfd_create(const char *name, bool allow_sealing);
+int64_t hf_ftruncate(int fd, uint64_t size);
+int64_t hf_seal_against_write(int fd);
+int64_t hf_reserve(void **out, uint64_t size, bool accessible);
+int64_t hf_map_shared(void *at, uint64_t size, int fd, uint64_t offset);
+int64_t hf_unmap_to_reserved(void *at, uint64_t size);
+int64_t hf_release_range(void *at, uint64_t size);
+int64_t hf_discard(void *at, uint64_t size);
+int64_t hf_close(int fd);
+uint64_t hf_allocated_bytes(int fd);
+
+/* Processor and waiting. */
+static inline void hf_pause(void) { __builtin_ia32_pause(); }
+void hf_yield_processor(void);
+void hf_sleep_microseconds(uint32_t microseconds);
+int32_t hf_thread_id(void);
+
+/* What a thread runs when it must wait for another one: set by a scenario that runs its actors one at a time. */
+typedef void (*hf_wait_function)(void *context, uint32_t reason);
+void hf_set_wait_handler(hf_wait_function function, void *context);
+/* Whether a handler was there, and thus has run. */
+bool hf_run_wait_handler(uint32_t reason);
+
+/* The explorer's hook of the current thread; nothing is installed until an exploration runs. */
+typedef void (*hf_point_function)(void *context, uint8_t kind, const void *address);
+void hf_set_point_hook(hf_point_function function, void *context);
+void hf_schedule_point(uint8_t kind, const void *address);
+
+/* Locks held by the current thread, innermost last: the lock-order check of debug and explored builds. */
+#define HF_HELD_LOCKS 64
+typedef struct hf_held_locks {
+  const void *address[HF_HELD_LOCKS];
+  uint8_t rank[HF_HELD_LOCKS];
+  int32_t count;
+} hf_held_locks;
+hf_held_locks *hf_current_held_locks(void);

@@ -1,0 +1,39 @@
+package import Interleaving
+
+/// A page of page-table entries: 2^tableBits words of the table arena.
+@frozen
+package struct TablePage {
+  @usableFromInline let row: Row
+
+  @inline(__always)
+  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+
+  /// One entry. Atomic: lockless walks read it; changed under the page-table or object lock.
+  @inline(__always)
+  package func entry(_ index: Int) -> AtomicUInt64 { row.uint64(index &* 8) }
+}
+
+/// What is known about a table page beside its entries.
+package struct TableMeta {
+  static let stride = 16
+
+  let row: Row
+
+  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+
+  /// 1 while in use. Protected by the tables lock.
+  package var live: UInt32 {
+    get { row.plain(0) }
+    nonmutating set { row.setPlain(0, newValue) }
+  }
+  /// The frame charged for it. Immutable while in use.
+  package var frame: FrameNumber {
+    get { FrameNumber(rawValue: row.plain(4)) }
+    nonmutating set { row.setPlain(4, newValue.rawValue) }
+  }
+  /// Entries that are not none. Protected by the lock of the tree that the page is part of.
+  package var used: Int {
+    get { Int(row.plain(8, as: UInt32.self)) }
+    nonmutating set { row.setPlain(8, UInt32(newValue)) }
+  }
+}

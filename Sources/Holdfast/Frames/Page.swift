@@ -1,0 +1,199 @@
+package import Interleaving
+
+/// The descriptor of one frame: 64 bytes of the memmap, reached by field.
+///
+/// Counts of a large folio live on its head (spec 1.1). Offsets are fixed here and nowhere else.
+@frozen
+package struct Page: Equatable {
+  package static let stride = 64
+
+  @usableFromInline let row: Row
+
+  @inline(__always)
+  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+
+  @inline(__always)
+  package static func == (one: Page, other: Page) -> Bool { one.row.raw == other.row.raw }
+
+  /// `_refcount`: 0 is free, frozen, or a tail. Atomic.
+  @inline(__always)
+  package var refcount: AtomicInt32 { row.int32(0) }
+
+  /// PTEs that map this very page (Linux stores it minus one). Atomic; changed under the page-table lock.
+  @inline(__always)
+  package var mapcount: AtomicInt32 { row.int32(4) }
+
+  /// PG_* bits, processor, zone and node. Atomic.
+  @inline(__always)
+  package var flagWord: AtomicUInt64 { row.uint64(8) }
+
+  /// Pins of a large folio, on its head. Atomic.
+  @inline(__always)
+  package var pincount: AtomicInt32 { row.int32(16) }
+
+  /// PMD entries that map the whole folio, on its head. Atomic; changed under the page-table lock.
+  @inline(__always)
+  package var entireMapcount: AtomicInt32 { row.int32(20) }
+
+  /// Distance to the head of the folio: 0 for a head or a small page. Atomic: a lockless walk reads it.
+  @inline(__always)
+  package var headOffset: AtomicUInt32 { row.uint32(24) }
+
+  /// Order of the folio or free block, on its head. Protected by whoever owns the folio; the zone lock if free.
+  @inline(__always)
+  package var order: Int {
+    get { Int(row.plain(28, as: UInt8.self)) }
+    nonmutating set { row.setPlain(28, UInt8(truncatingIfNeeded: newValue)) }
+  }
+
+  /// What the frame is. Protected by the zone lock for free frames, else by the owner of the folio.
+  @inline(__always)
+  package var type: PageType {
+    get { PageType(rawValue: row.plain(29, as: UInt8.self)) ?? .absent }
+    nonmutating set { row.setPlain(29, newValue.rawValue) }
+  }
+
+  /// The migratetype whose list a free block is on. Protected by the zone or per-CPU lock.
+  @inline(__always)
+  package var listType: MigrateType {
+    get { MigrateType(rawValue: row.plain(30, as: UInt8.self)) ?? .movable }
+    nonmutating set { row.setPlain(30, newValue.rawValue) }
+  }
+
+  /// 1 for a folio of a hugetlb pool. Protected by the owner of the folio.
+  @inline(__always)
+  package var isHugetlb: Bool {
+    get { row.plain(31, as: UInt8.self) & 1 != 0 }
+    nonmutating set { row.setPlain(31, UInt8(newValue ? 1 : 0)) }
+  }
+
+  /// `mapping`: what the page belongs to. Written under the page lock; atomic, since walkers look.
+  @inline(__always)
+  package var mapping: PageMapping {
+    get { PageMapping(rawValue: row.uint32(32).load(.relaxed)) }
+    nonmutating set { row.uint32(32).store(newValue.rawValue, .relaxed) }
+  }
+
+  /// Next on a free list, LRU list, or private list. Protected by that list's lock or owner.
+  @inline(__always)
+  package var next: FrameNumber {
+    get { FrameNumber(rawValue: row.plain(36)) }
+    nonmutating set { row.setPlain(36, newValue.rawValue) }
+  }
+
+  /// Previous on the same list.
+  @inline(__always)
+  package var previous: FrameNumber {
+    get { FrameNumber(rawValue: row.plain(40)) }
+    nonmutating set { row.setPlain(40, newValue.rawValue) }
+  }
+
+  /// The table page kept in a page-table frame. Protected by the owner of the folio.
+  @inline(__always)
+  package var privateWord: UInt32 {
+    get { row.plain(44) }
+    nonmutating set { row.setPlain(44, newValue) }
+  }
+
+  /// `index`: page offset in the object, or the linear page number of anonymous memory. Page lock.
+  @inline(__always)
+  package var index: UInt64 {
+    get { row.plain(48) }
+    nonmutating set { row.setPlain(48, newValue) }
+  }
+
+  /// The tag that stands for the contents where frames have no bytes. Protected like the bytes: by nothing.
+  @inline(__always)
+  package var contentTag: UInt64 {
+    get { row.uint64(56).load(.relaxed) }
+    nonmutating set { row.uint64(56).store(newValue, .relaxed) }
+  }
+
+  // MARK: - Flags
+
+  /// The flags now.
+  @inline(__always)
+  package var flags: PageFlags { PageFlags(rawValue: flagWord.load(.acquire)) }
+
+  /// Whether all of `flags` are set.
+  @inline(__always)
+  package func has(_ wanted: PageFlags) -> Bool { flags.contains(wanted) }
+
+  /// Sets flags.
+  @inline(__always)
+  package func set(_ wanted: PageFlags) { flagWord.fetchOr(wanted.rawValue) }
+
+  /// Clears flags.
+  @inline(__always)
+  package func clear(_ unwanted: PageFlags) { flagWord.fetchAnd(~unwanted.rawValue) }
+
+  /// Clears one flag; returns whether it was set before.
+  @inline(__always)
+  package func testAndClear(_ flag: PageFlags) -> Bool {
+    flagWord.fetchAnd(~flag.rawValue) & flag.rawValue != 0
+  }
+
+  /// The page lock (PG_locked).
+  @inline(__always)
+  package var lock: BitLock { BitLock(flagWord, bit: PageFlags.locked.rawValue, rank: Ranks.page) }
+
+  /// The zone that the frame belongs to. Immutable while the frame is online.
+  @inline(__always)
+  package var zone: ZoneID {
+    let word = flagWord.load(.relaxed)
+    return ZoneID(
+      node: Int((word &>> PageFlags.nodeShift) & 0x3ff),
+      kind: ZoneKind(rawValue: Int((word &>> PageFlags.zoneShift) & 7)) ?? .normal)
+  }
+
+  /// Gives the frame its zone and wipes its flags: metadata of a section coming into being.
+  package func initialise(zone: ZoneID, type: PageType) {
+    flagWord.store(
+      UInt64(zone.node) << PageFlags.nodeShift | UInt64(zone.kind.rawValue) << PageFlags.zoneShift
+        | PageFlags.lastProcessor, .relaxed)
+    refcount.store(0, .relaxed)
+    mapcount.store(0, .relaxed)
+    pincount.store(0, .relaxed)
+    entireMapcount.store(0, .relaxed)
+    headOffset.store(0, .relaxed)
+    order = 0
+    mapping = .none
+    self.type = type
+  }
+
+  /// Whether the page is a tail of a large folio.
+  @inline(__always)
+  package var isTail: Bool { headOffset.load(.acquire) != 0 }
+
+  /// Whether the page heads a large folio.
+  @inline(__always)
+  package var isLarge: Bool { has(.head) }
+}
+
+/// What a page belongs to: nothing, an anonymous group, or a backing object.
+///
+/// The low bit tells anonymous (1) from object (0), as in Linux's `page->mapping`.
+package struct PageMapping: RawRepresentable, Hashable, Sendable {
+  package let rawValue: UInt32
+
+  @inline(__always)
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  package static var none: PageMapping { PageMapping(rawValue: 0) }
+
+  /// An anonymous page of a group.
+  package init(anonGroup: RowID) { rawValue = anonGroup.rawValue << 2 | 1 }
+
+  /// A page of an object's cache.
+  package init(object: RowID) { rawValue = object.rawValue << 2 }
+
+  /// Whether the page is anonymous.
+  @inline(__always)
+  package var isAnonymous: Bool { rawValue & 1 != 0 }
+
+  /// The group of an anonymous page.
+  package var anonGroup: RowID? { rawValue & 1 != 0 ? RowID(rawValue: rawValue >> 2) : nil }
+
+  /// The object of a cached page.
+  package var object: RowID? { rawValue != 0 && rawValue & 1 == 0 ? RowID(rawValue: rawValue >> 2) : nil }
+}

@@ -1,0 +1,91 @@
+package import Interleaving
+
+/// The machine's one row of state that belongs to no table.
+package struct GlobalRow {
+  static let stride = 512
+
+  let row: Row
+
+  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+
+  /// Serialises online, offline, add and remove.
+  var hotplugLock: SpinLock { SpinLock(row.raw, rank: Ranks.hotplug) }
+  /// One contiguous allocation at a time (the CMA mutex).
+  var contiguousLock: SpinLock { SpinLock(row.raw + 4, rank: Ranks.contiguous) }
+  /// Protects the free lists of the tables below.
+  var tablesLock: SpinLock { SpinLock(row.raw + 8, rank: Ranks.tables) }
+  /// Protects pin records and their slots.
+  var ledgerLock: SpinLock { SpinLock(row.raw + 12, rank: Ranks.ledger) }
+
+  /// The logical clock: advances with every call that a process makes. Atomic.
+  var clock: AtomicUInt64 { row.uint64(16) }
+  /// Nesting of `lru_cache_disable`: while not zero, nothing waits in batches. Atomic.
+  var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
+  /// Times that every processor's batch was drained; concurrent drains share one. Atomic.
+  var drainGeneration: AtomicUInt32 { row.uint32(28) }
+  /// The zero page. Immutable after start.
+  var zeroPage: FrameNumber {
+    get { FrameNumber(rawValue: row.plain(32)) }
+    nonmutating set { row.setPlain(32, newValue.rawValue) }
+  }
+  /// CMA pages of the machine. Immutable after start.
+  var cmaTotal: UInt64 {
+    get { row.plain(40) }
+    nonmutating set { row.setPlain(40, newValue) }
+  }
+
+  /// First free row and high-water mark of a table. Protected by `tablesLock` (pins: `ledgerLock`).
+  func pool(_ pool: TablePool) -> PoolState { PoolState(row: Row(row.raw + 64 + pool.rawValue * 8)) }
+
+  /// First free run of pin slots of 2^order slots. Protected by `ledgerLock`.
+  func freeSlots(order: Int) -> Row { Row(row.raw + 160 + order * 4) }
+  /// High-water mark of pin slots. Protected by `ledgerLock`.
+  var slotsUsed: UInt32 {
+    get { row.plain(152) }
+    nonmutating set { row.setPlain(152, newValue) }
+  }
+
+  /// Pending injected failures of a kind. Atomic.
+  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(320 + point.rawValue * 8) }
+  /// Attempts that still succeed before those failures begin. Atomic.
+  func failureDelay(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(324 + point.rawValue * 8) }
+}
+
+/// Tables whose rows come and go.
+package enum TablePool: Int, CaseIterable {
+  case processes, spaces, areas, anonGroups, objects, pinRecords, tablePages
+}
+
+/// The free list of one such table: a free row has 0 in its first word and the next free row in its second.
+package struct PoolState {
+  let row: Row
+
+  /// First free row, 0 for none.
+  var firstFree: UInt32 {
+    get { row.plain(0) }
+    nonmutating set { row.setPlain(0, newValue) }
+  }
+  /// Rows ever used; row 0 never is.
+  var used: UInt32 {
+    get { row.plain(4) }
+    nonmutating set { row.setPlain(4, newValue) }
+  }
+}
+
+/// A place at which a failure can be asked for, to see that nothing leaks.
+public enum FailurePoint: Int, CaseIterable, Hashable, Sendable {
+  /// A folio allocation finds no memory.
+  case allocation
+  /// A page cannot be taken from its LRU list.
+  case isolation
+  /// A page lock cannot be got by trying.
+  case pageLock
+  /// The contents of a page cannot be copied.
+  case copy
+  /// A mapping of a page cannot be replaced.
+  case unmap
+  /// The charge against RLIMIT_MEMLOCK is refused.
+  case memlock
+  /// A row of a table cannot be had.
+  case table
+}

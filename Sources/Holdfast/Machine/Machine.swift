@@ -1,0 +1,200 @@
+import CLinux
+import Interleaving
+public import SystemPackage
+
+/// A machine: memory with its zones and blocks, processors, processes, and the rules that hold on it.
+///
+/// All changing state lies in one arena of flat tables, protected by locks that lie there too; what this class
+/// stores itself never changes. Methods may be called from several threads, as long as one thread at a time acts
+/// for a process and on a processor. `Ranks` says in which order locks are taken.
+public final class Machine: @unchecked Sendable {
+  // Sendable: every stored property is a constant; the arena's words are atomic or guarded by its locks.
+
+  /// What the machine was made from.
+  public let configuration: MachineConfiguration
+  /// The rules for pinned pages.
+  public let policy: PlacementPolicy
+  /// Table and block sizes.
+  public let geometry: Geometry
+  /// Zones of boot memory, ascending.
+  public let extents: [ZoneExtent]
+
+  let layout: TableLayout
+  let arena: UnsafeMutableRawPointer
+  let memmap: UnsafeMutableRawPointer
+  let tableArena: UnsafeMutableRawPointer
+  let tableShift: Int
+  let store: FrameStore?
+  let trace: TraceSink?
+  /// Zones in the order in which a node's allocations try them (spec 2.5), by node.
+  let zonelists: [[ZoneID]]
+
+  /// Makes a machine and boots it: zones, watermarks, CMA areas, the zero page.
+  ///
+  /// Metadata comes into being section by section when first needed, so this takes no longer for a large
+  /// machine than for a small one.
+  ///
+  /// - Parameter trace: where events go; nil costs one comparison per event.
+  /// - Throws: `ConfigurationError` (EINVAL) naming the field that is wrong, ENOMEM if the host refuses room.
+  public init(_ configuration: MachineConfiguration, trace: TraceSink? = nil) throws(ConfigurationError) {
+    let plan = try ZonePlan(configuration)
+    self.configuration = configuration
+    policy = configuration.policy
+    geometry = configuration.geometry
+    extents = plan.extents
+    zonelists = plan.zonelists
+    layout = TableLayout(configuration, frameCount: plan.frameCount)
+    tableShift = configuration.geometry.tableBits + 3
+    self.trace = trace
+
+    var at: UnsafeMutableRawPointer?
+    let result = hf_reserve(&at, UInt64(layout.size), true)
+    guard result == 0, let at else {
+      throw ConfigurationError(
+        field: "memory", found: "\(plan.frameCount) frames, whose tables span \(layout.size) bytes",
+        expected: "a size that the host grants (errno \(-result))")
+    }
+    arena = at
+    memmap = at + layout.frames
+    tableArena = at + layout.tablePages
+    switch configuration.backing {
+    case .none: store = nil
+    case .memfd:
+      do {
+        store = try FrameStore(frames: plan.frameCount, blockFrames: configuration.geometry.blockFrames)
+      } catch {
+        _ = hf_release_range(at, UInt64(layout.size))
+        throw ConfigurationError(
+          field: "frames", found: "memfd", expected: "a host that grants the window (\(error))")
+      }
+    }
+    try boot(plan)
+  }
+
+  deinit { _ = hf_release_range(arena, UInt64(layout.size)) }
+
+  // MARK: - Rows
+
+  /// The number of frames that the tables have room for: one past the highest frame there can be.
+  public var frameCount: Int { layout.frameCount }
+
+  @inline(__always)
+  package var global: GlobalRow { GlobalRow(arena + layout.global) }
+
+  /// The descriptor of a frame.
+  @inline(__always)
+  package func page(_ frame: FrameNumber) -> Page { Page(memmap + (frame.index &* Page.stride)) }
+
+  /// The head of the folio that a frame is part of.
+  @inline(__always)
+  package func head(of frame: FrameNumber) -> FrameNumber {
+    FrameNumber(rawValue: frame.rawValue &- page(frame).headOffset.load(.acquire))
+  }
+
+  @inline(__always)
+  package func processor(_ index: Int) -> Processor {
+    Processor(arena + (layout.processors &+ index &* layout.processorStride))
+  }
+
+  package func node(_ index: Int) -> Node { Node(arena + (layout.nodes + index * Node.stride)) }
+
+  @inline(__always)
+  package func zone(_ id: ZoneID) -> Zone { Zone(arena + (layout.zones &+ id.rawValue &* layout.zoneStride)) }
+
+  @inline(__always)
+  package func perCPULists(_ processor: Int, _ zone: ZoneID) -> PerCPULists {
+    PerCPULists(
+      arena + (layout.perCPULists &+ (processor &* layout.zoneCount &+ zone.rawValue) &* PerCPULists.stride))
+  }
+
+  package func block(_ id: BlockID) -> MemoryBlock {
+    MemoryBlock(arena + (layout.blocks + id.rawValue * MemoryBlock.stride))
+  }
+
+  package func process(_ id: ProcessID) -> Process {
+    Process(arena + (layout.processes + Int(id.rawValue) * Process.stride))
+  }
+
+  @inline(__always)
+  package func space(_ id: RowID) -> AddressSpace {
+    AddressSpace(arena + (layout.spaces &+ id.index &* AddressSpace.stride))
+  }
+
+  package func area(_ id: RowID) -> Area { Area(arena + (layout.areas + id.index * Area.stride), id: id) }
+
+  package func anonGroup(_ id: RowID) -> AnonGroup {
+    AnonGroup(arena + (layout.anonGroups + id.index * AnonGroup.stride))
+  }
+
+  package func object(_ id: RowID) -> BackingObject {
+    BackingObject(arena + (layout.objects + id.index * BackingObject.stride))
+  }
+
+  package func pinRecord(_ id: RowID) -> PinRecord {
+    PinRecord(arena + (layout.pinRecords + id.index * PinRecord.stride), id: id)
+  }
+
+  /// The slots of the ledger, one frame number each.
+  @inline(__always)
+  var pinSlots: UnsafeMutablePointer<FrameNumber> {
+    (arena + layout.pinSlots).assumingMemoryBound(to: FrameNumber.self)
+  }
+
+  package func tableMeta(_ id: RowID) -> TableMeta {
+    TableMeta(arena + (layout.tableMeta + id.index * TableMeta.stride))
+  }
+
+  @inline(__always)
+  package func tablePage(_ id: RowID) -> TablePage { TablePage(tableArena + (id.index &<< tableShift)) }
+
+  package func cmaArea(_ index: Int) -> CMAArea {
+    CMAArea(arena + (layout.cmaAreas + index * CMAArea.stride))
+  }
+
+  /// A word of the CMA bitmaps. Protected by the lock of the area that it belongs to.
+  package func cmaBitmapWord(_ index: Int) -> Row { Row(arena + (layout.cmaBitmaps + index * 8)) }
+
+  /// How many rows of a pool were ever in use; rows are numbered from 1.
+  package func usedRows(_ pool: TablePool) -> Int { Int(global.pool(pool).used) }
+
+  // MARK: - Frames, blocks, pageblocks
+
+  /// The memory block that holds a frame.
+  @inline(__always)
+  public func block(of frame: FrameNumber) -> BlockID { BlockID(rawValue: frame.index >> geometry.blockOrder) }
+
+  /// The frames of a memory block.
+  public func frames(of block: BlockID) -> FrameRange {
+    FrameRange(start: FrameNumber(block.rawValue << geometry.blockOrder), count: geometry.blockFrames)
+  }
+
+  /// How many memory blocks the tables have room for.
+  public var blockCount: Int { (frameCount + geometry.blockFrames - 1) >> geometry.blockOrder }
+
+  /// The type of the pageblock that holds a frame. Written under the zone's lock; read freely, as Linux does.
+  @inline(__always)
+  package func pageblockType(of frame: FrameNumber) -> MigrateType {
+    // Stored so that zeroed memory means movable, the type of every new pageblock.
+    let raw = Row(arena + (layout.pageblockTypes &+ frame.index &>> geometry.pageblockOrder))
+    return MigrateType(rawValue: raw.plain(0, as: UInt8.self) ^ MigrateType.movable.rawValue) ?? .movable
+  }
+
+  /// Sets the type of the pageblock that holds a frame. The caller holds the zone's lock.
+  package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
+    Row(arena + (layout.pageblockTypes &+ frame.index &>> geometry.pageblockOrder))
+      .setPlain(0, type.rawValue ^ MigrateType.movable.rawValue)
+  }
+
+  /// Whether a frame has metadata: it is memory, and its section came into being.
+  @inline(__always)
+  package func hasMetadata(_ frame: FrameNumber) -> Bool {
+    frame.index < frameCount && page(frame).type != .absent
+  }
+
+  /// Advances the logical clock and returns it.
+  @inline(__always) @discardableResult
+  func tick() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 }
+
+  /// The logical time: how many calls were made.
+  public var now: UInt64 { global.clock.load(.relaxed) }
+}

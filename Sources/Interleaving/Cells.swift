@@ -1,0 +1,253 @@
+public import Synchronization
+
+/// Memory order of an atomic operation, as C11 names it.
+///
+/// Orders stand on operations, never on fences: a fence is invisible to the thread sanitizer.
+public enum MemoryOrder: Sendable {
+  case relaxed, acquire, release, acquireRelease, sequential
+}
+
+/// An atomic `Int32` inside a table row; all-zero memory is a valid cell holding zero.
+///
+/// The memory must stay mapped while the cell is in use.
+@frozen
+public struct AtomicInt32 {
+  @usableFromInline let pointer: UnsafeMutablePointer<Atomic<Int32>>
+
+  /// The cell at `raw`, which must be aligned for the value.
+  @inlinable @inline(__always)
+  public init(_ raw: UnsafeMutableRawPointer) {
+    pointer = raw.assumingMemoryBound(to: Atomic<Int32>.self)
+  }
+
+  /// Reads the value.
+  @inlinable @inline(__always)
+  public func load(_ order: MemoryOrder = .acquire) -> Int32 {
+    schedulePoint(.load, pointer)
+    switch order {
+    case .relaxed: return pointer.pointee.load(ordering: .relaxed)
+    case .sequential: return pointer.pointee.load(ordering: .sequentiallyConsistent)
+    default: return pointer.pointee.load(ordering: .acquiring)
+    }
+  }
+
+  /// Writes the value.
+  @inlinable @inline(__always)
+  public func store(_ value: Int32, _ order: MemoryOrder = .release) {
+    schedulePoint(.store, pointer)
+    switch order {
+    case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
+    case .sequential: pointer.pointee.store(value, ordering: .sequentiallyConsistent)
+    default: pointer.pointee.store(value, ordering: .releasing)
+    }
+  }
+
+  /// Adds, wrapping, and returns the value before.
+  @inlinable @inline(__always) @discardableResult
+  public func fetchAdd(_ delta: Int32, _ order: MemoryOrder = .acquireRelease) -> Int32 {
+    schedulePoint(.readModifyWrite, pointer)
+    switch order {
+    case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
+    case .sequential: return pointer.pointee.wrappingAdd(delta, ordering: .sequentiallyConsistent).oldValue
+    default: return pointer.pointee.wrappingAdd(delta, ordering: .acquiringAndReleasing).oldValue
+    }
+  }
+
+  /// Replaces `expected` by `desired`; returns whether it did, and the value found.
+  @inlinable @inline(__always)
+  public func compareExchange(_ expected: Int32, _ desired: Int32) -> (exchanged: Bool, original: Int32) {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.compareExchange(
+      expected: expected, desired: desired, ordering: .sequentiallyConsistent)
+  }
+
+  /// Adds `delta` unless the value is `excluded`; returns the value before, or nil if it was `excluded`.
+  @inlinable @inline(__always)
+  public func fetchAdd(_ delta: Int32, unless excluded: Int32) -> Int32? {
+    schedulePoint(.readModifyWrite, pointer)
+    var current = pointer.pointee.load(ordering: .relaxed)
+    while true {
+      if current == excluded { return nil }
+      let (exchanged, original) = pointer.pointee.weakCompareExchange(
+        expected: current, desired: current &+ delta, ordering: .sequentiallyConsistent)
+      if exchanged { return current }
+      current = original
+    }
+  }
+}
+
+/// An atomic `UInt32` inside a table row; all-zero memory is a valid cell holding zero.
+///
+/// The memory must stay mapped while the cell is in use.
+@frozen
+public struct AtomicUInt32 {
+  @usableFromInline let pointer: UnsafeMutablePointer<Atomic<UInt32>>
+
+  /// The cell at `raw`, which must be aligned for the value.
+  @inlinable @inline(__always)
+  public init(_ raw: UnsafeMutableRawPointer) {
+    pointer = raw.assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  /// Reads the value.
+  @inlinable @inline(__always)
+  public func load(_ order: MemoryOrder = .acquire) -> UInt32 {
+    schedulePoint(.load, pointer)
+    switch order {
+    case .relaxed: return pointer.pointee.load(ordering: .relaxed)
+    case .sequential: return pointer.pointee.load(ordering: .sequentiallyConsistent)
+    default: return pointer.pointee.load(ordering: .acquiring)
+    }
+  }
+
+  /// Writes the value.
+  @inlinable @inline(__always)
+  public func store(_ value: UInt32, _ order: MemoryOrder = .release) {
+    schedulePoint(.store, pointer)
+    switch order {
+    case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
+    case .sequential: pointer.pointee.store(value, ordering: .sequentiallyConsistent)
+    default: pointer.pointee.store(value, ordering: .releasing)
+    }
+  }
+
+  /// Adds, wrapping, and returns the value before.
+  @inlinable @inline(__always) @discardableResult
+  public func fetchAdd(_ delta: UInt32, _ order: MemoryOrder = .acquireRelease) -> UInt32 {
+    schedulePoint(.readModifyWrite, pointer)
+    switch order {
+    case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
+    case .sequential: return pointer.pointee.wrappingAdd(delta, ordering: .sequentiallyConsistent).oldValue
+    default: return pointer.pointee.wrappingAdd(delta, ordering: .acquiringAndReleasing).oldValue
+    }
+  }
+
+  /// Replaces `expected` by `desired`; returns whether it did, and the value found.
+  @inlinable @inline(__always)
+  public func compareExchange(_ expected: UInt32, _ desired: UInt32) -> (exchanged: Bool, original: UInt32) {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.compareExchange(
+      expected: expected, desired: desired, ordering: .sequentiallyConsistent)
+  }
+}
+
+/// An atomic `UInt64` inside a table row; all-zero memory is a valid cell holding zero.
+///
+/// The memory must stay mapped while the cell is in use.
+@frozen
+public struct AtomicUInt64 {
+  @usableFromInline let pointer: UnsafeMutablePointer<Atomic<UInt64>>
+
+  /// The cell at `raw`, which must be aligned for the value.
+  @inlinable @inline(__always)
+  public init(_ raw: UnsafeMutableRawPointer) {
+    pointer = raw.assumingMemoryBound(to: Atomic<UInt64>.self)
+  }
+
+  /// Reads the value.
+  @inlinable @inline(__always)
+  public func load(_ order: MemoryOrder = .acquire) -> UInt64 {
+    schedulePoint(.load, pointer)
+    switch order {
+    case .relaxed: return pointer.pointee.load(ordering: .relaxed)
+    case .sequential: return pointer.pointee.load(ordering: .sequentiallyConsistent)
+    default: return pointer.pointee.load(ordering: .acquiring)
+    }
+  }
+
+  /// Writes the value.
+  @inlinable @inline(__always)
+  public func store(_ value: UInt64, _ order: MemoryOrder = .release) {
+    schedulePoint(.store, pointer)
+    switch order {
+    case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
+    case .sequential: pointer.pointee.store(value, ordering: .sequentiallyConsistent)
+    default: pointer.pointee.store(value, ordering: .releasing)
+    }
+  }
+
+  /// Adds, wrapping, and returns the value before.
+  @inlinable @inline(__always) @discardableResult
+  public func fetchAdd(_ delta: UInt64, _ order: MemoryOrder = .acquireRelease) -> UInt64 {
+    schedulePoint(.readModifyWrite, pointer)
+    switch order {
+    case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
+    default: return pointer.pointee.wrappingAdd(delta, ordering: .acquiringAndReleasing).oldValue
+    }
+  }
+
+  /// Adds to a counter that only the current thread writes: no locked instruction, no schedule point.
+  @inlinable @inline(__always)
+  public func addAsOwner(_ delta: UInt64) {
+    pointer.pointee.store(
+      pointer.pointee.load(ordering: .relaxed) &+ delta, ordering: .relaxed)
+  }
+
+  /// Sets bits and returns the value before.
+  @inlinable @inline(__always) @discardableResult
+  public func fetchOr(_ bits: UInt64) -> UInt64 {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.bitwiseOr(bits, ordering: .acquiringAndReleasing).oldValue
+  }
+
+  /// Keeps only the bits of `mask` and returns the value before.
+  @inlinable @inline(__always) @discardableResult
+  public func fetchAnd(_ mask: UInt64) -> UInt64 {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.bitwiseAnd(mask, ordering: .acquiringAndReleasing).oldValue
+  }
+
+  /// Stores and returns the value before.
+  @inlinable @inline(__always)
+  public func exchange(_ value: UInt64) -> UInt64 {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.exchange(value, ordering: .sequentiallyConsistent)
+  }
+
+  /// Replaces `expected` by `desired`; returns whether it did, and the value found.
+  @inlinable @inline(__always)
+  public func compareExchange(_ expected: UInt64, _ desired: UInt64) -> (exchanged: Bool, original: UInt64) {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.compareExchange(
+      expected: expected, desired: desired, ordering: .sequentiallyConsistent)
+  }
+}
+
+/// One row of a flat table: typed access to plain and atomic fields at fixed offsets.
+///
+/// A plain field is protected by a lock or an owner, which the property that wraps the access names.
+@frozen
+public struct Row {
+  /// The first byte of the row.
+  public let raw: UnsafeMutableRawPointer
+
+  /// The row that begins at `raw`.
+  @inlinable @inline(__always)
+  public init(_ raw: UnsafeMutableRawPointer) { self.raw = raw }
+
+  /// Reads a plain field.
+  @inlinable @inline(__always)
+  public func plain<Value: BitwiseCopyable>(_ offset: Int, as type: Value.Type = Value.self) -> Value {
+    schedulePoint(.plainLoad, raw + offset)
+    return (raw + offset).assumingMemoryBound(to: Value.self).pointee
+  }
+
+  /// Writes a plain field.
+  @inlinable @inline(__always)
+  public func setPlain<Value: BitwiseCopyable>(_ offset: Int, _ value: Value) {
+    schedulePoint(.plainStore, raw + offset)
+    (raw + offset).assumingMemoryBound(to: Value.self).pointee = value
+  }
+
+  /// The atomic `Int32` at `offset`.
+  @inlinable @inline(__always)
+  public func int32(_ offset: Int) -> AtomicInt32 { AtomicInt32(raw + offset) }
+
+  /// The atomic `UInt32` at `offset`.
+  @inlinable @inline(__always)
+  public func uint32(_ offset: Int) -> AtomicUInt32 { AtomicUInt32(raw + offset) }
+
+  /// The atomic `UInt64` at `offset`.
+  @inlinable @inline(__always)
+  public func uint64(_ offset: Int) -> AtomicUInt64 { AtomicUInt64(raw + offset) }
+}

@@ -1,0 +1,37 @@
+import CLinux
+
+/// Why a thread cannot go on at once.
+public enum WaitReason: UInt32, Sendable {
+  /// A lock is held by someone else.
+  case lock
+  /// An operation found nothing to do but try again.
+  case retry
+  /// Another processor must leave a lockless walk.
+  case walker
+}
+
+/// Gives others the chance to run, because this thread cannot go on or must try again.
+///
+/// Runs the wait handler of the current thread if one is installed; otherwise backs off, from a pause over a
+/// yield to a short sleep, as `attempt` grows.
+@inline(never)
+public func giveWay(_ reason: WaitReason, attempt: Int) {
+  if hf_run_wait_handler(reason.rawValue) { return }
+  if attempt < 64 {
+    hf_pause()
+  } else if attempt < 256 {
+    hf_yield_processor()
+  } else {
+    hf_sleep_microseconds(50)
+  }
+}
+
+/// Waits until `condition` holds.
+@inlinable
+public func wait(_ reason: WaitReason, until condition: () -> Bool) {
+  var attempt = 0
+  while !condition() {
+    giveWay(reason, attempt: attempt)
+    attempt &+= 1
+  }
+}
