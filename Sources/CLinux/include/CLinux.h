@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "uring.h"
+
 /* Memory. */
 int64_t hf_memfd_create(const char *name, bool allow_sealing);
 int64_t hf_ftruncate(int fd, uint64_t size);
