@@ -8,6 +8,8 @@ struct Samples: Codable {
   var values: [Double]
 
   var median: Double { quantile(values, 0.5) }
+  /// The fastest decile: what the side takes where its memory happened to land well.
+  var fast: Double { quantile(values, 0.1) }
   /// Half the distance between the quartiles, as a share of the median.
   var spread: Double {
     median > 0 ? (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median : 0
@@ -19,7 +21,7 @@ struct Finding {
   var bar: Row.Bar
   var value: Double?
   var other: Double?
-  /// Median of the ratios of neighbouring samples: what slows the machine slows both.
+  /// Ratio of the fastest deciles: each side at its best, since where memory lands is luck and not merit.
   var ratio: Double?
   var within: Bool?
 }
@@ -38,7 +40,7 @@ struct Outcome {
       var finding = Finding(
         bar: bar, value: own?.median, other: other?.median, ratio: nil, within: nil)
       if let own, let other {
-        finding.ratio = quantile(zip(own.values, other.values).map { $0 / $1 }, 0.5)
+        finding.ratio = own.fast / other.fast
       }
       if let own {
         finding.within = bar.holds(value: own.median, other: other?.median, ratio: finding.ratio)
@@ -61,10 +63,14 @@ func quantile(_ values: [Double], _ share: Double) -> Double {
 struct Meter {
   /// Samples of each side.
   var repetitions: Int
-  /// How often the sides are made anew on the way: where their memory lands moves some by a quarter.
-  var makings = 7
+  /// How often the sides are made anew on the way: where their memory lands moves some by half.
+  private var makings: Int { max(1, repetitions / 2) }
   /// Time that a sample should take; a fixed round count overrides it.
-  var sampleNanoseconds = 4_000_000.0
+  private let sampleNanoseconds = 4_000_000.0
+
+  init(repetitions: Int) {
+    self.repetitions = repetitions
+  }
 
   func measure(_ row: Row) throws -> Outcome {
     var samples: [String: Samples] = [:]

@@ -75,6 +75,7 @@ struct JSONReport: Encodable {
     var clock: Side.Clock
     var threads: Int
     var medianNanoseconds: Double
+    var fastDecileNanoseconds: Double
     var spread: Double
     var samples: [Double]
   }
@@ -102,7 +103,7 @@ struct JSONReport: Encodable {
         sides: outcome.samples.map {
           SideReport(
             name: $0.name, clock: $0.clock, threads: $0.threads, medianNanoseconds: $0.median,
-            spread: $0.spread, samples: $0.values)
+            fastDecileNanoseconds: $0.fast, spread: $0.spread, samples: $0.values)
         },
         bars: outcome.findings.map {
           BarReport(
