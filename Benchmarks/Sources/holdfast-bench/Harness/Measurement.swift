@@ -8,7 +8,7 @@ struct Samples: Codable {
   var values: [Double]
 
   var median: Double { quantile(values, 0.5) }
-  /// The fastest decile: what the side takes where its memory happened to land well.
+  /// The fastest decile: what the side takes in the best of the mappings that it got.
   var fast: Double { quantile(values, 0.1) }
   /// Half the distance between the quartiles, as a share of the median.
   var spread: Double {
@@ -21,7 +21,7 @@ struct Finding {
   var bar: Row.Bar
   var value: Double?
   var other: Double?
-  /// Ratio of the fastest deciles: each side at its best, since where memory lands is luck and not merit.
+  /// Ratio of the fastest deciles: each side at its best, since which mapping it gets is luck and not merit.
   var ratio: Double?
   var within: Bool?
 }
@@ -63,7 +63,7 @@ func quantile(_ values: [Double], _ share: Double) -> Double {
 struct Meter {
   /// Samples of each side.
   var repetitions: Int
-  /// How often the sides are made anew on the way: where their memory lands moves some by half.
+  /// How often the sides are made anew on the way: mapping their memory anew moves some by half.
   private var makings: Int { max(1, repetitions / 2) }
   /// Time that a sample should take; a fixed round count overrides it.
   private let sampleNanoseconds = 4_000_000.0
