@@ -65,8 +65,7 @@ enum Examples {
       - {cma: camera, value: used, equals: 0}
     """
 
-  /// A machine and an actor around steps, so that a test shows only what it is about. The first step stands in
-  /// line 7.
+  /// A machine and an actor around steps, of which the first stands in line 7.
   static func steps(_ steps: String, expect: String = "") -> String {
     """
     scenario: short

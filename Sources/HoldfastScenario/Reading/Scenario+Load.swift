@@ -35,12 +35,12 @@ extension Scenario {
     return try Scenario(yaml: text, file: path)
   }
 
-  /// The index behind the longest valid prefix.
+  /// The index of the first line that is not valid.
   private static func firstInvalid(_ bytes: ArraySlice<UInt8>) -> Int {
     var low = bytes.startIndex
     for line in bytes.split(separator: 0x0a, omittingEmptySubsequences: false) {
       if String(validating: line, as: UTF8.self) == nil { break }
-      low = line.endIndex
+      low = min(line.endIndex + 1, bytes.endIndex)
     }
     return low
   }
