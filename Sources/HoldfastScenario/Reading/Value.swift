@@ -183,7 +183,8 @@ enum Spelling {
   /// The allowed word at the smallest distance, if that is small beside its length.
   static func nearest(to word: String, among allowed: [String]) -> String? {
     let lowered = word.lowercased()
-    let ranked = allowed.map { (word: $0, distance: distance(lowered, $0.lowercased())) }.min { $0.distance < $1.distance }
+    let distances = allowed.map { (word: $0, distance: distance(lowered, $0.lowercased())) }
+    let ranked = distances.min { $0.distance < $1.distance }
     guard let best = ranked, best.distance <= max(1, best.word.count / 3) else { return nil }
     return best.word
   }

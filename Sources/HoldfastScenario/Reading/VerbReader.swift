@@ -107,8 +107,8 @@ struct VerbReader {
     } else if let backing = fields["backing"] {
       try refuse(["kind", "like", "advice"], beside: "backing", fields)
       let other = try names.use(backing, as: .region, at: place, anyProcess: true)
-      guard let shared = names.extent(of: other), [.memfd, .shared].contains(shared.kind) else {
-        throw backing.error("backing of map must be a region of kind memfd or shared")
+      guard let shared = names.extent(of: other), shared.kind == .memfd else {
+        throw backing.error("backing of map must be a region of kind memfd")
       }
       kind = shared.kind
       let offset = try fields["offset"]?.offset() ?? .zero

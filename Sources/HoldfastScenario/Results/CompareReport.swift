@@ -36,6 +36,8 @@ public struct CompareReport: Codable, Sendable, Equatable {
   public var policies: [PolicyName]
   /// The rows: steps, expectations, costs.
   public var rows: [Row]
+  /// How the run under each policy ended.
+  public var outcomes: [RunOutcome]
 
   /// Sets the reports of one scenario side by side; nil if there are none, or of different scenarios.
   public init?(_ reports: [RunReport]) {
@@ -44,14 +46,14 @@ public struct CompareReport: Codable, Sendable, Equatable {
     }
     scenario = first.scenario
     policies = reports.map(\.policy)
+    outcomes = reports.map(\.outcome)
     rows = Self.stepRows(reports) + Self.expectationRows(reports) + Self.costRows(reports)
   }
 
   /// How the runs ended together.
   public var outcome: RunOutcome {
-    let states = rows.flatMap(\.cells).compactMap(\.state)
-    if states.contains(.fails) { return .fails }
-    return states.contains(.holds) ? .holds : .unchecked
+    if outcomes.contains(.fails) { return .fails }
+    return outcomes.contains(.holds) ? .holds : .unchecked
   }
 
   private static func stepRows(_ reports: [RunReport]) -> [Row] {

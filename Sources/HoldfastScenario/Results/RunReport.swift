@@ -40,7 +40,11 @@ public struct RunReport: Codable, Sendable, Equatable {
   /// For `--trace`; nil where no trace was asked for.
   public var traceEvents: [TraceEvent]?
   /// One per expectation, in file order, then those of `must: ok`.
-  public var verdicts: [Verdict]
+  public var verdicts: [Verdict] {
+    didSet { outcome = RunOutcome(verdicts) }
+  }
+  /// How it ended, by the verdicts.
+  public private(set) var outcome: RunOutcome
   /// Things a reader should know before believing the rest.
   public var warnings: [String]
   /// Real time of the whole run.
@@ -64,12 +68,10 @@ public struct RunReport: Codable, Sendable, Equatable {
     self.costs = RunCosts()
     self.traceEvents = nil
     self.verdicts = []
+    self.outcome = .unchecked
     self.warnings = []
     self.wallNanoseconds = 0
   }
-
-  /// How it ended.
-  public var outcome: RunOutcome { RunOutcome(verdicts) }
 
   private enum CodingKeys: String, CodingKey {
     case schema, scenario, policy, ground, machine
@@ -79,7 +81,7 @@ public struct RunReport: Codable, Sendable, Equatable {
     case blocksAfter = "blocks_after"
     case steps, counters, costs
     case traceEvents = "trace_events"
-    case verdicts, warnings
+    case verdicts, outcome, warnings
     case wallNanoseconds = "wall_nanoseconds"
   }
 }
