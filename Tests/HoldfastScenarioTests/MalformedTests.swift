@@ -149,6 +149,38 @@ import Testing
     }
   }
 
+  @Test func `no damage to a scenario does more than get it refused`() {
+    let text = Array(Examples.vfioGuest.unicodeScalars)
+    let noise = Array("{}[]:,-#&*!|>'\"%@`~ \n\t0x9.\u{0}\u{85}\u{feff}é".unicodeScalars)
+    var state: UInt64 = 1
+    func random(_ bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    var refused = 0
+    for _ in 0..<3000 {
+      var damaged = text
+      for _ in 0...random(3) {
+        let place = random(damaged.count)
+        switch random(3) {
+        case 0: damaged.remove(at: place)
+        case 1: damaged.insert(noise[random(noise.count)], at: place)
+        default: damaged.replaceSubrange(place..<min(place + random(40), damaged.count), with: [])
+        }
+      }
+      var yaml = String.UnicodeScalarView()
+      yaml.append(contentsOf: damaged)
+      do throws(ScenarioError) {
+        _ = try Scenario(yaml: String(yaml), file: "damaged.yaml")
+      } catch {
+        refused += 1
+        let lines = String(yaml).unicodeScalars.count { $0 == "\n" } + 1
+        #expect((1...lines).contains(error.location.line), "\(error)")
+      }
+    }
+    #expect(refused > 1000)
+  }
+
   @Test func `two actors must be ordered before one uses what the other defines`() throws {
     func text(_ after: String, thread: String) -> String {
       """

@@ -34,7 +34,8 @@ public enum PolicyName: String, Sendable, Hashable, Codable, CaseIterable, Custo
     case .linux510: "long-term pins move pages out of CMA only; failures are ignored"
     case .movableV3: "long-term pins move pages out of CMA and ZONE_MOVABLE; failures are ignored"
     case .movableV4: "the same, with 10 migration and 100 isolation retries, then the pin fails"
-    case .linux513: "long-term pins move pages out of CMA and ZONE_MOVABLE; a page that cannot move fails the pin"
+    case .linux513:
+      "long-term pins move pages out of CMA and ZONE_MOVABLE; a page that cannot move fails the pin"
     case .linux61: "as linux-5.13, and pages of blocks that are being taken away are moved too"
     case .linuxMainline: "as linux-6.1 on whole folios, draining only where a reference is unexplained"
     }

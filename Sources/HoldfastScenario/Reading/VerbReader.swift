@@ -107,8 +107,12 @@ struct VerbReader {
     } else if let backing = fields["backing"] {
       try refuse(["kind", "like", "advice"], beside: "backing", fields)
       let other = try names.use(backing, as: .region, at: place, anyProcess: true)
-      guard let shared = names.extent(of: other), shared.kind == .memfd else {
-        throw backing.error("backing of map must be a region of kind memfd")
+      guard let shared = names.extent(of: other) else {
+        throw backing.error("backing of map must name a region that is mapped further up; found \"\(other)\"")
+      }
+      guard shared.kind == .memfd else {
+        throw backing.error(
+          "backing of map must be a region of kind memfd; \(other) is \(shared.kind.rawValue)")
       }
       kind = shared.kind
       let offset = try fields["offset"]?.offset() ?? .zero
