@@ -34,6 +34,9 @@ import Testing
     whole("", 1, "the scenario is empty"),
     whole("- a\n- b", 1, "scenario must be a mapping; found a list"),
     whole("scenario: a\nsummary: [", 2, "this is not YAML"),
+    whole(String(repeating: "[", count: 500_000), 1, "this is not YAML"),
+    whole(String(repeating: "- ", count: 250_000), 1, "this is not YAML"),
+    whole(String(repeating: "a: [", count: 100_000), 1, "this is not YAML"),
     whole("scenario: a\nscenario: b", 1, "\"scenario\" stands twice in one mapping"),
     whole("scenario: a\n---\nscenario: b", 2, "found another document"),
     whole(
@@ -158,7 +161,7 @@ import Testing
       return Int(state >> 33) % bound
     }
     var refused = 0
-    for _ in 0..<3000 {
+    for _ in 0..<1000 {
       var damaged = text
       for _ in 0...random(3) {
         let place = random(damaged.count)
@@ -178,7 +181,7 @@ import Testing
         #expect((1...lines).contains(error.location.line), "\(error)")
       }
     }
-    #expect(refused > 1000)
+    #expect(refused > 300)
   }
 
   @Test func `two actors must be ordered before one uses what the other defines`() throws {
