@@ -1,0 +1,208 @@
+extension Verb {
+  /// The names of the verbs as a scenario writes them.
+  public enum Word: String, Sendable, Hashable, Codable, CaseIterable {
+    /// See the case of `Verb` of the same name.
+    case map, unmap, protect, advise, touch, write, check, get, put, pin, unpin, scope
+    /// See the case of `Verb` of the same name.
+    case allocate, free
+    /// See `allocateContiguous`.
+    case cmaAllocate = "cma-alloc"
+    /// See `releaseContiguous`.
+    case cmaRelease = "cma-release"
+    /// See the case of `Verb` of the same name.
+    case isolate, putback, drain, compact, migrate, offline, online, add, remove, exit, signal, fail, dump,
+      limit
+  }
+
+  /// The verb's name.
+  public var word: Word {
+    switch self {
+    case .map: .map
+    case .unmap: .unmap
+    case .protect: .protect
+    case .advise: .advise
+    case .touch: .touch
+    case .write: .write
+    case .check: .check
+    case .get: .get
+    case .put: .put
+    case .pin: .pin
+    case .unpin: .unpin
+    case .scopeSave, .scopeRestore: .scope
+    case .allocate: .allocate
+    case .free: .free
+    case .allocateContiguous: .cmaAllocate
+    case .releaseContiguous: .cmaRelease
+    case .isolate: .isolate
+    case .putback: .putback
+    case .drain: .drain
+    case .compact: .compact
+    case .migrate: .migrate
+    case .offline: .offline
+    case .online: .online
+    case .add: .add
+    case .remove: .remove
+    case .exit: .exit
+    case .signal: .signal
+    case .fail: .fail
+    case .dump: .dump
+    case .limit: .limit
+    }
+  }
+
+  /// Whether the verb acts on memory blocks.
+  public var actsOnBlocks: Bool {
+    switch self {
+    case .offline, .online, .add, .remove: true
+    default: false
+    }
+  }
+}
+
+extension Verb {
+  /// What the step asks for, in a few plain words; reports print it beside what came of it.
+  public var summary: String {
+    switch self {
+    case .map(let map): map.summary
+    case .unmap(let range): "unmap \(range)"
+    case .protect(let range, let protection): "make \(range) \(protection.summary)"
+    case .advise(let range, let advice): "advise \(advice.rawValue) on \(range)"
+    case .touch(let range, .read): "read a byte of every page of \(range)"
+    case .touch(let range, .write): "write a byte of every page of \(range)"
+    case .write(let target, let pattern): "write \(pattern.summary) to \(target.summary)"
+    case .check(let target, let pattern): "check \(target.summary) for \(pattern.summary)"
+    case .get(let grab): "take references to \(grab.summary)"
+    case .put(let name): "put the references \(name)"
+    case .pin(let grab, let purpose):
+      (grab.flags.contains(.longterm) ? "pin long-term " : "pin ") + grab.summary
+        + (purpose == .test ? "" : " for \(purpose.rawValue)")
+    case .unpin(let unpin): unpin.summary
+    case .scopeSave(let name): "enter a pin scope (\(name))"
+    case .scopeRestore(let name): "leave the pin scope (\(name))"
+    case .allocate(let allocate): allocate.summary
+    case .free(let name, 1): "free the frames \(name)"
+    case .free(let name, let every): "free one in \(every) of the frames \(name)"
+    case .allocateContiguous(let request): "allocate \(request.size) from CMA area \(request.area)"
+    case .releaseContiguous(let name): "release the CMA frames \(name)"
+    case .isolate(_, let range): "take \(range) off the LRU lists"
+    case .putback(let name): "put \(name) back on the LRU lists"
+    case .drain(.lru): "drain the LRU batches"
+    case .drain(.pcp): "drain the per-CPU free lists"
+    case .compact(let node): node.map { "compact node \($0)" } ?? "compact memory"
+    case .migrate(let range, let node): "move \(range) to node \(node)"
+    case .offline(let offline): "offline \(offline.blocks.summary)"
+    case .online(let blocks, let kind):
+      "online \(blocks.summary)" + (kind == .standard ? "" : " for \(kind.rawValue) use")
+    case .add(let blocks, let node): "hot-add \(blocks) block\(blocks == 1 ? "" : "s") to node \(node)"
+    case .remove(let blocks): "hot-remove \(blocks.summary)"
+    case .exit: "exit"
+    case .signal(let actor, let signal): "send \(signal == .kill ? "SIGKILL" : "SIGTERM") to \(actor)"
+    case .fail(let fail): fail.summary
+    case .dump(let range): "dump the pages of \(range)"
+    case .limit(.unlimited): "lift the limit on locked memory"
+    case .limit(.limited(let size)): "limit locked memory to \(size)"
+    }
+  }
+}
+
+extension Verb.RegionRange: CustomStringConvertible {
+  /// The range in words: `ram`, or `4 KiB of ram at 64 KiB`.
+  public var description: String {
+    switch (offset == .zero, size) {
+    case (true, nil): region
+    case (false, nil): "\(region) from \(offset)"
+    case (true, let size?): "the first \(size) of \(region)"
+    case (false, let size?): "\(size) of \(region) at \(offset)"
+    }
+  }
+}
+
+extension Verb.Map {
+  fileprivate var summary: String {
+    let what: String
+    switch source {
+    case .size(let size): what = "\(size) of \(kind.rawValue) memory as \(region)"
+    case .backing(let other, _, _): what = "the memory of \(other) again as \(region)"
+    case .like(let process): what = "the layout of process \(process) as \(region)"
+    }
+    return "map " + what + (populate ? ", populated" : "")
+  }
+}
+
+extension Verb.ContentTarget {
+  fileprivate var summary: String {
+    switch self {
+    case .region(let range): "\(range)"
+    case .pin(let name): "the device's view of pin \(name)"
+    }
+  }
+}
+
+extension Verb.Grab {
+  fileprivate var summary: String {
+    let rest = flags.filter { $0 != .longterm }.map(\.rawValue)
+    return "\(range)" + (rest.isEmpty ? "" : " (\(rest.joined(separator: ", ")))")
+      + " by the \(entry.rawValue) path"
+  }
+}
+
+extension Verb.Unpin {
+  fileprivate var summary: String {
+    let part = size.map { "\($0) at \(offset) of " } ?? (offset == .zero ? "" : "from \(offset) on of ")
+    return "unpin \(part)\(pin)" + (dirty ? ", dirty" : "")
+  }
+}
+
+extension Verb.Allocate {
+  fileprivate var summary: String {
+    let frames = order == 0 ? "" : " of order \(order)"
+    return
+      "allocate \(count) frame\(count == 1 ? "" : "s")\(frames) (\(gfp.map(\.rawValue).joined(separator: ", ")))"
+  }
+}
+
+extension Verb.BlockSelection {
+  fileprivate var summary: String {
+    let place = [zone.map { "zone \($0.kernelName)" }, node.map { "node \($0)" }].compactMap { $0 }
+    let of = place.isEmpty ? "" : " of " + place.joined(separator: ", ")
+    switch pick {
+    case .whole: return "every whole block" + of
+    case .all: return "every block" + of
+    case .count(let count): return "\(count) block\(count == 1 ? "" : "s")" + of
+    case .indices(let indices):
+      return "block\(indices.count == 1 ? "" : "s") " + indices.map(String.init).joined(separator: ", ")
+    }
+  }
+}
+
+extension Verb.Fail {
+  fileprivate var summary: String {
+    let names: [FailurePoint: String] = [
+      .allocation: "allocation", .isolation: "isolation", .copy: "copy", .memlock: "memlock charge",
+      .pageLock: "attempt at a page lock",
+    ]
+    let name = names[point] ?? point.rawValue
+    let which = count == 1 ? "next \(name)" : "next \(count) \(name)s"
+    return "make the \(which) fail" + (skip == 0 ? "" : " after \(skip)")
+  }
+}
+
+extension Pattern {
+  fileprivate var summary: String {
+    switch self {
+    case .sequence(0): "the sequence"
+    case .sequence(let seed): "sequence \(seed)"
+    case .byte(let byte): "byte \(byte)"
+    }
+  }
+}
+
+extension ProtectionWord {
+  fileprivate var summary: String {
+    switch self {
+    case .none: "inaccessible"
+    case .r: "read-only"
+    case .rw: "readable and writable"
+    }
+  }
+}

@@ -1,0 +1,216 @@
+/// What a step does.
+///
+/// Each case is one system call, sysfs or debugfs write, or driver call on a real kernel;
+/// `Documentation/Scenarios.md` has the table.
+public enum Verb: Sendable, Equatable {
+  /// mmap.
+  case map(Map)
+  /// munmap.
+  case unmap(RegionRange)
+  /// mprotect.
+  case protect(RegionRange, ProtectionWord)
+  /// madvise.
+  case advise(RegionRange, AdviceWord)
+  /// One load or store per page.
+  case touch(RegionRange, AccessWord)
+  /// Stores a pattern, by the CPU or by the device that holds a pin.
+  case write(ContentTarget, Pattern)
+  /// Compares with a pattern what the CPU, or the device that holds a pin, reads.
+  case check(ContentTarget, Pattern)
+  /// get_user_pages: ordinary references.
+  case get(Grab)
+  /// put_page of every reference of a `get`.
+  case put(reference: String)
+  /// pin_user_pages.
+  case pin(Grab, purpose: PinPurpose)
+  /// unpin_user_pages.
+  case unpin(Unpin)
+  /// memalloc_pin_save, remembering the old state by name.
+  case scopeSave(name: String)
+  /// memalloc_pin_restore of a remembered state.
+  case scopeRestore(name: String)
+  /// alloc_pages: frames of the kernel's own.
+  case allocate(Allocate)
+  /// __free_pages of what `allocate` took: allocations number 0, every, 2 x every, ...
+  case free(frames: String, every: Int)
+  /// cma_alloc.
+  case allocateContiguous(AllocateContiguous)
+  /// cma_release.
+  case releaseContiguous(frames: String)
+  /// Someone else takes the pages off their LRU lists.
+  case isolate(name: String?, RegionRange)
+  /// And puts them back.
+  case putback(isolation: String)
+  /// Empties per-CPU queues.
+  case drain(DrainTarget)
+  /// Compacts a node, or all.
+  case compact(node: Int?)
+  /// move_pages to a node.
+  case migrate(RegionRange, node: Int)
+  /// Offlines memory blocks.
+  case offline(Offline)
+  /// Onlines memory blocks.
+  case online(BlockSelection, OnlineKind)
+  /// Hot-adds memory blocks, offline.
+  case add(blocks: Int, node: Int)
+  /// Hot-removes offline memory blocks.
+  case remove(BlockSelection)
+  /// The process exits.
+  case exit
+  /// kill.
+  case signal(actor: String, SignalWord)
+  /// Makes the next chances at something fail.
+  case fail(Fail)
+  /// Dumps the state of the pages, as the kernel's dump_page does.
+  case dump(RegionRange)
+  /// setrlimit(RLIMIT_MEMLOCK).
+  case limit(MemlockLimit)
+
+  /// A region, or a part of one.
+  public struct RegionRange: Sendable, Hashable {
+    /// The region's name.
+    public var region: String
+    /// From the region's start.
+    public var offset: MemorySize
+    /// To the region's end if nil.
+    public var size: MemorySize?
+  }
+
+  /// Where a region gets its extent from.
+  public enum RegionSource: Sendable, Equatable {
+    /// New memory of this size.
+    case size(MemorySize)
+    /// The memory object of another region, mapped again.
+    case backing(region: String, offset: MemorySize, size: MemorySize?)
+    /// The areas and resident pages of a live process.
+    case like(process: Int)
+  }
+
+  /// A new mapping.
+  public struct Map: Sendable, Equatable {
+    /// The name it gets.
+    public var region: String
+    /// Its extent.
+    public var source: RegionSource
+    /// What backs it; that of the other region where it maps one again.
+    public var kind: RegionKind
+    /// MAP_POPULATE.
+    public var populate: Bool
+    /// The protection it starts with.
+    public var protection: ProtectionWord
+    /// Advice given before the first touch: `hugepage` or `nohugepage`.
+    public var advice: AdviceWord?
+  }
+
+  /// Whose eyes see the bytes.
+  public enum ContentTarget: Sendable, Equatable {
+    /// The CPU, through the region's addresses.
+    case region(RegionRange)
+    /// The device, through the frames of a pin.
+    case pin(name: String)
+
+    /// The region, where the CPU looks.
+    public var range: RegionRange? {
+      if case .region(let range) = self { range } else { nil }
+    }
+  }
+
+  /// References taken through addresses.
+  public struct Grab: Sendable, Equatable {
+    /// The name by which they are given back; never given back if nil.
+    public var name: String?
+    /// Where.
+    public var range: RegionRange
+    /// In file order, without repetition.
+    public var flags: [PinFlag]
+    /// The function.
+    public var entry: EntryPoint
+  }
+
+  /// Pins given back.
+  public struct Unpin: Sendable, Equatable {
+    /// The pin's name.
+    public var pin: String
+    /// From the pin's start.
+    public var offset: MemorySize
+    /// To the pin's end if nil.
+    public var size: MemorySize?
+    /// Whether the pages are marked dirty on the way.
+    public var dirty: Bool
+  }
+
+  /// Frames for the kernel itself.
+  public struct Allocate: Sendable, Equatable {
+    /// The name by which they are given back; never given back if nil.
+    public var name: String?
+    /// 2^order frames each.
+    public var order: Int
+    /// How many allocations.
+    public var count: Int
+    /// A base word at most, then additions.
+    public var gfp: [GfpWord]
+    /// The preferred node.
+    public var node: Int?
+  }
+
+  /// Frames from a contiguous memory area.
+  public struct AllocateContiguous: Sendable, Equatable {
+    /// The name by which they are given back; never given back if nil.
+    public var name: String?
+    /// The area.
+    public var area: String
+    /// How much.
+    public var size: MemorySize
+    /// The first frame is a multiple of 2^order.
+    public var alignOrder: Int
+  }
+
+  /// Which memory blocks.
+  public struct BlockSelection: Sendable, Equatable {
+    /// How they are picked.
+    public enum Pick: Sendable, Hashable {
+      /// All that lie in the zone with every page.
+      case whole
+      /// All, those that the zone shares with a hole or with another zone too.
+      case all
+      /// This many: those with the most free pages first, the higher first among equals.
+      case count(Int)
+      /// By number.
+      case indices([Int])
+    }
+    /// How they are picked.
+    public var pick: Pick
+    /// Only blocks of this zone.
+    public var zone: ZoneName?
+    /// Only blocks of this node.
+    public var node: Int?
+  }
+
+  /// Offlining, one block after the other.
+  public struct Offline: Sendable, Equatable {
+    /// The blocks.
+    public var blocks: BlockSelection
+    /// Passes over one block after which a signal ends the wait.
+    public var passes: Int
+  }
+
+  /// The word written to a block's state file.
+  public enum OnlineKind: String, Sendable, Hashable, Codable, CaseIterable {
+    /// `online`: the kernel chooses the zone.
+    case standard = "default"
+    /// `online_kernel`.
+    case kernel
+    /// `online_movable`.
+    case movable
+  }
+
+  /// An injected failure.
+  public struct Fail: Sendable, Equatable {
+    /// What fails.
+    public var point: FailurePoint
+    /// How many chances in a row fail.
+    public var count: Int
+    /// How many chances succeed before.
+    public var skip: Int
+  }
+}

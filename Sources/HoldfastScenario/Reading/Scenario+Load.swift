@@ -1,0 +1,109 @@
+import Glibc
+import Yams
+
+extension Scenario {
+  /// Text beyond this is no scenario.
+  static let largestText = 1 << 20
+
+  /// Reads a scenario file.
+  public static func load(path: String) throws(ScenarioError) -> Scenario {
+    let start = SourceLocation(file: path, line: 1, column: 1)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw ScenarioError("cannot open the scenario: \(String(cString: strerror(errno)))", at: start)
+    }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: largestText + 1)
+    var count = 0
+    while count < bytes.count {
+      let got = bytes.withUnsafeMutableBytes { buffer in
+        buffer.baseAddress.map { read(descriptor, $0 + count, buffer.count - count) } ?? -1
+      }
+      if got < 0 && errno == EINTR { continue }
+      guard got >= 0 else {
+        throw ScenarioError("cannot read the scenario: \(String(cString: strerror(errno)))", at: start)
+      }
+      if got == 0 { break }
+      count += got
+    }
+    guard count <= largestText else { throw ScenarioError("a scenario has at most 1 MiB of text", at: start) }
+    guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
+      let line = 1 + bytes[..<firstInvalid(bytes[..<count])].count { $0 == 0x0a }
+      throw ScenarioError(
+        "a scenario is UTF-8 text; found other bytes", at: SourceLocation(file: path, line: line, column: 1))
+    }
+    return try Scenario(yaml: text, file: path)
+  }
+
+  /// The index of the first line that is not valid.
+  private static func firstInvalid(_ bytes: ArraySlice<UInt8>) -> Int {
+    var low = bytes.startIndex
+    for line in bytes.split(separator: 0x0a, omittingEmptySubsequences: false) {
+      if String(validating: line, as: UTF8.self) == nil { break }
+      low = min(line.endIndex + 1, bytes.endIndex)
+    }
+    return low
+  }
+
+  /// Decodes a scenario; `file` is what messages call it.
+  public init(yaml: String, file: String) throws(ScenarioError) {
+    let start = SourceLocation(file: file, line: 1, column: 1)
+    let root: Node?
+    do {
+      root = try Yams.compose(yaml: yaml)
+    } catch let error as YamlError {
+      throw ScenarioError(error, in: yaml, file: file)
+    } catch {
+      throw ScenarioError("cannot read the YAML: \(error)", at: start)
+    }
+    guard let root else { throw ScenarioError("the scenario is empty", at: start) }
+    var budget = 200_000
+    guard Self.fits(root, &budget) else {
+      throw ScenarioError(
+        "the scenario has more than 200000 values, aliases counted as what they stand for", at: start)
+    }
+    self = try Self.decode(Value(node: root, file: file, what: "scenario"))
+    textHash = SHA256.hexadecimal(of: yaml)
+  }
+
+  /// Aliases share their target, so that a short text can stand for an endless tree; a walk has to be bounded.
+  private static func fits(_ node: Node, _ budget: inout Int) -> Bool {
+    budget -= 1
+    if budget < 0 { return false }
+    switch node {
+    case .scalar, .alias: return true
+    case .sequence(let sequence):
+      for element in sequence where !fits(element, &budget) { return false }
+      return true
+    case .mapping(let mapping):
+      for (key, value) in mapping where !fits(key, &budget) || !fits(value, &budget) { return false }
+      return true
+    }
+  }
+}
+
+extension ScenarioError {
+  /// A mistake in the YAML itself.
+  fileprivate init(_ error: YamlError, in yaml: String, file: String) {
+    func at(_ mark: Mark) -> SourceLocation {
+      // A problem at the end of the text is marked behind the last line.
+      let lines = yaml.utf8.count { $0 == 0x0a } + 1
+      return SourceLocation(file: file, line: min(mark.line, lines), column: mark.column)
+    }
+    switch error {
+    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+      .composer(let context, let problem, let mark, _):
+      let detail = context.map { " (\($0.text) in line \($0.mark.line))" } ?? ""
+      self.init("this is not YAML: \(problem)\(detail)", at: at(mark))
+    case .duplicatedKeysInMapping(let duplicates, let context):
+      let keys = duplicates.map { "\"\($0)\"" }.joined(separator: ", ")
+      self.init("\(keys) stands twice in one mapping, here for the first time", at: at(context.mark))
+    case .reader(let problem, let offset, _, _):
+      let before = yaml.prefix(offset ?? 0)
+      let line = 1 + before.count { $0.isNewline }
+      self.init("this is not YAML: \(problem)", at: SourceLocation(file: file, line: line, column: 1))
+    default:
+      self.init("this is not YAML: \(error)", at: SourceLocation(file: file, line: 1, column: 1))
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/// A policy, as `holdfast policies` lists it.
+public struct PolicyDescription: Codable, Sendable, Equatable {
+  /// Its name.
+  public var name: PolicyName
+  /// Its rule in one sentence.
+  public var rule: String
+  /// Where it comes from.
+  public var origin: String
+  /// Whether a scenario that names no policy gets it.
+  public var isDefault: Bool
+
+  /// All policies, oldest first.
+  public static var all: [PolicyDescription] {
+    PolicyName.allCases.map {
+      PolicyDescription(name: $0, rule: $0.rule, origin: $0.origin, isDefault: $0 == .standard)
+    }
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case name, rule, origin
+    case isDefault = "default"
+  }
+}
+
+/// A scenario file, as `holdfast scenarios` lists it.
+public struct ScenarioListing: Codable, Sendable, Equatable {
+  /// The file.
+  public var file: String
+  /// The scenario's identifier; nil if the file cannot be read.
+  public var name: String?
+  /// The mail it answers.
+  public var seed: String?
+  /// Its sentence.
+  public var summary: String?
+  /// Its policy.
+  public var policy: PolicyName?
+  /// How many actors it has.
+  public var actors: Int
+  /// How many steps they take.
+  public var steps: Int
+  /// How many expectations it has.
+  public var expectations: Int
+  /// Why it cannot be read.
+  public var error: String?
+
+  /// Lists a scenario.
+  public init(_ scenario: Scenario) {
+    file = scenario.file
+    name = scenario.name
+    seed = scenario.seed
+    summary = scenario.summary
+    policy = scenario.policy
+    actors = scenario.actors.count
+    steps = scenario.actors.reduce(0) { $0 + $1.steps.count }
+    expectations = scenario.expectations.count
+    error = nil
+  }
+
+  /// Lists a file that cannot be read.
+  public init(file: String, error: ScenarioError) {
+    self.file = file
+    name = nil
+    seed = nil
+    summary = nil
+    policy = nil
+    actors = 0
+    steps = 0
+    expectations = 0
+    self.error = error.description
+  }
+}

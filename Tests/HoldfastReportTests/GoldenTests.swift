@@ -1,0 +1,88 @@
+import Foundation
+import HoldfastReport
+import HoldfastScenario
+import Testing
+
+/// Renderings are compared with the files under `Tests/Golden`; `HOLDFAST_RECORD=1 swift test` writes them anew.
+@Suite struct GoldenTests {
+  private static let plain = Palette(colored: false)
+
+  private static func texts() throws -> [(file: String, text: String)] {
+    let (good, bad) = (try Sample.good(), try Sample.bad())
+    let comparison = try #require(CompareReport([good, bad]))
+    let listings = [
+      ScenarioListing(try Sample.scenario()),
+      ScenarioListing(file: "broken.yaml", error: try broken()),
+    ]
+    return [
+      ("run-good.txt", RunText.render(good, palette: plain)),
+      ("run-bad.txt", RunText.render(bad, palette: plain)),
+      ("run-color.txt", RunText.render(bad, palette: Palette(colored: true))),
+      ("run.json", try JSONText.render(trimmed(bad))),
+      ("trace.json", try TraceText.render(good)),
+      ("compare.txt", ListText.render(comparison, palette: plain)),
+      ("compare.json", try JSONText.render(comparison)),
+      ("policies.txt", ListText.render(PolicyDescription.all, palette: plain)),
+      ("policies.json", try JSONText.render(PolicyDescription.all)),
+      ("scenarios.txt", ListText.render(listings, palette: plain)),
+    ]
+  }
+
+  /// One block is enough to show the form.
+  private static func trimmed(_ report: RunReport) -> RunReport {
+    var report = report
+    report.blocksBefore = Array(report.blocksBefore[24...24])
+    report.blocksAfter = Array(report.blocksAfter[24...24])
+    return report
+  }
+
+  private static func broken() throws -> ScenarioError {
+    try #require(throws: ScenarioError.self) {
+      try Scenario(yaml: "scenario: a\nsumary: b", file: "broken.yaml")
+    }
+  }
+
+  @Test func `every renderer gives the recorded text`() throws {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Golden")
+    for (file, text) in try Self.texts() {
+      let url = folder.appending(path: file)
+      if ProcessInfo.processInfo.environment["HOLDFAST_RECORD"] != nil {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try text.write(to: url, atomically: true, encoding: .utf8)
+      }
+      let golden = try String(contentsOf: url, encoding: .utf8)
+      #expect(text == golden, "\(file) differs; HOLDFAST_RECORD=1 swift test records it")
+    }
+  }
+
+  @Test func `a report's JSON gives the report back, and another schema is refused`() throws {
+    for report in [try Sample.good(), try Sample.bad()] {
+      let text = try JSONText.render(report)
+      #expect(try JSONText.parseRun(text) == report)
+      let newer = text.replacing("\"schema\" : 1", with: "\"schema\" : 2")
+      #expect(throws: JSONText.SchemaError.self) { try JSONText.parseRun(newer) }
+    }
+  }
+
+  @Test func `the trace is JSON in which every slice lies on a named track`() throws {
+    let text = try TraceText.render(try Sample.good())
+    let root = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    let events = try #require(root["traceEvents"] as? [[String: Any]])
+    let named = Set(events.filter { $0["name"] as? String == "thread_name" }.compactMap { $0["tid"] as? Int })
+    #expect(named == [0, 1, 2])
+    let slices = events.filter { $0["ph"] as? String == "X" }
+    #expect(slices.count == 6)
+    #expect(slices.allSatisfy { named.contains($0["tid"] as? Int ?? -1) && $0["dur"] is Int })
+  }
+
+  @Test(arguments: [
+    (true, [:], true), (false, [:], false), (true, ["NO_COLOR": "1"], false), (true, ["NO_COLOR": ""], true),
+    (true, ["TERM": "dumb"], false),
+  ])
+  func `colour needs a terminal and no objection`(
+    terminal: Bool, environment: [String: String], colored: Bool
+  ) {
+    #expect(Palette(isTerminal: terminal, environment: environment).colored == colored)
+  }
+}
