@@ -61,16 +61,16 @@ public struct AtomicInt32 {
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }
 
-  /// Adds `delta` unless the value is `excluded`; returns the value before, or nil if it was `excluded`.
+  /// Adds `delta` if the value is above zero; returns whether it was.
   @inlinable @inline(__always)
-  public func fetchAdd(_ delta: Int32, unless excluded: Int32) -> Int32? {
+  public func addIfPositive(_ delta: Int32) -> Bool {
     schedulePoint(.readModifyWrite, pointer)
     var current = pointer.pointee.load(ordering: .relaxed)
     while true {
-      if current == excluded { return nil }
+      if current <= 0 { return false }
       let (exchanged, original) = pointer.pointee.weakCompareExchange(
         expected: current, desired: current &+ delta, ordering: .sequentiallyConsistent)
-      if exchanged { return current }
+      if exchanged { return true }
       current = original
     }
   }

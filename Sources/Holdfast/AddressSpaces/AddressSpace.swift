@@ -8,7 +8,9 @@ package struct AddressSpace {
 
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
-  /// References: 1 while its process lives, more while someone pins remotely. Protected by the tables lock.
+  /// References: 1 while its process lives, more while someone pins remotely.
+  ///
+  /// Protected by the tables lock.
   package var live: UInt32 {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
@@ -19,17 +21,23 @@ package struct AddressSpace {
   package var pageTableLock: SpinLock { SpinLock(row.raw + 8, rank: Ranks.pageTable) }
   /// write_protect_seq: odd while fork copies.
   package var writeProtectSequence: SequenceCount { SequenceCount(row.raw + 12) }
-  /// MMF_* flags. Atomic.
+  /// MMF_* flags.
+  ///
+  /// Atomic.
   package var flags: AtomicUInt64 { row.uint64(16) }
   /// MMF_HAS_PINNED (spec 5.3).
   package static let hasPinned: UInt64 = 1 << 27
 
-  /// Top-level table page. Immutable while the space lives.
+  /// Top-level table page.
+  ///
+  /// Immutable while the space lives.
   package var rootTable: RowID {
     get { RowID(rawValue: row.plain(24)) }
     nonmutating set { row.setPlain(24, newValue.rawValue) }
   }
-  /// Root of the tree of areas, and their number. Protected by `lock`.
+  /// Root of the tree of areas, and their number.
+  ///
+  /// Protected by `lock`.
   package var areaRoot: RowID {
     get { RowID(rawValue: row.plain(28)) }
     nonmutating set { row.setPlain(28, newValue.rawValue) }
@@ -38,22 +46,46 @@ package struct AddressSpace {
     get { Int(row.plain(32, as: UInt32.self)) }
     nonmutating set { row.setPlain(32, UInt32(newValue)) }
   }
-  /// The process that owns the space. Immutable.
+  /// The process that owns the space.
+  ///
+  /// Immutable.
   package var owner: ProcessID {
     get { ProcessID(rawValue: row.plain(36)) }
     nonmutating set { row.setPlain(36, newValue.rawValue) }
   }
 
-  /// locked_vm (VmLck) in pages. Atomic.
+  /// locked_vm (VmLck) in pages.
+  ///
+  /// Atomic.
   package var lockedPages: AtomicUInt64 { row.uint64(40) }
-  /// pinned_vm (VmPin) in pages. Atomic.
+  /// pinned_vm (VmPin) in pages.
+  ///
+  /// Atomic.
   package var pinnedPages: AtomicUInt64 { row.uint64(48) }
-  /// Resident anonymous, file and shared pages. Protected by `pageTableLock`.
+  /// Resident anonymous, file and shared pages.
+  ///
+  /// Protected by `pageTableLock`.
   package var residentAnon: AtomicUInt64 { row.uint64(56) }
   package var residentFile: AtomicUInt64 { row.uint64(64) }
   package var residentShared: AtomicUInt64 { row.uint64(72) }
-  /// Table pages in use. Protected by `pageTableLock`.
+  /// Table pages in use.
+  ///
+  /// Protected by `pageTableLock`.
   package var tablePages: AtomicUInt64 { row.uint64(80) }
+  /// Table pages kept ready for splitting huge mappings, one for each: the first.
+  ///
+  /// Protected by `pageTableLock`.
+  package var firstDeposit: RowID {
+    get { RowID(rawValue: row.plain(88)) }
+    nonmutating set { row.setPlain(88, newValue.rawValue) }
+  }
+  /// Grabs: they keep the row, not what is mapped (mm_count).
+  ///
+  /// Protected by the tables lock.
+  package var grabs: UInt32 {
+    get { row.plain(92) }
+    nonmutating set { row.setPlain(92, newValue) }
+  }
 }
 
 /// Protection and behaviour of an area (VM_* bits, spec 5.4).
@@ -89,7 +121,9 @@ public struct AreaFlags: OptionSet, Hashable, Sendable {
   public static let noHugePage = AreaFlags(rawValue: 1 << 30)
 }
 
-/// An area (vm_area_struct): a handle to its row. Protected by the address space's lock unless noted.
+/// An area (vm_area_struct): a handle to its row.
+///
+/// Protected by the address space's lock unless noted.
 package struct Area {
   static let stride = 96
 
@@ -106,12 +140,16 @@ package struct Area {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
   }
-  /// The address space. Immutable while the area lives.
+  /// The address space.
+  ///
+  /// Immutable while the area lives.
   package var space: RowID {
     get { RowID(rawValue: row.plain(4)) }
     nonmutating set { row.setPlain(4, newValue.rawValue) }
   }
-  /// First virtual page, and one past the last. Changed with the object's or group's lock held as well.
+  /// First virtual page, and one past the last.
+  ///
+  /// Changed with the object's or group's lock held as well.
   package var start: UInt64 {
     get { row.plain(8) }
     nonmutating set { row.setPlain(8, newValue) }
@@ -135,9 +173,11 @@ package struct Area {
     nonmutating set { row.setPlain(40, newValue.rawValue) }
   }
   /// The anonymous group, none until the first anonymous page.
+  ///
+  /// Set once, under the page-table lock; read freely.
   package var anonGroup: RowID {
-    get { RowID(rawValue: row.plain(44)) }
-    nonmutating set { row.setPlain(44, newValue.rawValue) }
+    get { RowID(rawValue: row.uint32(44).load(.acquire)) }
+    nonmutating set { row.uint32(44).store(newValue.rawValue, .release) }
   }
   /// Tree of the address space.
   package var left: RowID {
@@ -148,7 +188,9 @@ package struct Area {
     get { RowID(rawValue: row.plain(52)) }
     nonmutating set { row.setPlain(52, newValue.rawValue) }
   }
-  /// Next and previous area of the same anonymous group. Protected by the group's lock.
+  /// Next and previous area of the same anonymous group.
+  ///
+  /// Protected by the group's lock.
   package var groupNext: RowID {
     get { RowID(rawValue: row.plain(64)) }
     nonmutating set { row.setPlain(64, newValue.rawValue) }
@@ -157,7 +199,9 @@ package struct Area {
     get { RowID(rawValue: row.plain(68)) }
     nonmutating set { row.setPlain(68, newValue.rawValue) }
   }
-  /// Next and previous area of the same object. Protected by the object's lock.
+  /// Next and previous area of the same object.
+  ///
+  /// Protected by the object's lock.
   package var objectNext: RowID {
     get { RowID(rawValue: row.plain(72)) }
     nonmutating set { row.setPlain(72, newValue.rawValue) }
@@ -183,13 +227,17 @@ package struct AnonGroup {
 
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
-  /// Areas plus pages being moved; the row is free at 0. Protected by `lock`.
+  /// Areas plus walks of its mappings; the row is free at 0.
+  ///
+  /// Protected by the tables lock.
   package var users: UInt32 {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
   }
   package var lock: SpinLock { SpinLock(row.raw + 4, rank: Ranks.anonGroup) }
-  /// First area. Protected by `lock`.
+  /// First area.
+  ///
+  /// Protected by `lock`.
   package var firstArea: RowID {
     get { RowID(rawValue: row.plain(8)) }
     nonmutating set { row.setPlain(8, newValue.rawValue) }
@@ -216,34 +264,60 @@ package struct BackingObject {
 
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
-  /// Areas and descriptors that hold the object; the row is free at 0. Protected by `lock`.
+  /// Areas, handles and walks that hold the object; free at 0.
+  ///
+  /// Protected by the tables lock.
   package var users: UInt32 {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
   }
   /// Protects the cache and the list of areas.
   package var lock: SpinLock { SpinLock(row.raw + 4, rank: Ranks.object) }
-  /// What the object is. Immutable.
+  /// What the object is.
+  ///
+  /// Immutable.
   package var kind: ObjectKind {
     get { ObjectKind(rawValue: row.plain(8)) ?? .memfd }
     nonmutating set { row.setPlain(8, newValue.rawValue) }
   }
-  /// Root of the cache, a tree of table pages whose leaves hold frames. Protected by `lock`.
+  /// Root of the cache, a tree of table pages whose leaves hold frames.
+  ///
+  /// Protected by `lock`.
   package var rootTable: RowID {
     get { RowID(rawValue: row.plain(12)) }
     nonmutating set { row.setPlain(12, newValue.rawValue) }
   }
-  /// Size in pages. Protected by `lock`.
+  /// Size in pages.
+  ///
+  /// Protected by `lock`.
   package var pages: UInt64 {
     get { row.plain(16) }
     nonmutating set { row.setPlain(16, newValue) }
   }
-  /// First area. Protected by `lock`.
+  /// First area.
+  ///
+  /// Protected by `lock`.
   package var firstArea: RowID {
     get { RowID(rawValue: row.plain(24)) }
     nonmutating set { row.setPlain(24, newValue.rawValue) }
   }
-  /// Pages in the cache. Protected by `lock`.
+  /// Levels of the cache's tree, 0 while it is empty.
+  ///
+  /// Protected by `lock`.
+  package var height: Int {
+    get { Int(row.plain(40, as: UInt32.self)) }
+    nonmutating set { row.setPlain(40, UInt32(newValue)) }
+  }
+  /// Whether one private mapping is all that there is: nobody else can name the object.
+  ///
+  /// Immutable.
+  package var isPrivate: Bool {
+    get { row.plain(44, as: UInt32.self) != 0 }
+    nonmutating set { row.setPlain(44, UInt32(newValue ? 1 : 0)) }
+  }
+  /// Pages in the cache.
+  ///
+  /// Protected by `lock`.
   package var cachedPages: UInt64 {
     get { row.plain(32) }
     nonmutating set { row.setPlain(32, newValue) }

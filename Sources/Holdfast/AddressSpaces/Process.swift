@@ -1,4 +1,4 @@
-public import Interleaving
+package import Interleaving
 
 /// The allocation scopes of a process (spec 2.12), with the kernel's PF_* values.
 public struct AllocationScope: OptionSet, Hashable, Sendable {
@@ -38,7 +38,9 @@ public struct Process {
 
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
-  /// 1 while the row is in use. Protected by the tables lock.
+  /// 1 while the row is in use.
+  ///
+  /// Protected by the tables lock.
   package var live: UInt32 {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
@@ -47,7 +49,9 @@ public struct Process {
   public var id: ProcessID { ProcessID(rawValue: row.plain(4)) }
   func setID(_ id: RowID) { row.setPlain(4, id.rawValue) }
 
-  /// Its address space. Immutable while the process lives.
+  /// Its address space.
+  ///
+  /// Immutable while the process lives.
   package var space: RowID {
     get { RowID(rawValue: row.plain(8)) }
     nonmutating set { row.setPlain(8, newValue.rawValue) }
@@ -72,19 +76,38 @@ public struct Process {
     get { row.plain(24) }
     nonmutating set { row.setPlain(24, newValue) }
   }
-  /// Pending signals: bit 0 any, bit 1 a fatal one. Atomic, since others set it.
+  /// Pending signals: bit 0 any, bit 1 a fatal one.
+  ///
+  /// Atomic, since others set it.
   package var signals: AtomicUInt32 { row.uint32(32) }
+
+  /// Sends a signal: any ends an offline, only a fatal one a long-term pin.
+  public func raise(fatal: Bool) {
+    var seen = signals.load()
+    while true {
+      let (exchanged, original) = signals.compareExchange(seen, seen | (fatal ? 3 : 1))
+      if exchanged { return }
+      seen = original
+    }
+  }
+
+  /// Takes all pending signals, as their handlers would.
+  public func clearSignals() { signals.store(0) }
 
   /// Whether a signal is pending.
   package var hasSignal: Bool { signals.load(.relaxed) != 0 }
   /// Whether a fatal signal is pending.
   package var hasFatalSignal: Bool { signals.load(.relaxed) & 2 != 0 }
 
-  /// The name, up to 15 bytes as in Linux. Written when the process is made.
-  public var name: String {
+  /// The name, up to 15 bytes as in Linux.
+  ///
+  /// Written when the process is made.
+  public var name: String { Self.name(in: row, at: 40) }
+
+  static func name(in row: Row, at offset: Int) -> String {
     var bytes: [UInt8] = []
     for i in 0..<16 {
-      let byte = row.plain(40 + i, as: UInt8.self)
+      let byte = row.plain(offset + i, as: UInt8.self)
       if byte == 0 { break }
       bytes.append(byte)
     }

@@ -8,7 +8,9 @@ package struct TablePage {
   @inline(__always)
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
-  /// One entry. Atomic: lockless walks read it; changed under the page-table or object lock.
+  /// One entry.
+  ///
+  /// Atomic: lockless walks read it; changed under the page-table or object lock.
   @inline(__always)
   package func entry(_ index: Int) -> AtomicUInt64 { row.uint64(index &* 8) }
 }
@@ -21,19 +23,32 @@ package struct TableMeta {
 
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
-  /// 1 while in use. Protected by the tables lock.
+  /// 1 while in use.
+  ///
+  /// Protected by the tables lock.
   package var live: UInt32 {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
   }
-  /// The frame charged for it. Immutable while in use.
+  /// The frame charged for it.
+  ///
+  /// Immutable while in use.
   package var frame: FrameNumber {
     get { FrameNumber(rawValue: row.plain(4)) }
     nonmutating set { row.setPlain(4, newValue.rawValue) }
   }
-  /// Entries that are not none. Protected by the lock of the tree that the page is part of.
+  /// Entries that are not none.
+  ///
+  /// Protected by the lock of the tree that the page is part of.
   package var used: Int {
     get { Int(row.plain(8, as: UInt32.self)) }
     nonmutating set { row.setPlain(8, UInt32(newValue)) }
+  }
+  /// The next table page in a list of deposits.
+  ///
+  /// Protected by the page-table lock.
+  package var next: RowID {
+    get { RowID(rawValue: row.plain(12)) }
+    nonmutating set { row.setPlain(12, newValue.rawValue) }
   }
 }

@@ -1,31 +1,36 @@
 import CLinux
-public import SystemPackage
+import SystemPackage
 
 /// Where the contents of frames are: one memfd for every memory block, mapped as a linear window.
 ///
-/// Blocks get and lose their bytes under the hotplug lock, and only while no frame of theirs is allocated;
-/// the window itself stays where it is, so reading and writing frames needs no lock of ours.
+/// Blocks get their bytes under the tables lock when metadata of a section comes into being, and lose them under
+/// the hotplug lock, only while no frame of theirs is allocated; the window itself stays where it is, so reading
+/// and writing frames needs no lock of ours.
 final class FrameStore: @unchecked Sendable {
-  // Sendable: `descriptors` is written under the machine's hotplug lock, everything else is immutable.
+  // Sendable: what `descriptors` points to is written under the locks above, a word for every block; the rest
+  // is immutable.
   private let window: UnsafeMutableRawPointer
   private let windowSize: UInt64
   private let blockBytes: UInt64
-  private var descriptors: [Int32]
+  private let descriptors: UnsafeMutablePointer<Int32>
+  private let blocks: Int
 
   /// Reserves the window for `frames` frames.
   init(frames: Int, blockFrames: Int) throws(Errno) {
     blockBytes = UInt64(blockFrames * pageSize)
-    let blocks = (frames + blockFrames - 1) / blockFrames
+    blocks = (frames + blockFrames - 1) / blockFrames
     windowSize = UInt64(blocks) * blockBytes
-    descriptors = Array(repeating: -1, count: blocks)
     var at: UnsafeMutableRawPointer?
     let result = hf_reserve(&at, max(windowSize, 4096), false)
     guard result == 0, let at else { throw Errno(rawValue: CInt(-result)) }
     window = at
+    descriptors = .allocate(capacity: blocks)
+    descriptors.initialize(repeating: -1, count: blocks)
   }
 
   deinit {
-    for descriptor in descriptors where descriptor >= 0 { _ = hf_close(descriptor) }
+    for block in 0..<blocks where descriptors[block] >= 0 { _ = hf_close(descriptors[block]) }
+    descriptors.deallocate()
     _ = hf_release_range(window, max(windowSize, 4096))
   }
 

@@ -39,32 +39,63 @@ package struct Page: Equatable {
   @inline(__always)
   package var headOffset: AtomicUInt32 { row.uint32(24) }
 
-  /// Order of the folio or free block, on its head. Protected by whoever owns the folio; the zone lock if free.
+  /// Order, type, list type and hugetlb mark, a byte each. Protected by the zone or per-CPU lock for free
+  /// frames, else by the owner of the folio; atomic, since merging and walkers look at frames of others.
+  @inline(__always)
+  package var state: PageState {
+    get { PageState(rawValue: row.uint32(28).load(.relaxed)) }
+    nonmutating set { row.uint32(28).store(newValue.rawValue, .relaxed) }
+  }
+
+  /// Order of the folio or free block, on its head.
   @inline(__always)
   package var order: Int {
-    get { Int(row.plain(28, as: UInt8.self)) }
-    nonmutating set { row.setPlain(28, UInt8(truncatingIfNeeded: newValue)) }
+    get { state.order }
+    nonmutating set {
+      state = PageState(rawValue: state.rawValue & ~0xff | UInt32(truncatingIfNeeded: newValue) & 0xff)
+    }
   }
 
-  /// What the frame is. Protected by the zone lock for free frames, else by the owner of the folio.
+  /// What the frame is.
   @inline(__always)
   package var type: PageType {
-    get { PageType(rawValue: row.plain(29, as: UInt8.self)) ?? .absent }
-    nonmutating set { row.setPlain(29, newValue.rawValue) }
+    get { state.type }
+    nonmutating set {
+      state = PageState(rawValue: state.rawValue & ~0xff00 | UInt32(newValue.rawValue) &<< 8)
+    }
   }
 
-  /// The migratetype whose list a free block is on. Protected by the zone or per-CPU lock.
+  /// The migratetype whose list a free block is on.
   @inline(__always)
   package var listType: MigrateType {
-    get { MigrateType(rawValue: row.plain(30, as: UInt8.self)) ?? .movable }
-    nonmutating set { row.setPlain(30, newValue.rawValue) }
+    get { state.listType }
+    nonmutating set {
+      state = PageState(rawValue: state.rawValue & ~0xff_0000 | UInt32(newValue.rawValue) &<< 16)
+    }
   }
 
-  /// 1 for a folio of a hugetlb pool. Protected by the owner of the folio.
+  /// Whether the folio is of a hugetlb pool.
   @inline(__always)
   package var isHugetlb: Bool {
-    get { row.plain(31, as: UInt8.self) & 1 != 0 }
-    nonmutating set { row.setPlain(31, UInt8(newValue ? 1 : 0)) }
+    get { state.rawValue & 1 << 24 != 0 }
+    nonmutating set { setHugetlbBit(1 << 24, newValue) }
+  }
+
+  /// Whether a hugetlb folio may be isolated: in use, and not isolated yet. Protected by the hugetlb lock.
+  package var isHugetlbMigratable: Bool {
+    get { state.rawValue & 2 << 24 != 0 }
+    nonmutating set { setHugetlbBit(2 << 24, newValue) }
+  }
+
+  /// Whether a hugetlb folio goes back to the buddy lists when freed: a migration's target that no pool counts.
+  package var isHugetlbTemporary: Bool {
+    get { state.rawValue & 4 << 24 != 0 }
+    nonmutating set { setHugetlbBit(4 << 24, newValue) }
+  }
+
+  private func setHugetlbBit(_ bit: UInt32, _ value: Bool) {
+    let others = state.rawValue & ~bit
+    state = PageState(rawValue: value ? others | bit : others)
   }
 
   /// `mapping`: what the page belongs to. Written under the page lock; atomic, since walkers look.
@@ -141,9 +172,9 @@ package struct Page: Equatable {
   @inline(__always)
   package var zone: ZoneID {
     let word = flagWord.load(.relaxed)
+    // As `ZoneID(node:kind:)`, without the detour over the kind.
     return ZoneID(
-      node: Int((word &>> PageFlags.nodeShift) & 0x3ff),
-      kind: ZoneKind(rawValue: Int((word &>> PageFlags.zoneShift) & 7)) ?? .normal)
+      rawValue: Int((word &>> PageFlags.nodeShift) & 0x3ff) &* 5 &+ Int((word &>> PageFlags.zoneShift) & 7))
   }
 
   /// Gives the frame its zone and wipes its flags: metadata of a section coming into being.
@@ -196,4 +227,35 @@ package struct PageMapping: RawRepresentable, Hashable, Sendable {
 
   /// The object of a cached page.
   package var object: RowID? { rawValue != 0 && rawValue & 1 == 0 ? RowID(rawValue: rawValue >> 2) : nil }
+}
+
+/// The word of a descriptor that says what the frame is: order, type, list type and hugetlb mark.
+@frozen
+package struct PageState: RawRepresentable, Hashable, Sendable {
+  package let rawValue: UInt32
+
+  @inline(__always)
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// The state of a frame that is not hugetlb.
+  @inline(__always)
+  package init(order: Int, type: PageType, listType: MigrateType) {
+    rawValue =
+      UInt32(truncatingIfNeeded: order) | UInt32(type.rawValue) &<< 8 | UInt32(listType.rawValue) &<< 16
+  }
+
+  @inline(__always)
+  package var order: Int { Int(rawValue & 0xff) }
+  @inline(__always)
+  package var type: PageType { PageType(rawValue: UInt8(truncatingIfNeeded: rawValue &>> 8)) ?? .absent }
+  @inline(__always)
+  package var listType: MigrateType {
+    MigrateType(stored: UInt8(truncatingIfNeeded: rawValue &>> 16))
+  }
+
+  /// Whether the frame heads a free block of that order in the buddy lists.
+  @inline(__always)
+  package func isFreeBlock(order: Int) -> Bool {
+    rawValue & 0xffff == UInt32(truncatingIfNeeded: order) | UInt32(PageType.buddy.rawValue) &<< 8
+  }
 }

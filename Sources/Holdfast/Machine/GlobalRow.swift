@@ -1,4 +1,4 @@
-package import Interleaving
+import Interleaving
 
 /// The machine's one row of state that belongs to no table.
 package struct GlobalRow {
@@ -43,6 +43,14 @@ package struct GlobalRow {
   var slotsUsed: UInt32 {
     get { row.plain(152) }
     nonmutating set { row.setPlain(152, newValue) }
+  }
+
+  /// Protects the hugetlb pools and the flags of free hugetlb folios.
+  var hugetlbLock: SpinLock { SpinLock(row.raw + 376, rank: Ranks.hugetlb) }
+  /// Free huge pages that mappings may claim for certain. Protected by `hugetlbLock`.
+  var hugetlbReserved: Int {
+    get { Int(row.plain(384, as: UInt64.self)) }
+    nonmutating set { row.setPlain(384, UInt64(newValue)) }
   }
 
   /// Pending injected failures of a kind. Atomic.

@@ -128,6 +128,19 @@ public enum ZoneKind: Int, CaseIterable, Hashable, Comparable, Sendable, CustomS
 public enum MigrateType: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   case unmovable, movable, reclaimable, highAtomic, cma, isolate
 
+  /// The type with that raw value, movable if there is none: what a table's byte says, without a call.
+  @inline(__always)
+  package init(stored raw: UInt8) {
+    switch raw {
+    case 0: self = .unmovable
+    case 2: self = .reclaimable
+    case 3: self = .highAtomic
+    case 4: self = .cma
+    case 5: self = .isolate
+    default: self = .movable
+    }
+  }
+
   /// How many of the types have per-CPU lists: the first three.
   package static let perCPUCount = 3
 
@@ -146,13 +159,16 @@ public struct ZoneID: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public init(rawValue: Int) { self.rawValue = rawValue }
 
   /// The zone of a kind on a node.
-  public init(node: Int, kind: ZoneKind) { rawValue = node * ZoneKind.allCases.count + kind.rawValue }
+  public init(node: Int, kind: ZoneKind) { rawValue = node &* Self.kinds &+ kind.rawValue }
 
   /// The node's number.
-  public var node: Int { rawValue / ZoneKind.allCases.count }
+  public var node: Int { rawValue / Self.kinds }
 
   /// The zone's kind.
-  public var kind: ZoneKind { ZoneKind.allCases[rawValue % ZoneKind.allCases.count] }
+  public var kind: ZoneKind { ZoneKind(rawValue: rawValue % Self.kinds) ?? .device }
+
+  /// The number of kinds, spelled out since a list of cases costs an allocation.
+  private static var kinds: Int { 5 }
 
   /// `Node 0, zone Normal`.
   public var description: String { "Node \(node), zone \(kind)" }

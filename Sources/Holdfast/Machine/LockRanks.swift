@@ -16,6 +16,7 @@ package import Interleaving
 ///                           tables    free rows of the tables
 ///                           ledger    pin records
 ///                           cma       bitmap of an area
+///                           hugetlb   pools of huge pages
 ///
 /// A page lock got by trying may be taken at any place. `zone` is never held while anything but the last three
 /// is taken.
@@ -34,4 +35,5 @@ package enum Ranks {
   package static let tables = LockRank(rawValue: 12)
   package static let ledger = LockRank(rawValue: 13)
   package static let cma = LockRank(rawValue: 14)
+  package static let hugetlb = LockRank(rawValue: 15)
 }

@@ -1,6 +1,6 @@
 import CLinux
 import Interleaving
-public import SystemPackage
+import SystemPackage
 
 /// A machine: memory with its zones and blocks, processors, processes, and the rules that hold on it.
 ///
@@ -98,6 +98,11 @@ public final class Machine: @unchecked Sendable {
 
   package func node(_ index: Int) -> Node { Node(arena + (layout.nodes + index * Node.stride)) }
 
+  /// The pool of huge pages of a node.
+  package func hugetlbPool(_ node: Int) -> HugetlbPool {
+    HugetlbPool(arena + (layout.hugetlbPools + node * HugetlbPool.stride))
+  }
+
   @inline(__always)
   package func zone(_ id: ZoneID) -> Zone { Zone(arena + (layout.zones &+ id.rawValue &* layout.zoneStride)) }
 
@@ -152,7 +157,7 @@ public final class Machine: @unchecked Sendable {
   }
 
   /// A word of the CMA bitmaps. Protected by the lock of the area that it belongs to.
-  package func cmaBitmapWord(_ index: Int) -> Row { Row(arena + (layout.cmaBitmaps + index * 8)) }
+  func cmaBitmapWord(_ index: Int) -> Row { Row(arena + (layout.cmaBitmaps + index * 8)) }
 
   /// How many rows of a pool were ever in use; rows are numbered from 1.
   package func usedRows(_ pool: TablePool) -> Int { Int(global.pool(pool).used) }
@@ -161,7 +166,9 @@ public final class Machine: @unchecked Sendable {
 
   /// The memory block that holds a frame.
   @inline(__always)
-  public func block(of frame: FrameNumber) -> BlockID { BlockID(rawValue: frame.index >> geometry.blockOrder) }
+  public func block(of frame: FrameNumber) -> BlockID {
+    BlockID(rawValue: frame.index >> geometry.blockOrder)
+  }
 
   /// The frames of a memory block.
   public func frames(of block: BlockID) -> FrameRange {
@@ -174,16 +181,19 @@ public final class Machine: @unchecked Sendable {
   /// The type of the pageblock that holds a frame. Written under the zone's lock; read freely, as Linux does.
   @inline(__always)
   package func pageblockType(of frame: FrameNumber) -> MigrateType {
-    // Stored so that zeroed memory means movable, the type of every new pageblock.
-    let raw = Row(arena + (layout.pageblockTypes &+ frame.index &>> geometry.pageblockOrder))
-    return MigrateType(rawValue: raw.plain(0, as: UInt8.self) ^ MigrateType.movable.rawValue) ?? .movable
+    MigrateType(stored: pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType)
   }
 
   /// Sets the type of the pageblock that holds a frame. The caller holds the zone's lock.
   package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
-    Row(arena + (layout.pageblockTypes &+ frame.index &>> geometry.pageblockOrder))
-      .setPlain(0, type.rawValue ^ MigrateType.movable.rawValue)
+    pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.rawValue ^ Self.zeroedType)
   }
+
+  @inline(__always)
+  private var pageblockTypes: ByteCells { ByteCells(arena + layout.pageblockTypes) }
+
+  /// Types are stored so that zeroed memory means movable, the type of every new pageblock.
+  private static var zeroedType: UInt8 { MigrateType.movable.rawValue }
 
   /// Whether a frame has metadata: it is memory, and its section came into being.
   @inline(__always)

@@ -8,6 +8,7 @@ struct TableLayout: Sendable {
   let global: Int
   let processors: Int
   let nodes: Int
+  let hugetlbPools: Int
   let zones: Int
   let perCPULists: Int
   let blocks: Int
@@ -54,6 +55,7 @@ struct TableLayout: Sendable {
     global = place(1, GlobalRow.stride)
     processors = place(configuration.processors, processorStride, align: 128)
     nodes = place(configuration.nodes.count, Node.stride, align: 128)
+    hugetlbPools = place(configuration.nodes.count, HugetlbPool.stride)
     zones = place(zoneCount, zoneStride, align: 128)
     perCPULists = place(configuration.processors * zoneCount, PerCPULists.stride, align: 64)
     blocks = place(frameCount >> geometry.blockOrder + 1, MemoryBlock.stride)

@@ -23,9 +23,10 @@ package struct FrameList {
 
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
+  /// Atomic: the watermark test looks whether there is one without the lock.
   package var first: FrameNumber {
-    get { FrameNumber(rawValue: row.plain(0)) }
-    nonmutating set { row.setPlain(0, newValue.rawValue) }
+    get { FrameNumber(rawValue: row.uint32(0).load(.relaxed)) }
+    nonmutating set { row.uint32(0).store(newValue.rawValue, .relaxed) }
   }
   package var last: FrameNumber {
     get { FrameNumber(rawValue: row.plain(4)) }
@@ -57,6 +58,7 @@ package struct Zone {
   }
 
   /// Protects free lists, pageblock types and the counts below unless noted.
+  @inline(__always)
   package var lock: SpinLock { SpinLock(row.raw, rank: Ranks.zone) }
   /// Nesting of operations during which nothing may wait in per-CPU lists. Atomic.
   package var perCPUDisabled: AtomicUInt32 { row.uint32(4) }
@@ -131,6 +133,7 @@ package struct PerCPULists {
   init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
 
   /// Protects the lists.
+  @inline(__always)
   package var lock: SpinLock { SpinLock(row.raw, rank: Ranks.perCPU) }
   /// Frames on all lists.
   package var count: Int {
@@ -138,6 +141,7 @@ package struct PerCPULists {
     nonmutating set { row.setPlain(4, UInt32(truncatingIfNeeded: newValue)) }
   }
   /// One list; 0 to 11 are order times three plus type, 12 and 13 PMD order unmovable and movable.
+  @inline(__always)
   package func list(_ index: Int) -> FrameList { FrameList(row.raw + (8 &+ index &* 16)) }
 
   package static let listCount = 14

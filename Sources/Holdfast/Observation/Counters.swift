@@ -13,6 +13,8 @@ public enum EventCounter: Int, CaseIterable, Hashable, Sendable {
   case lruDrainLocal, lruDrainAll
   /// Not in Linux: passes of a long-term pin that began again, and of an offline loop.
   case longtermRetries, offlinePasses
+  /// Not in Linux: folios that could not be taken off their list.
+  case isolationFailures
 
   /// The name in /proc/vmstat, or nil for one of our own.
   public var kernelName: String? {
@@ -41,7 +43,7 @@ public enum EventCounter: Int, CaseIterable, Hashable, Sendable {
     case .cmaAllocFail: "cma_alloc_fail"
     case .thpFaultAlloc: "thp_fault_alloc"
     case .thpFaultFallback: "thp_fault_fallback"
-    case .lruDrainLocal, .lruDrainAll, .longtermRetries, .offlinePasses: nil
+    case .lruDrainLocal, .lruDrainAll, .longtermRetries, .offlinePasses, .isolationFailures: nil
     }
   }
 }
@@ -88,7 +90,9 @@ public enum LRUList: Int, CaseIterable, Hashable, Sendable {
 
   /// The name of the zone's own count of the same pages.
   public var zoneCounterName: String {
-    ["nr_zone_inactive_anon", "nr_zone_active_anon", "nr_zone_inactive_file", "nr_zone_active_file",
-      "nr_zone_unevictable"][rawValue]
+    [
+      "nr_zone_inactive_anon", "nr_zone_active_anon", "nr_zone_inactive_file", "nr_zone_active_file",
+      "nr_zone_unevictable",
+    ][rawValue]
   }
 }

@@ -1,8 +1,8 @@
-package import Interleaving
+import Interleaving
 
 /// One row of the ledger: what one call pinned or got.
 package struct PinRecord {
-  static let stride = 96
+  static let stride = 128
 
   let row: Row
   package let id: RowID
@@ -53,6 +53,26 @@ package struct PinRecord {
   package var slotOrder: Int {
     get { Int(row.plain(40, as: UInt32.self)) }
     nonmutating set { row.setPlain(40, UInt32(newValue)) }
+  }
+  /// What the pages were charged to. Ledger lock.
+  package var accounting: PinAccounting {
+    get { PinAccounting(rawValue: row.plain(44)) ?? .none }
+    nonmutating set { row.setPlain(44, newValue.rawValue) }
+  }
+  /// The processor of the caller, whose counters the release goes to.
+  package var processor: Int {
+    get { Int(row.plain(88, as: UInt32.self)) }
+    nonmutating set { row.setPlain(88, UInt32(newValue)) }
+  }
+  /// Whether the pages are marked dirty when the record ends. The holder's.
+  var marksDirty: Bool {
+    get { row.plain(92, as: UInt32.self) != 0 }
+    nonmutating set { row.setPlain(92, UInt32(newValue ? 1 : 0)) }
+  }
+  /// The caller's name then: the process may be gone when someone asks who holds a page.
+  package var ownerName: String { Process.name(in: row, at: 96) }
+  func copyName(of process: Process) {
+    for word in 0..<2 { row.setPlain(96 + word * 8, process.row.plain(40 + word * 8, as: UInt64.self)) }
   }
   /// Logical time of the call.
   package var tick: UInt64 {

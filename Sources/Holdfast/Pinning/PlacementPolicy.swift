@@ -1,7 +1,7 @@
 /// Which kernel's rules for pinned pages hold: how pins are counted and where long-term pins may stay.
 ///
 /// A value: every rule that differs between versions is a property here, and the engine asks it (spec 1.6, 6).
-public struct PlacementPolicy: Hashable, Sendable {
+public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   /// How pins are counted (spec 1.6).
   public enum Counting: Hashable, Sendable {
     /// A pin is a reference (K5.6).
@@ -175,6 +175,9 @@ extension PlacementPolicy {
     linux5_5, pinBias, pinExact, linux5_10, movableV3, movableV4, linux5_13, linux6_1, linux6_14,
     linuxMainline,
   ]
+
+  /// The name.
+  public var description: String { name }
 
   /// The policy of that name, or nil.
   public init?(name: String) {

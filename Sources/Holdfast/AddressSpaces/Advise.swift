@@ -1,0 +1,164 @@
+import Interleaving
+import SystemPackage
+
+/// madvise, and faulting pages in ahead of use.
+extension Machine {
+  /// Gives advice about a range (madvise; generic errors: spec 9.1).
+  ///
+  /// The advice is applied to the mapped parts of the range even if it has holes, which are reported at the end.
+  ///
+  /// - Throws: EINVAL for an unaligned start, a wrap-around, or an area that does not take the advice; ENOMEM
+  ///   for holes or lack of memory; EAGAIN if the table of areas is full; EFAULT if a page to be populated
+  ///   lies beyond its object. A length of zero is no error.
+  public func advise(
+    _ process: Process, _ range: AddressRange, _ advice: Advice
+  ) throws(AddressSpaceError) {
+    let space = try liveSpace(of: process, .advise)
+    let span = try span(of: range, .advise, overflowErrno: .invalidArgument)
+    guard !span.isEmpty else { return }
+    switch advice {
+    case .dontNeed:
+      space.lock.lockShared()
+      defer { space.lock.unlockShared() }
+      try forEachMapped(space, span) { area, part throws(AddressSpaceError) in
+        try dropPages(space, area, part, on: process.processor)
+      }
+    case .hugePage, .noHugePage:
+      let (set, cleared): (AreaFlags, AreaFlags) =
+        advice == .hugePage ? (.hugePage, .noHugePage) : (.noHugePage, .hugePage)
+      space.lock.lockExclusive()
+      defer { space.lock.unlockExclusive() }
+      try forEachMapped(space, span) { area, part throws(AddressSpaceError) in
+        let flags = area.flags.subtracting(cleared).union(set)
+        guard flags != area.flags else { return }
+        let errno = Errno.resourceTemporarilyUnavailable
+        try splitAreas(space, at: part.start, .advise, fullErrno: errno, on: process.processor)
+        try splitAreas(space, at: part.end, .advise, fullErrno: errno, on: process.processor)
+        findArea(space, part.start)?.flags = flags
+      }
+    case .populateRead, .populateWrite:
+      try populate(space, span, write: advice == .populateWrite, for: process)
+    }
+  }
+
+  /// Calls `body` with every area that meets the span and the part of the span in it; a hole is an error at last.
+  private func forEachMapped(
+    _ space: AddressSpace, _ span: PageSpan,
+    _ body: (Area, PageSpan) throws(AddressSpaceError) -> Void
+  ) throws(AddressSpaceError) {
+    var hole: UInt64?
+    var next = span.start
+    while next < span.end {
+      guard let area = firstArea(space, from: next), area.start < span.end else {
+        hole = hole ?? next
+        break
+      }
+      if area.start > next { hole = hole ?? next }
+      let part = PageSpan(start: max(next, area.start), end: min(area.end, span.end))
+      next = part.end
+      try body(area, part)
+    }
+    if let hole {
+      throw AddressSpaceError(.advise, .hole, at: VirtualAddress(page: hole), errno: .noMemory)
+    }
+  }
+
+  private func dropPages(
+    _ space: AddressSpace, _ area: Area, _ part: PageSpan, on processor: Int
+  ) throws(AddressSpaceError) {
+    var part = part
+    if area.flags.contains(.hugetlb) {
+      guard part.start & (hugePages - 1) == 0 else {
+        throw AddressSpaceError(
+          .advise, .unaligned(bytes: hugePages << 12), at: VirtualAddress(page: part.start),
+          errno: .invalidArgument)
+      }
+      part.end &= ~(hugePages - 1)
+    } else if !area.flags.isDisjoint(with: [.locked, .frameMap]) {
+      throw AddressSpaceError(
+        .advise, .unsuitableArea, at: VirtualAddress(page: part.start), errno: .invalidArgument)
+    }
+    if !part.isEmpty { zap(space, part, on: processor) }
+  }
+
+  // MARK: - Populating
+
+  /// Faults every page of a span in (madvise_populate).
+  private func populate(
+    _ space: AddressSpace, _ span: PageSpan, write: Bool, for process: Process
+  ) throws(AddressSpaceError) {
+    space.lock.lockShared()
+    defer { space.lock.unlockShared() }
+    var next = span.start
+    while next < span.end {
+      let address = VirtualAddress(page: next)
+      guard let area = findArea(space, next) else {
+        throw AddressSpaceError(.advise, .hole, at: address, errno: .noMemory)
+      }
+      let needed: AreaFlags = write ? .write : .read
+      guard area.flags.contains(needed), area.flags.isDisjoint(with: [.io, .frameMap]) else {
+        throw AddressSpaceError(.advise, .accessDenied, at: address, errno: .invalidArgument)
+      }
+      let end = min(area.end, span.end)
+      while next < end {
+        switch populatePage(space, area, next, write: write, for: process) {
+        case .success: next += 1
+        case let failure: throw faultError(.advise, failure, at: VirtualAddress(page: next))
+        }
+      }
+    }
+  }
+
+  /// MAP_POPULATE: what cannot be faulted in is left out, area by area (__mm_populate).
+  ///
+  /// Private writable memory is faulted for writing, so that its pages are there at once.
+  func populateQuietly(_ space: AddressSpace, _ span: PageSpan, for process: Process) {
+    space.lock.lockShared()
+    defer { space.lock.unlockShared() }
+    forEachArea(space, in: span) { area in
+      guard !area.flags.isDisjoint(with: [.read, .write, .execute]) else { return }
+      let isWrite = area.flags.contains(.write) && !area.flags.contains(.shared)
+      var next = max(area.start, span.start)
+      while next < min(area.end, span.end) {
+        guard case .success = populatePage(space, area, next, write: isWrite, for: process) else { return }
+        next += 1
+      }
+    }
+  }
+
+  /// Faults until a page is mapped as wanted.
+  ///
+  /// The space's lock is held shared.
+  private func populatePage(
+    _ space: AddressSpace, _ area: Area, _ page: UInt64, write: Bool, for process: Process
+  ) -> FaultResult {
+    while true {
+      let isMapped = space.pageTableLock.withLock { () -> Bool in
+        guard let place = leafSlot(space, page) else { return false }
+        let entry = place.entry
+        guard entry.isPresent, !write || entry.isWritable else { return false }
+        touch(place, entry, write: write)
+        return true
+      }
+      if isMapped { return .success }
+      let result = handleFault(process, space, area, page: page, write ? [.write, .killable] : .killable)
+      guard case .success = result else { return result }
+    }
+  }
+
+  /// What a fault's outcome means to the caller of a system call or to user space.
+  func faultError(
+    _ operation: AddressSpaceError.Operation, _ result: FaultResult, at address: VirtualAddress?
+  ) -> AddressSpaceError {
+    switch result {
+    case .outOfMemory(let allocation):
+      AddressSpaceError(
+        operation, allocation == nil ? .tableFull("tables, groups or objects") : .noMemory, at: address,
+        errno: .noMemory, allocation: allocation)
+    case .busError: AddressSpaceError(operation, .busError, at: address, errno: .badAddress)
+    case .hwpoison: AddressSpaceError(operation, .poisoned, at: address, errno: Errno(rawValue: 133))
+    case .segmentationFault, .success, .retry:
+      AddressSpaceError(operation, .accessDenied, at: address, errno: .badAddress)
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import Interleaving
+
+/// Faults on private anonymous memory that has no page yet.
+extension Machine {
+  /// Maps the zero page for a read, a new page of zeros for a write (do_anonymous_page).
+  func anonymousFault(_ fault: Fault) -> FaultResult {
+    guard fault.flags.contains(.write) else {
+      install(fault) { place in
+        setEntry(place, .leaf(global.zeroPage, leafBits(fault.area) | PageTableEntry.special))
+      }
+      return .success
+    }
+    let frame: FrameNumber
+    switch newAnonymousPage(fault, [.highUserMovable, .zero]) {
+    case .success(let new): frame = new
+    case .failure(let result): return result
+    }
+    let isInstalled = install(fault) { place in
+      mapNewAnonymous(fault, place, frame, writtenBits(fault.area))
+    }
+    if !isInstalled { putFolio(frame, on: fault.processor) }
+    return .success
+  }
+
+  enum NewPage {
+    case success(FrameNumber)
+    case failure(FaultResult)
+  }
+
+  /// Allocates a page for anonymous memory, whose area gets its group if it has none.
+  func newAnonymousPage(_ fault: Fault, _ gfp: GFPFlags, order: Int = 0) -> NewPage {
+    guard prepareGroup(fault.space, fault.area) else { return .failure(.outOfMemory(nil)) }
+    do {
+      let frame = try allocateFolio(order: order, gfp: gfp, for: fault.process)
+      page(frame).set(.uptodate)
+      return .success(frame)
+    } catch {
+      return .failure(.outOfMemory(error))
+    }
+  }
+
+  /// Calls `body` with the PTE of the fault if it is none, under the page-table lock.
+  @discardableResult
+  func install(_ fault: Fault, _ body: (EntrySlot) -> Void) -> Bool {
+    fault.space.pageTableLock.withLock {
+      guard let place = leafSlot(fault.space, fault.page), place.level == 0, place.entry.isNone else {
+        return false
+      }
+      body(place)
+      return true
+    }
+  }
+
+  /// Maps a new page of one's own: the reference of its allocation becomes the entry's.
+  ///
+  /// First the mapping is counted, then the page joins the LRU batch, then the entry is written, so that whoever
+  /// finds the page by the entry finds it complete. The page-table lock is held.
+  func mapNewAnonymous(_ fault: Fault, _ place: EntrySlot, _ frame: FrameNumber, _ extraBits: UInt64) {
+    setAnonymous(frame, fault.area, page: fault.page)
+    addMapping(frame, fault.area, page: fault.page, huge: false, exclusive: true, on: fault.processor)
+    addToLRU(frame, on: fault.processor)
+    countResident(fault.space, frame, by: 1)
+    setEntry(place, .leaf(frame, leafBits(fault.area) | extraBits))
+  }
+}

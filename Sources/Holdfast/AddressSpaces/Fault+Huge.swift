@@ -1,0 +1,108 @@
+import Interleaving
+
+/// Faults that a huge page serves, outside hugetlb.
+extension Machine {
+  /// Serves a fault at the level of PMD entries, or returns nil if single pages must serve it.
+  ///
+  /// The table that holds the PMD entry exists.
+  func hugeFault(_ fault: Fault) -> FaultResult? {
+    let space = fault.space
+    guard let upper = slot(space, fault.page, level: 1) else { return nil }
+    let entry = upper.entry
+    if entry.isTable { return nil }
+    if entry.isNone {
+      guard fault.flags.contains(.write), fault.area.isAnonymous, wantsHuge(fault.area, fault.page) else {
+        return nil
+      }
+      return newHugeFault(fault)
+    }
+
+    space.pageTableLock.lock()
+    let current = upper.entry
+    if current.isTable || current.isNone {
+      space.pageTableLock.unlock()
+      return .success
+    }
+    if current.isMigration {
+      space.pageTableLock.unlock()
+      waitForMigration(of: current.frame)
+      return .success
+    }
+    if fault.wantsOwnPage, !current.isWritable {
+      let isServed = reuseHuge(fault, upper, current)
+      if !isServed { splitHuge(space, upper, fault.page, on: fault.processor) }
+      space.pageTableLock.unlock()
+      return isServed ? .success : nil
+    }
+    touch(upper, current, write: fault.flags.contains(.write))
+    space.pageTableLock.unlock()
+    return .success
+  }
+
+  /// Whether an area asks for huge pages and has room for one around a page.
+  private func wantsHuge(_ area: Area, _ page: UInt64) -> Bool {
+    let first = page & ~(hugePages &- 1)
+    return area.flags.contains(.hugePage) && geometry.hugeOrder <= geometry.maxOrder
+      && first >= area.start && first &+ hugePages <= area.end
+  }
+
+  /// Maps a new huge page of zeros (do_huge_pmd_anonymous_page); nil if it cannot be had.
+  private func newHugeFault(_ fault: Fault) -> FaultResult? {
+    let space = fault.space
+    let head: FrameNumber
+    switch newAnonymousPage(fault, [.transhuge, .zero], order: geometry.hugeOrder) {
+    case .success(let new): head = new
+    case .failure:
+      bump(.thpFaultFallback, on: fault.process)
+      return nil
+    }
+    let table: RowID
+    switch allocateTable(.table, for: fault.process) {
+    case .success(let new): table = new
+    case .failure(let result):
+      putFolio(head, on: fault.processor)
+      return result
+    }
+    space.pageTableLock.lock()
+    guard let upper = slot(space, fault.page, level: 1), upper.entry.isNone else {
+      space.pageTableLock.unlock()
+      freeTable(table, on: fault.processor)
+      putFolio(head, on: fault.processor)
+      return .success
+    }
+    let first = fault.page & ~(hugePages &- 1)
+    setAnonymous(head, fault.area, page: first)
+    addMapping(head, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
+    addToLRU(head, on: fault.processor)
+    deposit(table, in: space)
+    countResident(space, head, by: Int(hugePages))
+    setEntry(
+      upper, .leaf(head, leafBits(fault.area) | writtenBits(fault.area) | PageTableEntry.huge))
+    space.pageTableLock.unlock()
+    bump(.thpFaultAlloc, on: fault.process)
+    return .success
+  }
+
+  /// Makes a huge page that is mapped read-only writable if it is ours alone (do_huge_pmd_wp_page).
+  ///
+  /// - Returns: false if it is not, or may not be: then its mapping is split and the one page copied. The
+  ///   page-table lock is held.
+  private func reuseHuge(_ fault: Fault, _ upper: EntrySlot, _ entry: PageTableEntry) -> Bool {
+    let head = entry.frame
+    let folio = page(head)
+    guard folio.mapping.isAnonymous else { return false }
+    if !(policy.tracksExclusive && folio.has(.anonExclusive)) {
+      guard folio.lock.tryLock() else { return false }
+      defer { folio.lock.unlock() }
+      guard folio.refcount.load() == 1 else { return false }
+      if policy.tracksExclusive { folio.set(.anonExclusive) }
+    }
+    if fault.flags.contains(.write) {
+      setEntry(
+        upper,
+        PageTableEntry(
+          rawValue: entry.rawValue | PageTableEntry.accessed | writtenBits(fault.area)))
+    }
+    return true
+  }
+}

@@ -1,0 +1,92 @@
+import Interleaving
+
+/// Faults on mappings of shared anonymous memory and memfds that have no entry yet.
+extension Machine {
+  /// Maps a page of the object, or for a write to a private mapping a copy of it (do_fault).
+  func objectFault(_ fault: Fault) -> FaultResult {
+    let isWrite = fault.flags.contains(.write)
+    if isWrite, !fault.area.flags.contains(.shared) { return copyOnWriteFault(fault) }
+    let head: FrameNumber
+    switch objectPage(fault) {
+    case .success(let folio): head = folio
+    case .failure(let result): return result
+    }
+    let folio = page(head)
+    let frame = head + Int(fault.area.offset(of: fault.page) - folio.index)
+    let isInstalled = install(fault) { place in
+      addMapping(
+        frame, fault.area, page: fault.page, huge: false, exclusive: false, on: fault.processor)
+      countResident(fault.space, frame, by: 1)
+      setEntry(
+        place, .leaf(frame, leafBits(fault.area) | (isWrite ? writtenBits(fault.area) : 0)))
+    }
+    if isWrite { folio.set(.dirty) }
+    folio.lock.unlock()
+    if !isInstalled { putFolio(head, on: fault.processor) }
+    return .success
+  }
+
+  /// Maps a private copy of a page of the object (do_cow_fault).
+  private func copyOnWriteFault(_ fault: Fault) -> FaultResult {
+    let new: FrameNumber
+    switch newAnonymousPage(fault, .highUserMovable) {
+    case .success(let frame): new = frame
+    case .failure(let result): return result
+    }
+    let head: FrameNumber
+    switch objectPage(fault) {
+    case .success(let folio): head = folio
+    case .failure(let result):
+      putFolio(new, on: fault.processor)
+      return result
+    }
+    let offset = Int(fault.area.offset(of: fault.page) - page(head).index)
+    copyContents(from: head + offset, to: new)
+    let isInstalled = install(fault) { place in
+      mapNewAnonymous(fault, place, new, writtenBits(fault.area))
+    }
+    page(head).lock.unlock()
+    putFolio(head, on: fault.processor)
+    if !isInstalled { putFolio(new, on: fault.processor) }
+    return .success
+  }
+
+  /// The object's folio for the page of a fault, locked and with a reference; a new one of zeros if the object
+  /// has none there (shmem_fault).
+  private func objectPage(_ fault: Fault) -> NewPage {
+    let id = fault.area.object
+    let index = fault.area.offset(of: fault.page)
+    guard index < object(id).pages else { return .failure(.busError) }
+    while true {
+      switch lockCachedFolio(
+        id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor)
+      {
+      case .locked(let head): return .success(head)
+      case .busy: return .failure(.retry)
+      case .missing: break
+      }
+      let new: FrameNumber
+      do {
+        new = try allocateFolio(order: 0, gfp: [.highUserMovable, .zero], for: fault.process)
+      } catch {
+        return .failure(.outOfMemory(error))
+      }
+      let folio = page(new)
+      // Nobody else knows the page yet: its lock is free.
+      guard folio.lock.tryLock() else { fatalError("\(new) was allocated locked") }
+      folio.set([.swapBacked, .uptodate])
+      switch insertCached(id, index, new, for: fault.process) {
+      case .inserted:
+        addToLRU(new, on: fault.processor)
+        return .success(new)
+      case .occupied:
+        folio.lock.unlock()
+        putFolio(new, on: fault.processor)
+      case .failure(let result):
+        folio.lock.unlock()
+        putFolio(new, on: fault.processor)
+        return .failure(result)
+      }
+    }
+  }
+}

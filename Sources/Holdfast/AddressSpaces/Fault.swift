@@ -1,0 +1,125 @@
+import Interleaving
+
+/// How a fault came about (FAULT_FLAG_*, spec 5.6).
+package struct FaultFlags: OptionSet, Hashable, Sendable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  package static let write = FaultFlags(rawValue: 0x1)
+  package static let allowRetry = FaultFlags(rawValue: 0x4)
+  package static let retryNoWait = FaultFlags(rawValue: 0x8)
+  package static let killable = FaultFlags(rawValue: 0x10)
+  package static let tried = FaultFlags(rawValue: 0x20)
+  package static let user = FaultFlags(rawValue: 0x40)
+  package static let remote = FaultFlags(rawValue: 0x80)
+  package static let unshare = FaultFlags(rawValue: 0x400)
+}
+
+/// What became of a fault (VM_FAULT_*, spec 5.6).
+package enum FaultResult: Sendable {
+  /// The entry is as wanted, or worth another look.
+  case success
+  /// No memory: the allocation's error, or nil if a table of the machine is full.
+  case outOfMemory(AllocationError?)
+  /// Beyond the end of the object, or no huge page for a hugetlb area.
+  case busError
+  /// The area does not allow the access.
+  case segmentationFault
+  /// The page is damaged.
+  case hwpoison
+  /// The caller did not want to wait; the space's lock is still held.
+  case retry
+}
+
+extension Machine {
+  /// Serves a fault (handle_mm_fault, 6.1).
+  ///
+  /// The caller holds the space's lock shared, has checked the area's protection, and looks at the entry again
+  /// afterwards: success does not say that the page is still there. Allocations follow the scope of `process`,
+  /// which need not own the space.
+  package func handleFault(
+    _ process: Process, _ space: AddressSpace, _ area: Area, page: UInt64, _ flags: FaultFlags
+  ) -> FaultResult {
+    bump(.pgfault, on: process)
+    var flags = flags
+    if flags.contains(.unshare) {
+      if flags.contains(.write) { return .segmentationFault }
+      if !area.isCopyOnWrite { flags.remove(.unshare) }
+    }
+    if flags.contains(.write), !area.flags.contains(.write), !area.isCopyOnWrite {
+      return .segmentationFault
+    }
+    let fault = Fault(process: process, space: space, area: area, page: page, flags: flags)
+    let result = area.flags.contains(.hugetlb) ? hugetlbFault(fault) : pageFault(fault)
+    if let trace {
+      var frame: FrameNumber?
+      if case .success = result {
+        space.pageTableLock.withLock { frame = mappedFrame(space, page) }
+      }
+      trace(
+        .fault(
+          process: process.id, address: VirtualAddress(page: page), write: flags.contains(.write),
+          frame: frame))
+    }
+    return result
+  }
+
+  /// The frame that a page is mapped to, or nil.
+  ///
+  /// The page-table lock is held.
+  package func mappedFrame(_ space: AddressSpace, _ page: UInt64) -> FrameNumber? {
+    guard let place = leafSlot(space, page) else { return nil }
+    let entry = place.entry
+    guard entry.mapsFrame else { return nil }
+    return place.level == 1 ? entry.frame + Int(page & (hugePages &- 1)) : entry.frame
+  }
+
+  private func pageFault(_ fault: Fault) -> FaultResult {
+    let space = fault.space
+    if let failure = ensureTable(space, fault.page, level: 1, for: fault.process) { return failure }
+    if let result = hugeFault(fault) { return result }
+    if let failure = ensureTable(space, fault.page, level: 0, for: fault.process) { return failure }
+
+    space.pageTableLock.lock()
+    guard let place = leafSlot(space, fault.page), place.level == 0 else {
+      // A huge page came in between.
+      space.pageTableLock.unlock()
+      return .success
+    }
+    let entry = place.entry
+    if entry.isNone {
+      space.pageTableLock.unlock()
+      return fault.area.isAnonymous ? anonymousFault(fault) : objectFault(fault)
+    }
+    if entry.isMigration {
+      space.pageTableLock.unlock()
+      waitForMigration(of: entry.frame)
+      return .success
+    }
+    if fault.wantsOwnPage, !entry.isWritable { return writeProtectFault(fault, place, entry) }
+    touch(place, entry, write: fault.flags.contains(.write))
+    space.pageTableLock.unlock()
+    return .success
+  }
+
+  /// Marks an entry accessed, and dirty for a write.
+  ///
+  /// The page-table lock is held.
+  func touch(_ place: EntrySlot, _ entry: PageTableEntry, write: Bool) {
+    let bits = PageTableEntry.accessed | (write ? PageTableEntry.dirty : 0)
+    if !entry.has(bits) { setEntry(place, PageTableEntry(rawValue: entry.rawValue | bits)) }
+  }
+}
+
+/// What the handlers of one fault pass on to each other (vm_fault).
+struct Fault {
+  let process: Process
+  let space: AddressSpace
+  let area: Area
+  let page: UInt64
+  let flags: FaultFlags
+
+  /// Whether a mapping that is merely readable will not do.
+  var wantsOwnPage: Bool { !flags.isDisjoint(with: [.write, .unshare]) }
+  var processor: Int { process.processor }
+}

@@ -1,0 +1,287 @@
+import Interleaving
+import SystemPackage
+
+/// One node's pool of huge pages.
+///
+/// Protected by the hugetlb lock.
+package struct HugetlbPool {
+  static let stride = 64
+
+  let row: Row
+
+  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+
+  /// Huge pages that nobody uses; their reference count is 0.
+  package var freeList: FrameList { FrameList(row.raw) }
+  /// Huge pages that belong to the pool, in use or not.
+  package var total: Int {
+    get { Int(row.plain(16, as: UInt64.self)) }
+    nonmutating set { row.setPlain(16, UInt64(newValue)) }
+  }
+  /// Huge pages beyond what was asked for; they leave the pool when they are freed.
+  package var surplus: Int {
+    get { Int(row.plain(24, as: UInt64.self)) }
+    nonmutating set { row.setPlain(24, UInt64(newValue)) }
+  }
+}
+
+/// The numbers of a node's pool of huge pages, as in /sys/devices/system/node/nodeN/hugepages.
+public struct HugetlbCounts: Hashable, Sendable {
+  /// nr_hugepages: all of them.
+  public var total: Int
+  /// free_hugepages: those that nobody uses, promised ones included.
+  public var free: Int
+  /// surplus_hugepages: those beyond what was asked for.
+  public var surplus: Int
+}
+
+extension Machine {
+  /// The numbers of a node's pool.
+  public func hugetlbCounts(node: Int) -> HugetlbCounts {
+    global.hugetlbLock.withLock {
+      let pool = hugetlbPool(node)
+      return HugetlbCounts(total: pool.total, free: pool.freeList.count, surplus: pool.surplus)
+    }
+  }
+
+  /// resv_hugepages: free huge pages that mappings have been promised.
+  public var reservedHugePages: Int { global.hugetlbLock.withLock { global.hugetlbReserved } }
+
+  /// Makes a node's pool hold so many huge pages (nr_hugepages; set_max_huge_pages).
+  ///
+  /// A pool that must shrink below what is in use or promised keeps the rest as surplus.
+  ///
+  /// - Returns: how many the pool has, surplus not counted; fewer than `count` if memory is short.
+  /// - Throws: ENODEV for a node that does not exist, EINVAL for a negative count, ESRCH for an ended process.
+  @discardableResult
+  public func reserveHugePages(
+    node: Int, count: Int, for process: Process
+  ) throws(AddressSpaceError) -> Int {
+    _ = try liveSpace(of: process, .reserveHugePages)
+    guard configuration.nodes.indices.contains(node) else {
+      throw AddressSpaceError(.reserveHugePages, .noSuchNode(node), errno: .operationNotSupportedByDevice)
+    }
+    guard count >= 0 else {
+      throw AddressSpaceError(.reserveHugePages, .emptyRange, errno: .invalidArgument)
+    }
+    let pool = hugetlbPool(node)
+    global.hugetlbLock.withLock {
+      let regained = min(pool.surplus, max(0, count - (pool.total - pool.surplus)))
+      pool.surplus -= regained
+    }
+    while persistentHugePages(pool) < count, let head = freshHugePage(node: node, for: process) {
+      global.hugetlbLock.withLock {
+        page(head).refcount.store(0)
+        append(head, to: pool.freeList)
+      }
+    }
+    while persistentHugePages(pool) > count, let head = takeUnpromised(pool) {
+      dissolve(head, on: process.processor)
+    }
+    return global.hugetlbLock.withLock {
+      pool.surplus += max(0, pool.total - pool.surplus - count)
+      return pool.total - pool.surplus
+    }
+  }
+
+  private func persistentHugePages(_ pool: HugetlbPool) -> Int {
+    global.hugetlbLock.withLock { pool.total - pool.surplus }
+  }
+
+  /// A new huge page of a node that belongs to its pool, with a reference; nil if memory is short.
+  private func freshHugePage(node: Int, for process: Process) -> FrameNumber? {
+    guard geometry.hugeOrder <= geometry.maxOrder else { return nil }
+    let gfp: GFPFlags = [.highUserMovable, .compound, .noWarn, .retryMayFail, .thisNode]
+    do {
+      let head = try allocateFolio(order: geometry.hugeOrder, gfp: gfp, node: node, for: process)
+      bump(.htlbAllocSuccess, on: process)
+      global.hugetlbLock.withLock {
+        page(head).isHugetlb = true
+        hugetlbPool(node).total += 1
+      }
+      return head
+    } catch {
+      bump(.htlbAllocFail, on: process)
+      return nil
+    }
+  }
+
+  /// Free huge pages of all nodes that nobody was promised.
+  ///
+  /// The hugetlb lock is held.
+  private var unpromisedHugePages: Int {
+    configuration.nodes.indices.reduce(-global.hugetlbReserved) { $0 + hugetlbPool($1).freeList.count }
+  }
+
+  private func takeUnpromised(_ pool: HugetlbPool) -> FrameNumber? {
+    global.hugetlbLock.withLock {
+      let head = pool.freeList.first
+      guard head != .none, unpromisedHugePages > 0 else { return nil }
+      remove(head, from: pool.freeList)
+      pool.total -= 1
+      return head
+    }
+  }
+
+  // MARK: - Taking and giving back
+
+  /// Takes a huge page out of the pools, the process's node first; it has one reference.
+  ///
+  /// In a pin scope, pages on which a long-term pin may not stay are passed over (spec 2.12).
+  ///
+  /// - Parameter promised: consumes one reservation; otherwise only what nobody was promised is taken.
+  func dequeueHugePage(
+    promised: Bool, node: Int? = nil, for process: Process
+  ) -> FrameNumber? {
+    let first = node ?? processor(process.processor).node
+    let isPinning = process.scope.contains(.pin)
+    return global.hugetlbLock.withLock { () -> FrameNumber? in
+      guard promised || unpromisedHugePages > 0 else { return nil }
+      let nodes = configuration.nodes.count
+      for step in 0..<nodes {
+        let list = hugetlbPool((first + step) % nodes).freeList
+        var head = list.first
+        while head != .none, page(head).has(.hwpoison) || (isPinning && !isLongtermPinnable(head)) {
+          head = page(head).next
+        }
+        guard head != .none else { continue }
+        remove(head, from: list)
+        page(head).refcount.store(1)
+        if promised { global.hugetlbReserved -= 1 }
+        return head
+      }
+      return nil
+    }
+  }
+
+  /// Takes a huge page as the target of a migration: from the pool, else a new one that leaves when freed.
+  ///
+  /// Kernel: alloc_huge_page_nodemask.
+  package func hugePageForMigration(node: Int, for process: Process) -> FrameNumber? {
+    if let head = dequeueHugePage(promised: false, node: node, for: process) { return head }
+    guard let head = freshHugePage(node: node, for: process) else { return nil }
+    global.hugetlbLock.withLock { page(head).isHugetlbTemporary = true }
+    return head
+  }
+
+  /// After a migration, lets the old page leave in place of the new one if that was temporary (move_hugetlb_state).
+  package func moveHugetlbState(from old: FrameNumber, to new: FrameNumber) {
+    global.hugetlbLock.withLock {
+      page(new).isHugetlbMigratable = true
+      guard page(new).isHugetlbTemporary else { return }
+      page(new).isHugetlbTemporary = false
+      page(old).isHugetlbTemporary = true
+      let (source, target) = (page(old).zone.node, page(new).zone.node)
+      if source != target, hugetlbPool(source).surplus > 0 {
+        hugetlbPool(source).surplus -= 1
+        hugetlbPool(target).surplus += 1
+      }
+    }
+  }
+
+  /// Takes a huge page whose last reference was dropped back (free_huge_page).
+  func returnHugePage(_ head: FrameNumber, on processor: Int) {
+    let folio = page(head)
+    folio.clear(PageFlags.clearedAtFree.subtracting(.head))
+    folio.set(.head)
+    folio.order = geometry.hugeOrder
+    folio.mapping = .none
+    let isKept = global.hugetlbLock.withLock { () -> Bool in
+      let pool = hugetlbPool(folio.zone.node)
+      folio.isHugetlbMigratable = false
+      if folio.isHugetlbTemporary || pool.surplus > 0 {
+        if !folio.isHugetlbTemporary { pool.surplus -= 1 }
+        pool.total -= 1
+        return false
+      }
+      append(head, to: pool.freeList)
+      return true
+    }
+    if !isKept { dissolve(head, on: processor) }
+  }
+
+  /// Gives the free huge pages in a range back to the buddy allocator, as an offline must.
+  ///
+  /// - Returns: false if one of them is promised to a mapping (EBUSY).
+  package func dissolveFreeHugePages(in range: FrameRange, on processor: Int) -> Bool {
+    let step = 1 << geometry.hugeOrder
+    var at = range.start.index & ~(step - 1)
+    while at < range.endIndex {
+      let head = FrameNumber(at)
+      at += step
+      guard hasMetadata(head), page(head).isHugetlb else { continue }
+      let (isTaken, isPromised) = global.hugetlbLock.withLock { () -> (Bool, Bool) in
+        guard page(head).isHugetlb, page(head).refcount.load() == 0 else { return (false, false) }
+        guard unpromisedHugePages > 0 else { return (false, true) }
+        let pool = hugetlbPool(page(head).zone.node)
+        remove(head, from: pool.freeList)
+        pool.total -= 1
+        return (true, false)
+      }
+      if isPromised { return false }
+      if isTaken { dissolve(head, on: processor) }
+    }
+    return true
+  }
+
+  /// Frees a huge page that is in no list as ordinary memory.
+  private func dissolve(_ head: FrameNumber, on processor: Int) {
+    page(head).isHugetlb = false
+    page(head).isHugetlbTemporary = false
+    page(head).refcount.store(1)
+    putFolio(head, on: processor)
+  }
+
+  // MARK: - Isolation
+
+  /// Takes a huge page in use for migration; it gets a reference (isolate_hugetlb).
+  ///
+  /// - Returns: false if it is free, or someone else has it.
+  package func isolateHugetlb(_ head: FrameNumber, on processor: Int) -> Bool {
+    global.hugetlbLock.withLock {
+      let folio = page(head)
+      guard folio.isHugetlb, folio.isHugetlbMigratable, tryGetFolio(head, processor: processor) != nil else {
+        return false
+      }
+      folio.isHugetlbMigratable = false
+      return true
+    }
+  }
+
+  /// Undoes `isolateHugetlb` (putback_active_hugepage).
+  package func putBackHugetlb(_ head: FrameNumber, on processor: Int) {
+    global.hugetlbLock.withLock { page(head).isHugetlbMigratable = true }
+    putFolio(head, on: processor)
+  }
+
+  // MARK: - Lists
+
+  private func append(_ head: FrameNumber, to list: FrameList) {
+    if list.count == 0 { list.first = .none }
+    let folio = page(head)
+    folio.next = .none
+    folio.previous = list.count == 0 ? .none : list.last
+    if list.count == 0 {
+      list.first = head
+    } else {
+      page(list.last).next = head
+    }
+    list.last = head
+    list.count += 1
+  }
+
+  private func remove(_ head: FrameNumber, from list: FrameList) {
+    let folio = page(head)
+    if folio.previous == .none {
+      list.first = folio.next
+    } else {
+      page(folio.previous).next = folio.next
+    }
+    if folio.next == .none {
+      list.last = folio.previous
+    } else {
+      page(folio.next).previous = folio.previous
+    }
+    list.count -= 1
+  }
+}

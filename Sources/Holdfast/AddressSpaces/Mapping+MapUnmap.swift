@@ -1,0 +1,215 @@
+import Interleaving
+import SystemPackage
+
+/// mmap and munmap.
+extension Machine {
+  /// Maps pages into a process's address space (mmap).
+  ///
+  /// - Parameters:
+  ///   - pages: the length; a hugetlb mapping is rounded up to huge pages.
+  ///   - kind: what is mapped.
+  ///   - protection: what user space may do; none is PROT_NONE.
+  ///   - placement: where. In gaps, mappings of a huge page or more begin at a multiple of one.
+  ///   - populate: MAP_POPULATE: fault the pages in; failures of that are not failures of the call.
+  /// - Throws: EINVAL for an empty or unaligned mapping, ENOMEM if it does not fit, EPERM for the first page,
+  ///   EBADF for a closed object, ENOMEM if too few huge pages are free or a table is full.
+  @discardableResult
+  public func map(
+    _ process: Process, pages: Int, kind: MappingKind = .privateAnonymous,
+    protection: Protection = .readWrite, at placement: Placement = .anywhere, populate: Bool = false
+  ) throws(AddressSpaceError) -> VirtualAddress {
+    let space = try liveSpace(of: process, .map)
+    guard pages > 0 else { throw AddressSpaceError(.map, .emptyRange, errno: .invalidArgument) }
+    guard UInt64(pages) <= geometry.addressSpacePages else {
+      throw AddressSpaceError(.map, .beyondSpace, errno: .noMemory)
+    }
+    let isHugetlb = try isHugetlbMapping(kind)
+    var length = UInt64(pages)
+    if case .hugetlb = kind { length = (length + hugePages - 1) & ~(hugePages - 1) }
+    if isHugetlb { try checkHugetlb(kind, length: length) }
+
+    space.lock.lockExclusive()
+    let span: PageSpan
+    do {
+      defer { space.lock.unlockExclusive() }
+      span = try place(space, placement, length: length, isHugetlb: isHugetlb)
+      if case .fixed = placement { try remove(space, span, .map, on: process.processor) }
+      try insertMapping(space, span, kind, protection, for: process)
+    }
+    if populate { populateQuietly(space, span, for: process) }
+    return VirtualAddress(page: span.start)
+  }
+
+  /// Unmaps a range; holes in it are no error (munmap).
+  ///
+  /// - Throws: EINVAL for an empty, unaligned or impossible range, or one that cuts a huge page of a hugetlb
+  ///   area; ENOMEM if an area cannot be split because the table of areas is full.
+  public func unmap(_ process: Process, _ range: AddressRange) throws(AddressSpaceError) {
+    let space = try liveSpace(of: process, .unmap)
+    let span = try span(of: range, .unmap, overflowErrno: .invalidArgument)
+    guard !span.isEmpty else { throw AddressSpaceError(.unmap, .emptyRange, errno: .invalidArgument) }
+    guard span.end <= geometry.addressSpacePages else {
+      throw AddressSpaceError(.unmap, .beyondSpace, at: range.start, errno: .invalidArgument)
+    }
+    space.lock.lockExclusive()
+    defer { space.lock.unlockExclusive() }
+    try remove(space, span, .unmap, on: process.processor)
+  }
+
+  /// Takes all areas of a span away.
+  ///
+  /// The caller holds the space's lock exclusively.
+  private func remove(
+    _ space: AddressSpace, _ span: PageSpan, _ operation: AddressSpaceError.Operation, on processor: Int
+  ) throws(AddressSpaceError) {
+    try splitAreas(space, at: span.start, operation, fullErrno: .noMemory, on: processor)
+    try splitAreas(space, at: span.end, operation, fullErrno: .noMemory, on: processor)
+    zap(space, span, on: processor)
+    while let area = firstArea(space, from: span.start), area.start < span.end {
+      if area.flags.contains(.hugetlb), object(area.object).isPrivate {
+        let object = object(area.object)
+        for index in stride(from: area.pageOffset, to: area.offset(of: area.end), by: Int(hugePages)) {
+          releaseReservation(object, index)
+        }
+      }
+      destroyArea(space, area, on: processor)
+    }
+    freeEmptyTables(space, span, on: processor)
+  }
+
+  /// Makes sure that no area extends across a page.
+  ///
+  /// The caller holds the space's lock exclusively.
+  func splitAreas(
+    _ space: AddressSpace, at page: UInt64, _ operation: AddressSpaceError.Operation, fullErrno: Errno,
+    on processor: Int
+  ) throws(AddressSpaceError) {
+    guard let area = findArea(space, page), area.start < page else { return }
+    if area.flags.contains(.hugetlb), page & (hugePages - 1) != 0 {
+      throw AddressSpaceError(
+        operation, .unaligned(bytes: hugePages << 12), at: VirtualAddress(page: page),
+        errno: .invalidArgument)
+    }
+    guard splitArea(space, area, at: page, on: processor) != nil else {
+      throw AddressSpaceError(
+        operation, .tableFull("areas"), at: VirtualAddress(page: page), errno: fullErrno)
+    }
+  }
+
+  // MARK: - Parts of map
+
+  private func isHugetlbMapping(_ kind: MappingKind) throws(AddressSpaceError) -> Bool {
+    switch kind {
+    case .privateAnonymous, .sharedAnonymous: return false
+    case .hugetlb: return true
+    case .object(let handle, _, _):
+      guard global.tablesLock.withLock({ object(handle.id).users > 0 }) else {
+        throw AddressSpaceError(.map, .noSuchObject, errno: .badFileDescriptor)
+      }
+      return object(handle.id).kind == .hugetlb
+    }
+  }
+
+  private func checkHugetlb(_ kind: MappingKind, length: UInt64) throws(AddressSpaceError) {
+    var offset: UInt64 = 0
+    if case .object(_, let first, _) = kind { offset = first }
+    guard (length | offset) & (hugePages - 1) == 0 else {
+      throw AddressSpaceError(.map, .unaligned(bytes: hugePages << 12), errno: .invalidArgument)
+    }
+  }
+
+  /// Chooses where a mapping goes.
+  ///
+  /// The caller holds the space's lock exclusively.
+  private func place(
+    _ space: AddressSpace, _ placement: Placement, length: UInt64, isHugetlb: Bool
+  ) throws(AddressSpaceError) -> PageSpan {
+    let unit = isHugetlb ? hugePages : 1
+    let top = geometry.addressSpacePages
+    switch placement {
+    case .fixed(let address):
+      guard address.rawValue & ((unit << 12) - 1) == 0 else {
+        throw AddressSpaceError(.map, .unaligned(bytes: unit << 12), at: address, errno: .invalidArgument)
+      }
+      guard address.page <= top - length else {
+        throw AddressSpaceError(.map, .beyondSpace, at: address, errno: .noMemory)
+      }
+      guard address.page > 0 else {
+        throw AddressSpaceError(.map, .belowMinimum, at: address, errno: .notPermitted)
+      }
+      return PageSpan(start: address.page, end: address.page + length)
+    case .near(let address):
+      let start = address.page & ~(unit - 1)
+      if start > 0, start <= top - length,
+        firstArea(space, from: start).map({ $0.start >= start + length }) ?? true
+      {
+        return PageSpan(start: start, end: start + length)
+      }
+    case .anywhere: break
+    }
+    let alignment = max(unit, length >= hugePages ? hugePages : 1)
+    var ceiling = top
+    while ceiling > length {
+      let start = (ceiling - length) & ~(alignment - 1)
+      guard start > 0 else { break }
+      guard let below = lastArea(space, startingBelow: ceiling), below.end > start else {
+        return PageSpan(start: start, end: start + length)
+      }
+      ceiling = below.start
+    }
+    throw AddressSpaceError(.map, .noGap, errno: .noMemory)
+  }
+
+  private func insertMapping(
+    _ space: AddressSpace, _ span: PageSpan, _ kind: MappingKind, _ protection: Protection,
+    for process: Process
+  ) throws(AddressSpaceError) {
+    var flags: AreaFlags = protection.areaFlags.union([.mayRead, .mayWrite])
+    var id = RowID.none
+    var offset = span.start
+    let length = span.end - span.start
+    switch kind {
+    case .privateAnonymous: break
+    case .sharedAnonymous:
+      flags.insert(.shared)
+      id = try mappedObject(.sharedAnonymous, pages: length, isPrivate: false)
+      offset = 0
+    case .hugetlb:
+      flags.insert(.hugetlb)
+      id = try mappedObject(.hugetlb, pages: length, isPrivate: true)
+      offset = 0
+    case .object(let handle, let first, let shared):
+      if shared { flags.insert(.shared) }
+      guard first <= UInt64.max - length else {
+        throw AddressSpaceError(.map, .overflow, errno: .overflow)
+      }
+      guard holdObject(handle.id) else {
+        throw AddressSpaceError(.map, .noSuchObject, errno: .badFileDescriptor)
+      }
+      id = handle.id
+      offset = first
+      if object(id).kind == .hugetlb { flags.insert(.hugetlb) }
+    }
+    if flags.contains(.hugetlb), flags.contains(.shared) || object(id).isPrivate,
+      let failure = reserveHugetlb(id, offset: offset, pages: length, for: process)
+    {
+      releaseObject(id, on: process.processor)
+      throw failure
+    }
+    let spaceID = process.space
+    guard createArea(spaceID, span, flags: flags, object: id, offset: offset) != nil else {
+      if id != .none { releaseObject(id, on: process.processor) }
+      throw AddressSpaceError(
+        .map, .tableFull("areas"), at: VirtualAddress(page: span.start), errno: .noMemory)
+    }
+  }
+
+  private func mappedObject(
+    _ kind: ObjectKind, pages: UInt64, isPrivate: Bool
+  ) throws(AddressSpaceError) -> RowID {
+    guard let id = newObject(kind, pages: pages, isPrivate: isPrivate) else {
+      throw AddressSpaceError(.map, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
+    }
+    return id
+  }
+}

@@ -1,0 +1,127 @@
+import SystemPackage
+
+/// What user space may do with a mapping.
+public struct Protection: OptionSet, Hashable, Sendable {
+  /// The bits of PROT_*.
+  public let rawValue: UInt8
+  /// Protection with those bits; none is PROT_NONE.
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// PROT_READ.
+  public static let read = Protection(rawValue: 1)
+  /// PROT_WRITE.
+  public static let write = Protection(rawValue: 2)
+  /// PROT_EXEC.
+  public static let execute = Protection(rawValue: 4)
+  /// PROT_READ and PROT_WRITE.
+  public static let readWrite: Protection = [.read, .write]
+
+  /// The same as VM_* bits, which have the same numbers.
+  var areaFlags: AreaFlags { AreaFlags(rawValue: UInt64(rawValue)) }
+}
+
+/// Names a backing object while someone holds it open; closed by `closeObject`.
+public struct ObjectHandle: Hashable, Sendable {
+  let id: RowID
+}
+
+/// What a mapping maps.
+public enum MappingKind: Hashable, Sendable {
+  /// MAP_PRIVATE and MAP_ANONYMOUS.
+  case privateAnonymous
+  /// MAP_SHARED and MAP_ANONYMOUS.
+  case sharedAnonymous
+  /// An object from one of its pages on; shared, or private so that writes copy.
+  case object(ObjectHandle, offset: UInt64 = 0, shared: Bool = true)
+  /// MAP_PRIVATE, MAP_ANONYMOUS and MAP_HUGETLB.
+  case hugetlb
+}
+
+/// Where a mapping goes.
+public enum Placement: Hashable, Sendable {
+  /// In the highest gap that is large enough.
+  case anywhere
+  /// At that address if the pages are free, else anywhere.
+  case near(VirtualAddress)
+  /// MAP_FIXED: at that address, in place of what is there.
+  case fixed(VirtualAddress)
+}
+
+/// Advice to madvise.
+public enum Advice: Int, CaseIterable, Hashable, Sendable {
+  /// MADV_DONTNEED: drop the pages.
+  case dontNeed = 4
+  /// MADV_HUGEPAGE: serve faults with huge pages where they fit.
+  case hugePage = 14
+  /// MADV_NOHUGEPAGE: never do.
+  case noHugePage = 15
+  /// MADV_POPULATE_READ: fault the pages in for reading.
+  case populateRead = 22
+  /// MADV_POPULATE_WRITE: fault the pages in for writing.
+  case populateWrite = 23
+}
+
+/// Bytes of an address space.
+public struct AddressRange: Hashable, Sendable, CustomStringConvertible {
+  /// The first byte.
+  public var start: VirtualAddress
+  /// The length in bytes; calls round it up to whole pages as the kernel does.
+  public var bytes: UInt64
+
+  /// `bytes` bytes from `start` on.
+  public init(start: VirtualAddress, bytes: UInt64) {
+    self.start = start
+    self.bytes = bytes
+  }
+
+  /// `pages` pages from `start` on.
+  public init(start: VirtualAddress, pages: Int) {
+    self.init(start: start, bytes: UInt64(pages) &* UInt64(pageSize))
+  }
+
+  /// `0x…+0x…`: start and length.
+  public var description: String { "\(start)+0x\(String(bytes, radix: 16))" }
+}
+
+/// Whole virtual pages: `start` to one before `end`.
+struct PageSpan {
+  var start: UInt64
+  var end: UInt64
+
+  var isEmpty: Bool { start >= end }
+}
+
+extension Machine {
+  /// Pages of one PMD entry.
+  var hugePages: UInt64 { 1 << UInt64(geometry.tableBits) }
+
+  /// Checks a range as mprotect and madvise do: aligned start, no wrap-around.
+  ///
+  /// The length is rounded up to whole pages. `overflowErrno` is what a wrap-around means to the caller.
+  func span(
+    of range: AddressRange, _ operation: AddressSpaceError.Operation, overflowErrno: Errno
+  ) throws(AddressSpaceError) -> PageSpan {
+    let mask = UInt64(pageSize - 1)
+    guard range.start.rawValue & mask == 0 else {
+      throw AddressSpaceError(
+        operation, .unaligned(bytes: UInt64(pageSize)), at: range.start, errno: .invalidArgument)
+    }
+    let (rounded, wrapped) = range.bytes.addingReportingOverflow(mask)
+    let (end, beyond) = range.start.rawValue.addingReportingOverflow(rounded & ~mask)
+    guard !wrapped, !beyond else {
+      throw AddressSpaceError(operation, .overflow, at: range.start, errno: overflowErrno)
+    }
+    return PageSpan(start: range.start.page, end: end >> 12)
+  }
+
+  /// The process's space, or an error if the process has ended.
+  func liveSpace(
+    of process: Process, _ operation: AddressSpaceError.Operation
+  ) throws(AddressSpaceError) -> AddressSpace {
+    guard process.live != 0 else {
+      throw AddressSpaceError(operation, .noSuchProcess, errno: .noSuchProcess)
+    }
+    tick()
+    return space(process.space)
+  }
+}

@@ -1,0 +1,255 @@
+import Interleaving
+
+/// The pages of backing objects, in a tree of table pages as high as the object's size needs.
+///
+/// A small page is a leaf at level 0, a folio of the order of one level a leaf at level 1. The cache holds one
+/// reference for each page of a folio, a single one on a hugetlb folio, as Linux does.
+extension Machine {
+  /// What became of an attempt to put a folio into a cache.
+  enum CacheInsertion {
+    case inserted
+    /// Another page is there.
+    case occupied
+    case failure(FaultResult)
+  }
+
+  /// The place of a page of the cache: the leaf of the folio that holds it, or where it would be at level 0.
+  ///
+  /// - Returns: nil if no table leads there. The object's lock is held.
+  package func cacheSlot(_ object: BackingObject, _ index: UInt64) -> EntrySlot? {
+    guard object.height > 0, index >> UInt64(object.height * geometry.tableBits) == 0 else { return nil }
+    var table = object.rootTable
+    var level = object.height - 1
+    while true {
+      let at = tableIndex(index, level)
+      let place = EntrySlot(cell: tablePage(table).entry(at), level: level, table: table, index: at)
+      let entry = place.entry
+      guard level > 0, entry.isTable else { return level == 0 || !entry.isNone ? place : nil }
+      table = entry.tableID
+      level -= 1
+    }
+  }
+
+  /// The head of the folio that holds a page of the object, or nil.
+  ///
+  /// The object's lock is held.
+  package func cachedFolio(_ object: BackingObject, _ index: UInt64) -> FrameNumber? {
+    guard let entry = cacheSlot(object, index)?.entry, entry.isPresent else { return nil }
+    return entry.frame
+  }
+
+  /// The folio that holds a page of the object, locked and with a reference; nil if there is none, or if
+  /// someone else has it locked and `wait` is false.
+  ///
+  /// The caller holds no lock above the space's.
+  func lockCachedFolio(_ id: RowID, _ index: UInt64, wait: Bool, on processor: Int) -> CacheLookup {
+    let object = object(id)
+    while true {
+      object.lock.lock()
+      guard let head = cachedFolio(object, index) else {
+        object.lock.unlock()
+        return .missing
+      }
+      let isHeld = tryGetFolio(head, processor: processor) != nil
+      object.lock.unlock()
+      guard isHeld else {
+        // Frozen while it moves: the slot will name another page.
+        giveWay(.retry, attempt: 0)
+        continue
+      }
+      let folio = page(head)
+      if !wait {
+        guard folio.lock.tryLock() else {
+          putFolio(head, on: processor)
+          return .busy
+        }
+      } else {
+        folio.lock.lock()
+      }
+      let pages: UInt64 = folio.isLarge ? 1 << UInt64(folio.order) : 1
+      if folio.mapping == PageMapping(object: id), index >= folio.index, index - folio.index < pages {
+        return .locked(head)
+      }
+      folio.lock.unlock()
+      putFolio(head, on: processor)
+    }
+  }
+
+  enum CacheLookup {
+    case missing, busy
+    case locked(FrameNumber)
+  }
+
+  /// Puts a new, locked folio into the cache, which takes references of its own.
+  ///
+  /// The caller holds the page lock and no other above the space's.
+  func insertCached(
+    _ id: RowID, _ index: UInt64, _ head: FrameNumber, for process: Process
+  ) -> CacheInsertion {
+    let object = object(id)
+    let folio = page(head)
+    let isHuge = folio.isLarge
+    return withCacheSlot(object, index, level: isHuge ? 1 : 0, for: process) { place in
+      let current = place.entry
+      guard current.isNone || current == .claimedCachePage else { return .occupied }
+      let pages = isHuge ? 1 << folio.order : 1
+      getFolio(head, refs: folio.isHugetlb ? 1 : Int32(pages))
+      folio.index = index & ~UInt64(pages - 1)
+      folio.mapping = PageMapping(object: id)
+      setEntry(
+        place, .leaf(head, PageTableEntry.present | (isHuge ? PageTableEntry.huge : 0)))
+      object.cachedPages += UInt64(pages)
+      if !folio.isHugetlb {
+        count(.filePages, node: folio.zone.node, by: pages, on: process.processor)
+        count(.shmem, node: folio.zone.node, by: pages, on: process.processor)
+      }
+      return .inserted
+    }
+  }
+
+  /// Calls `body` with the slot of a page at a level, under the object's lock, after making what tables are missing.
+  func withCacheSlot(
+    _ object: BackingObject, _ index: UInt64, level: Int, for process: Process,
+    _ body: (EntrySlot) -> CacheInsertion
+  ) -> CacheInsertion {
+    var spare: RowID?
+    defer { if let spare { freeTable(spare, on: process.processor) } }
+    while true {
+      object.lock.lock()
+      if let place = growCache(object, index, level: level, &spare) {
+        defer { object.lock.unlock() }
+        return body(place)
+      }
+      object.lock.unlock()
+      switch allocateTable(.cache, for: process) {
+      case .success(let id): spare = id
+      case .failure(let result): return .failure(result)
+      }
+    }
+  }
+
+  /// Makes the way to a slot as far as the spare table goes; nil if another one is needed.
+  private func growCache(
+    _ object: BackingObject, _ index: UInt64, level: Int, _ spare: inout RowID?
+  ) -> EntrySlot? {
+    while object.height <= level || index >> UInt64(object.height * geometry.tableBits) != 0 {
+      if object.rootTable != .none, tableMeta(object.rootTable).used == 0 {
+        // An empty root serves any height; a level of its own would stand in the way of a huge leaf.
+        object.height += 1
+        continue
+      }
+      guard let table = spare else { return nil }
+      spare = nil
+      if object.rootTable != .none {
+        setEntry(
+          EntrySlot(cell: tablePage(table).entry(0), level: object.height, table: table, index: 0),
+          .table(object.rootTable))
+      }
+      object.rootTable = table
+      object.height += 1
+    }
+    var table = object.rootTable
+    var at = object.height - 1
+    while true {
+      let place = EntrySlot(
+        cell: tablePage(table).entry(tableIndex(index, at)), level: at, table: table,
+        index: tableIndex(index, at))
+      var entry = place.entry
+      if at == level || (!entry.isNone && !entry.isTable) { return place }
+      if entry.isNone {
+        guard let new = spare else { return nil }
+        spare = nil
+        entry = .table(new)
+        setEntry(place, entry)
+      }
+      table = entry.tableID
+      at -= 1
+    }
+  }
+
+  /// Lets a folio stand in the cache for another of its size: the end of a migration. Holds the object's lock.
+  func replaceCached(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
+    let object = object(id)
+    var index = page(source).index
+    let end = index + UInt64(pages)
+    while index < end {
+      guard let place = cacheSlot(object, index), place.entry.mapsFrame else {
+        fatalError("\(source) is not in its object's cache")
+      }
+      let offset = Int(index - page(source).index)
+      setEntry(place, .leaf(target + offset, place.entry.rawValue & 0xfff))
+      index += place.level == 1 ? UInt64(pages) : 1
+    }
+  }
+
+  /// Takes a locked folio out of the cache; the caller then drops the references that are returned.
+  func removeCached(_ object: BackingObject, _ head: FrameNumber, on processor: Int) -> Int32 {
+    let folio = page(head)
+    let pages = folio.isLarge ? 1 << folio.order : 1
+    object.lock.withLock {
+      guard let place = cacheSlot(object, folio.index), place.entry.frame == head else {
+        fatalError("\(head) is not in its object's cache")
+      }
+      setEntry(place, .none)
+      object.cachedPages -= UInt64(pages)
+    }
+    folio.mapping = .none
+    if folio.isHugetlb { return 1 }
+    count(.filePages, node: folio.zone.node, by: -pages, on: processor)
+    count(.shmem, node: folio.zone.node, by: -pages, on: processor)
+    return Int32(pages)
+  }
+
+  /// Frees the pages and tables of an object that nobody uses any more.
+  ///
+  /// Every page is locked before it leaves the cache, so that a migration under way ends first.
+  func emptyCache(_ id: RowID, on processor: Int) {
+    let object = object(id)
+    while object.rootTable != .none {
+      let next = object.lock.withLock { firstCached(object.rootTable, object.height - 1, base: 0) }
+      guard let (index, entry) = next else { break }
+      guard entry.isPresent else {
+        releaseReservation(object, index)
+        continue
+      }
+      guard case .locked(let head) = lockCachedFolio(id, index, wait: true, on: processor) else { continue }
+      let references = removeCached(object, head, on: processor)
+      page(head).lock.unlock()
+      putFolio(head, refs: references + 1, on: processor)
+    }
+    if object.rootTable != .none { freeCacheTables(object.rootTable, object.height - 1, on: processor) }
+    object.rootTable = .none
+    object.height = 0
+  }
+
+  private func firstCached(_ table: RowID, _ level: Int, base: UInt64) -> (UInt64, PageTableEntry)? {
+    guard tableMeta(table).used > 0 else { return nil }
+    for at in 0..<geometry.tableEntries {
+      let entry = PageTableEntry(rawValue: tablePage(table).entry(at).load(.relaxed))
+      let index = base | UInt64(at) << UInt64(level * geometry.tableBits)
+      if entry.isTable {
+        if let found = firstCached(entry.tableID, level - 1, base: index) { return found }
+      } else if !entry.isNone {
+        return (index, entry)
+      }
+    }
+    return nil
+  }
+
+  private func freeCacheTables(_ table: RowID, _ level: Int, on processor: Int) {
+    if level > 0 {
+      for at in 0..<geometry.tableEntries {
+        let entry = PageTableEntry(rawValue: tablePage(table).entry(at).load(.relaxed))
+        if entry.isTable { freeCacheTables(entry.tableID, level - 1, on: processor) }
+      }
+    }
+    freeTable(table, on: processor)
+  }
+}
+
+extension PageTableEntry {
+  /// In a hugetlb object's cache: a huge page is set aside for this place.
+  static let reservedCachePage = PageTableEntry(rawValue: 15 << 1)
+  /// In a hugetlb object's cache: a fault is about to fill this place, and others wait for it.
+  static let claimedCachePage = PageTableEntry(rawValue: 14 << 1)
+}

@@ -1,0 +1,245 @@
+package import Interleaving
+
+/// The place of one page-table entry.
+package struct EntrySlot {
+  /// The entry itself.
+  package let cell: AtomicUInt64
+  /// 0 for a PTE, 1 for a PMD entry, up to 3 in the root.
+  package let level: Int
+  /// The table page that holds the entry, and where in it.
+  package let table: RowID
+  package let index: Int
+
+  /// The entry now.
+  @inline(__always)
+  package var entry: PageTableEntry { PageTableEntry(rawValue: cell.load(.acquire)) }
+}
+
+/// Page tables of four levels; one lock for each space protects all its entries.
+///
+/// Lockless walks read entries without that lock, so an entry changes by one atomic store, and a table is freed
+/// only after every walk that may have seen it has ended.
+extension Machine {
+  static var rootLevel: Int { 3 }
+
+  /// The entry that covers a page at a level, or nil if a table above it is missing.
+  ///
+  /// The page-table lock is held, or the space's lock, which keeps the tables themselves in place.
+  package func slot(_ space: AddressSpace, _ page: UInt64, level: Int) -> EntrySlot? {
+    var table = space.rootTable
+    var at = Self.rootLevel
+    while true {
+      let index = tableIndex(page, at)
+      let cell = tablePage(table).entry(index)
+      if at == level { return EntrySlot(cell: cell, level: at, table: table, index: index) }
+      let entry = PageTableEntry(rawValue: cell.load(.acquire))
+      guard entry.isTable else { return nil }
+      table = entry.tableID
+      at &-= 1
+    }
+  }
+
+  /// The leaf entry that covers a page: the PTE, or the PMD entry if that is a huge leaf or its migration entry.
+  ///
+  /// - Returns: nil if no table leads there. The same locks as `slot`.
+  package func leafSlot(_ space: AddressSpace, _ page: UInt64) -> EntrySlot? {
+    guard let upper = slot(space, page, level: 1) else { return nil }
+    let entry = upper.entry
+    if entry.isTable {
+      let index = tableIndex(page, 0)
+      let table = entry.tableID
+      return EntrySlot(cell: tablePage(table).entry(index), level: 0, table: table, index: index)
+    }
+    return entry.isNone ? nil : upper
+  }
+
+  /// Writes an entry, and counts it in its table.
+  ///
+  /// The page-table lock is held.
+  package func setEntry(_ slot: EntrySlot, _ value: PageTableEntry) {
+    let before = PageTableEntry(rawValue: slot.cell.load(.relaxed))
+    slot.cell.store(value.rawValue, .release)
+    if before.isNone != value.isNone {
+      tableMeta(slot.table).used += value.isNone ? -1 : 1
+    }
+  }
+
+  @inline(__always)
+  func tableIndex(_ page: UInt64, _ level: Int) -> Int {
+    Int(truncatingIfNeeded: page &>> UInt64(level &* geometry.tableBits)) & (geometry.tableEntries &- 1)
+  }
+
+  // MARK: - Making and freeing tables
+
+  /// Makes the tables down to the one that holds the entries of `level` for a page.
+  ///
+  /// Stops early at a huge leaf. The space's lock is held, the page-table lock is not, since tables are
+  /// allocated here.
+  ///
+  /// - Returns: nil, or what to report if a table cannot be had.
+  package func ensureTable(
+    _ space: AddressSpace, _ page: UInt64, level: Int, for process: Process
+  ) -> FaultResult? {
+    var spare: RowID?
+    var failure: FaultResult?
+    while true {
+      space.pageTableLock.lock()
+      var at = Self.rootLevel
+      var table = space.rootTable
+      var isMissing = false
+      while at > level {
+        let place = EntrySlot(
+          cell: tablePage(table).entry(tableIndex(page, at)), level: at, table: table,
+          index: tableIndex(page, at))
+        var entry = place.entry
+        if entry.isNone {
+          guard let new = spare else {
+            isMissing = true
+            break
+          }
+          entry = .table(new)
+          setEntry(place, entry)
+          space.tablePages.fetchAdd(1, .relaxed)
+          spare = nil
+        }
+        guard entry.isTable else { break }
+        table = entry.tableID
+        at &-= 1
+      }
+      space.pageTableLock.unlock()
+      guard isMissing, failure == nil else { break }
+      switch allocateTable(.table, for: process) {
+      case .success(let id): spare = id
+      case .failure(let result): failure = result
+      }
+      if failure != nil { break }
+    }
+    if let spare { freeTable(spare, on: process.processor) }
+    return failure
+  }
+
+  /// Whether a table's frame holds page-table entries or nodes of an object's cache.
+  enum TableUse { case table, cache }
+
+  enum TableAllocation {
+    case success(RowID)
+    case failure(FaultResult)
+  }
+
+  /// Takes a frame and a row for a table of empty entries.
+  ///
+  /// No spin lock may be held.
+  func allocateTable(_ use: TableUse, for process: Process) -> TableAllocation {
+    let frame: FrameNumber
+    do {
+      frame = try allocateFolio(order: 0, gfp: [.kernel, .zero], for: process)
+    } catch {
+      return .failure(.outOfMemory(error))
+    }
+    guard let id = takePoolRow(.tablePages) else {
+      putFolio(frame, on: process.processor)
+      return .failure(.outOfMemory(nil))
+    }
+    // Nobody else knows the table yet, so its entries need no atomic stores.
+    tablePage(id).row.raw.initializeMemory(as: UInt64.self, repeating: 0, count: geometry.tableEntries)
+    tableMeta(id).frame = frame
+    let descriptor = page(frame)
+    descriptor.privateWord = id.rawValue
+    switch use {
+    case .table:
+      descriptor.type = .table
+      count(.pageTablePages, node: descriptor.zone.node, by: 1, on: process.processor)
+    case .cache:
+      descriptor.set(.slab)
+      count(.slabUnreclaimable, node: descriptor.zone.node, by: 1, on: process.processor)
+    }
+    return .success(id)
+  }
+
+  /// Gives a table that nobody can reach any more back.
+  func freeTable(_ id: RowID, on processor: Int) {
+    let frame = tableMeta(id).frame
+    let descriptor = page(frame)
+    let isTable = descriptor.type == .table
+    count(
+      isTable ? .pageTablePages : .slabUnreclaimable, node: descriptor.zone.node, by: -1, on: processor)
+    descriptor.type = .none
+    descriptor.clear(.slab)
+    descriptor.privateWord = 0
+    returnPoolRow(.tablePages, id)
+    putFolio(frame, on: processor)
+  }
+
+  /// Waits until every lockless walk that may have seen an entry before it was cleared has ended.
+  ///
+  /// Kernel: tlb_remove_table_sync_one. A walk announces itself by an atomic addition before its first read.
+  /// The addition of zero here is ordered against it: either it finds the walk and waits for its end, or the
+  /// walk begins after it and reads what was stored before.
+  package func synchroniseWalkers() {
+    for index in 0..<configuration.processors {
+      let walkers = processor(index).walkers
+      if walkers.fetchAdd(0) != 0 { wait(.walker) { walkers.load(.acquire) == 0 } }
+    }
+  }
+
+  /// Frees the tables below the root that cover part of a span and are empty.
+  ///
+  /// The caller holds the space's lock exclusively, so that nobody fills a table meanwhile.
+  func freeEmptyTables(_ space: AddressSpace, _ span: PageSpan, on processor: Int) {
+    guard !span.isEmpty else { return }
+    var emptied: [RowID] = []
+    space.pageTableLock.withLock {
+      collectEmptyTables(
+        space, table: space.rootTable, level: Self.rootLevel, base: 0, span, &emptied)
+    }
+    guard !emptied.isEmpty else { return }
+    synchroniseWalkers()
+    for id in emptied { freeTable(id, on: processor) }
+  }
+
+  private func collectEmptyTables(
+    _ space: AddressSpace, table: RowID, level: Int, base: UInt64, _ span: PageSpan, _ found: inout [RowID]
+  ) {
+    guard level > 0 else { return }
+    let shift = UInt64(level * geometry.tableBits)
+    let last = min((span.end - 1 - base) >> shift, UInt64(geometry.tableEntries - 1))
+    let first = span.start <= base ? 0 : (span.start - base) >> shift
+    guard first <= last else { return }
+    for index in first...last {
+      let place = EntrySlot(
+        cell: tablePage(table).entry(Int(index)), level: level, table: table, index: Int(index))
+      let entry = place.entry
+      guard entry.isTable else { continue }
+      collectEmptyTables(
+        space, table: entry.tableID, level: level - 1, base: base + index << shift, span, &found)
+      if tableMeta(entry.tableID).used == 0 {
+        setEntry(place, .none)
+        space.tablePages.fetchAdd(UInt64.max, .relaxed)
+        found.append(entry.tableID)
+      }
+    }
+  }
+
+  // MARK: - Deposits
+
+  /// Puts a table aside for the day when a huge mapping is split (pgtable_trans_huge_deposit).
+  ///
+  /// Splitting must not fail for want of memory. The page-table lock is held.
+  func deposit(_ id: RowID, in space: AddressSpace) {
+    tableMeta(id).next = space.firstDeposit
+    space.firstDeposit = id
+    space.tablePages.fetchAdd(1, .relaxed)
+  }
+
+  /// Takes a table that was put aside; there is one for every huge mapping that is not hugetlb.
+  ///
+  /// The page-table lock is held.
+  func withdraw(from space: AddressSpace) -> RowID {
+    let id = space.firstDeposit
+    guard id != .none else { fatalError("a huge mapping without its deposited table") }
+    space.firstDeposit = tableMeta(id).next
+    tableMeta(id).next = .none
+    space.tablePages.fetchAdd(UInt64.max, .relaxed)
+    return id
+  }
+}

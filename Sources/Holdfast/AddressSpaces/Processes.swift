@@ -1,0 +1,130 @@
+import Interleaving
+import SystemPackage
+
+/// Processes and the life of their address spaces.
+extension Machine {
+  /// RLIMIT_MEMLOCK unless told otherwise: 8 MiB.
+  public static let defaultMemlockLimit: UInt64 = 8 << 20
+
+  /// Makes a process with an empty address space.
+  ///
+  /// - Parameters:
+  ///   - name: what listings show; Linux keeps 15 bytes of it.
+  ///   - processor: the processor it runs on; changed by setting `Process.processor`.
+  ///   - memlockLimit: RLIMIT_MEMLOCK in bytes.
+  ///   - capabilities: what the process may do.
+  /// - Throws: EINVAL for a processor that does not exist, EAGAIN if a table is full, ENOMEM without memory.
+  public func createProcess(
+    name: String, processor: Int = 0, memlockLimit: UInt64 = defaultMemlockLimit,
+    capabilities: Capabilities = []
+  ) throws(AddressSpaceError) -> Process {
+    tick()
+    guard (0..<configuration.processors).contains(processor) else {
+      throw AddressSpaceError(.createProcess, .noSuchProcessor(processor), errno: .invalidArgument)
+    }
+    guard let id = takePoolRow(.processes) else {
+      throw AddressSpaceError(
+        .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
+    }
+    let new = process(ProcessID(rawValue: id.rawValue))
+    new.setID(id)
+    new.setName(name)
+    new.processor = processor
+    new.memlockLimit = memlockLimit
+    new.capabilities = capabilities
+    guard let spaceID = takePoolRow(.spaces) else {
+      returnPoolRow(.processes, id)
+      throw AddressSpaceError(
+        .createProcess, .tableFull("address spaces"), errno: .resourceTemporarilyUnavailable)
+    }
+    switch allocateTable(.table, for: new) {
+    case .success(let root):
+      let space = space(spaceID)
+      space.rootTable = root
+      space.owner = new.id
+      space.tablePages.store(1, .relaxed)
+      new.space = spaceID
+      return new
+    case .failure(let result):
+      returnPoolRow(.spaces, spaceID)
+      returnPoolRow(.processes, id)
+      throw faultError(.createProcess, result, at: nil)
+    }
+  }
+
+  /// Ends a process: unmaps everything and frees its tables; what it had locked no longer counts.
+  ///
+  /// Pins are not undone: pinned pages stay allocated, mapped nowhere, until they are unpinned. If someone
+  /// works on the space remotely, it goes when they are done. A process that has ended already is left alone.
+  public func exit(_ process: Process) {
+    guard process.live != 0 else { return }
+    tick()
+    let space = process.space
+    releaseSpace(space, on: process.processor)
+    returnPoolRow(.processes, RowID(rawValue: process.id.rawValue))
+  }
+
+  /// All processes, in the order of their numbers.
+  public var processes: [Process] {
+    guard usedRows(.processes) > 0 else { return [] }
+    return (1...usedRows(.processes)).lazy
+      .map { self.process(ProcessID(rawValue: UInt32($0))) }
+      .filter { $0.live != 0 }
+  }
+
+  /// Keeps a space from going away while someone works on it remotely (mmget_not_zero).
+  ///
+  /// - Returns: false if it is gone.
+  package func holdSpace(_ id: RowID) -> Bool {
+    global.tablesLock.withLock {
+      let space = space(id)
+      guard space.live > 0 else { return false }
+      space.live += 1
+      return true
+    }
+  }
+
+  /// Gives a hold of a space back; the last one tears it down (mmput).
+  ///
+  /// The caller holds no lock.
+  package func releaseSpace(_ id: RowID, on processor: Int) {
+    let space = space(id)
+    let isLast = global.tablesLock.withLock { () -> Bool in
+      space.live -= 1
+      // The teardown keeps the row, which nobody can hold any more.
+      if space.live == 0 { space.grabs += 1 }
+      return space.live == 0
+    }
+    guard isLast else { return }
+    space.lock.lockExclusive()
+    let everything = PageSpan(start: 0, end: geometry.addressSpacePages)
+    while let area = firstArea(space) {
+      zap(space, PageSpan(start: area.start, end: area.end), on: processor)
+      destroyArea(space, area, on: processor)
+    }
+    freeEmptyTables(space, everything, on: processor)
+    space.lockedPages.store(0, .relaxed)
+    space.pinnedPages.store(0, .relaxed)
+    space.lock.unlockExclusive()
+    synchroniseWalkers()
+    freeTable(space.rootTable, on: processor)
+    dropSpace(id)
+  }
+
+  /// Keeps a space's row, though not what is mapped in it, past the end of its process (mmgrab).
+  ///
+  /// For whoever charges locked pages to a space and gives them back later.
+  package func grabSpace(_ id: RowID) {
+    global.tablesLock.withLock { space(id).grabs += 1 }
+  }
+
+  /// Undoes `grabSpace` (mmdrop).
+  package func dropSpace(_ id: RowID) {
+    let isLast = global.tablesLock.withLock { () -> Bool in
+      let space = space(id)
+      space.grabs -= 1
+      return space.grabs == 0 && space.live == 0
+    }
+    if isLast { returnPoolRow(.spaces, id) }
+  }
+}

@@ -1,0 +1,97 @@
+import Interleaving
+import SystemPackage
+
+/// mprotect.
+extension Machine {
+  /// Changes what user space may do with a range (mprotect).
+  ///
+  /// The parts before a hole or a refusal have changed when the call fails, as in Linux.
+  ///
+  /// - Throws: EINVAL for an unaligned start or a cut through a huge page of a hugetlb area, ENOMEM for a
+  ///   wrap-around, a hole, or a full table of areas. A length of zero is no error.
+  public func protect(
+    _ process: Process, _ range: AddressRange, _ protection: Protection
+  ) throws(AddressSpaceError) {
+    let space = try liveSpace(of: process, .protect)
+    let span = try span(of: range, .protect, overflowErrno: .noMemory)
+    guard !span.isEmpty else { return }
+    let processor = process.processor
+    space.lock.lockExclusive()
+    defer { space.lock.unlockExclusive() }
+    var next = span.start
+    while next < span.end {
+      guard let area = firstArea(space, from: next), area.start <= next else {
+        throw AddressSpaceError(.protect, .hole, at: VirtualAddress(page: next), errno: .noMemory)
+      }
+      let end = min(area.end, span.end)
+      let flags = area.flags.subtracting([.read, .write, .execute]).union(protection.areaFlags)
+      if flags != area.flags {
+        try splitAreas(space, at: next, .protect, fullErrno: .noMemory, on: processor)
+        try splitAreas(space, at: end, .protect, fullErrno: .noMemory, on: processor)
+        guard let part = findArea(space, next) else { return }
+        part.flags = flags
+        changeProtection(space, part, on: processor)
+      }
+      next = end
+    }
+  }
+
+  /// Gives the entries of an area the protection that its flags say (change_protection).
+  ///
+  /// Write access is taken away at once. It is given back only where a write fault would give it without a further
+  /// look: to shared pages, and to anonymous pages that are exclusive. A migration entry loses it, and gets it
+  /// back by a fault. The caller holds the space's lock exclusively.
+  private func changeProtection(_ space: AddressSpace, _ area: Area, on processor: Int) {
+    var at = area.start
+    while at < area.end {
+      let next = min(area.end, (at | (hugePages &- 1)) &+ 1)
+      space.pageTableLock.lock()
+      guard let upper = slot(space, at, level: 1) else {
+        space.pageTableLock.unlock()
+        at = skipMissing(space, at)
+        continue
+      }
+      if !upper.entry.isNone {
+        if !upper.entry.isTable, next - at < hugePages { splitHuge(space, upper, at, on: processor) }
+        if upper.entry.isTable {
+          for page in at..<next {
+            if let place = leafSlot(space, page) { changeEntry(place, area) }
+          }
+        } else {
+          changeEntry(upper, area)
+        }
+      }
+      space.pageTableLock.unlock()
+      at = next
+    }
+  }
+
+  private func changeEntry(_ place: EntrySlot, _ area: Area) {
+    let entry = place.entry
+    if entry.isNone { return }
+    if entry.isMigration {
+      guard entry.swapKind == .migrationWrite else { return }
+      let folio = page(head(of: entry.frame))
+      let isExclusive = folio.mapping.isAnonymous && policy.tracksExclusive
+      setEntry(
+        place,
+        .migration(
+          isExclusive ? .migrationReadExclusive : .migrationRead, entry.frame,
+          young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
+          huge: entry.isHuge))
+      return
+    }
+    let kept =
+      entry.rawValue
+      & (PageTableEntry.accessed | PageTableEntry.dirty | PageTableEntry.special | PageTableEntry.huge)
+    var bits = leafBits(area) | kept
+    let isAccessible = bits & PageTableEntry.present != 0
+    if isAccessible, policy.tracksExclusive, !entry.isHuge, !entry.isSpecial,
+      area.flags.contains(.write), page(head(of: entry.frame)).mapping.isAnonymous,
+      page(entry.frame).has(.anonExclusive)
+    {
+      bits |= PageTableEntry.writable
+    }
+    setEntry(place, .leaf(entry.frame, bits))
+  }
+}

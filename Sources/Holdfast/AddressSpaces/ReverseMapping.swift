@@ -1,0 +1,151 @@
+import Interleaving
+
+/// Mapping counts of pages, and the way from a page back to the entries that map it.
+extension Machine {
+  /// Counts one more mapping of a page, before the entry that maps it is written.
+  ///
+  /// Kernel: page_add_anon_rmap, page_add_file_rmap (6.1). The page's `mapping` says of which kind it is. Pages of
+  /// hugetlb folios count in no statistic. The page-table lock is held.
+  ///
+  /// - Parameters:
+  ///   - frame: the very page that the entry maps; the head if `huge`.
+  ///   - page: the virtual page.
+  ///   - exclusive: sets PG_anon_exclusive, where the policy has it; never clears it.
+  package func addMapping(
+    _ frame: FrameNumber, _ area: Area, page: UInt64, huge: Bool, exclusive: Bool, on processor: Int
+  ) {
+    let head = self.head(of: frame)
+    let folio = self.page(head)
+    assert(folio.index &+ UInt64(frame.index &- head.index) == area.offset(of: page))
+    if exclusive, policy.tracksExclusive { self.page(frame).set(.anonExclusive) }
+    let newlyMapped: Int
+    if huge {
+      let isFirst = folio.entireMapcount.fetchAdd(1) == 0
+      guard !folio.isHugetlb, isFirst else { return }
+      newlyMapped = unmappedPages(head)
+      if folio.mapping.isAnonymous {
+        count(.anonTransparentHugePages, node: folio.zone.node, by: 1, on: processor)
+      }
+    } else {
+      let isFirst = self.page(frame).mapcount.fetchAdd(1) == 0
+      newlyMapped = isFirst && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
+    }
+    countMapped(folio, by: newlyMapped, on: processor)
+  }
+
+  /// Counts one mapping of a page less, after the entry that mapped it was cleared or replaced.
+  ///
+  /// Kernel: page_remove_rmap. The page-table lock is held.
+  package func removeMapping(_ frame: FrameNumber, huge: Bool, on processor: Int) {
+    let head = self.head(of: frame)
+    let folio = page(head)
+    let newlyUnmapped: Int
+    if huge {
+      let isLast = folio.entireMapcount.fetchAdd(-1) == 1
+      guard !folio.isHugetlb, isLast else { return }
+      newlyUnmapped = unmappedPages(head)
+      if folio.mapping.isAnonymous {
+        count(.anonTransparentHugePages, node: folio.zone.node, by: -1, on: processor)
+      }
+    } else {
+      let isLast = page(frame).mapcount.fetchAdd(-1) == 1
+      newlyUnmapped = isLast && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
+    }
+    countMapped(folio, by: -newlyUnmapped, on: processor)
+  }
+
+  /// Turns the whole mapping of a folio into a mapping of each of its pages, in counts and references.
+  ///
+  /// The caller replaces the huge entry by a table of entries under the page-table lock.
+  func splitMappingCounts(_ head: FrameNumber, on processor: Int) {
+    let folio = page(head)
+    let pages = 1 << folio.order
+    getFolio(head, refs: Int32(pages - 1))
+    let isExclusive = folio.mapping.isAnonymous && folio.has(.anonExclusive)
+    for i in 0..<pages {
+      if isExclusive { page(head + i).set(.anonExclusive) }
+      page(head + i).mapcount.fetchAdd(1)
+    }
+    if folio.entireMapcount.fetchAdd(-1) == 1, folio.mapping.isAnonymous {
+      count(.anonTransparentHugePages, node: folio.zone.node, by: -1, on: processor)
+    }
+  }
+
+  /// Makes a new folio anonymous memory of an area, before its first mapping is added.
+  func setAnonymous(_ head: FrameNumber, _ area: Area, page: UInt64) {
+    let folio = self.page(head)
+    folio.index = area.offset(of: page)
+    if !folio.isHugetlb { folio.set(.swapBacked) }
+    folio.mapping = PageMapping(anonGroup: area.anonGroup)
+  }
+
+  /// Mappings of a folio: whole ones and those of single pages.
+  package func mappingCount(_ head: FrameNumber) -> Int {
+    let folio = page(head)
+    guard folio.isLarge else { return Int(folio.mapcount.load()) }
+    return (0..<(1 << folio.order)).reduce(Int(folio.entireMapcount.load())) {
+      $0 + Int(page(head + $1).mapcount.load())
+    }
+  }
+
+  /// Calls `body` with every area in which a folio may be mapped, and where the folio's first page that falls
+  /// into the area would be mapped in it.
+  ///
+  /// Kernel: rmap_walk. The lock of the anonymous group or object is held during `body`, which takes the
+  /// page-table lock itself and looks whether an entry maps the folio; of a folio whose pages are mapped one by
+  /// one it looks at the pages that follow, up to the end of the area. `body` returns false to stop. The
+  /// caller holds a reference on the folio; of an object's page it holds the page lock too, which keeps the
+  /// object.
+  package func forEachMapping(
+    of head: FrameNumber, _ body: (AddressSpace, Area, UInt64) -> Bool
+  ) {
+    let folio = page(head)
+    let mapping = folio.mapping
+    if let id = mapping.anonGroup {
+      // A page that outlived its mappings may name a group that is gone, or by now another one. Walking that one
+      // does no harm: none of its entries maps the page.
+      guard holdGroup(id) else { return }
+      let group = anonGroup(id)
+      group.lock.withLock {
+        var next = group.firstArea
+        while next != .none {
+          let area = area(next)
+          next = area.groupNext
+          if !visit(area, folio, body) { return }
+        }
+      }
+      releaseGroup(id)
+    } else if let id = mapping.object {
+      assert(folio.has(.locked))
+      let object = object(id)
+      object.lock.withLock {
+        var next = object.firstArea
+        while next != .none {
+          let area = area(next)
+          next = area.objectNext
+          if !visit(area, folio, body) { return }
+        }
+      }
+    }
+  }
+
+  private func visit(_ area: Area, _ folio: Page, _ body: (AddressSpace, Area, UInt64) -> Bool) -> Bool {
+    let pages: UInt64 = folio.isLarge ? 1 << UInt64(folio.order) : 1
+    let first = max(folio.index, area.pageOffset)
+    let end = min(folio.index &+ pages, area.pageOffset &+ (area.end &- area.start))
+    guard first < end else { return true }
+    return body(space(area.space), area, area.start &+ (first &- area.pageOffset))
+  }
+
+  private func unmappedPages(_ head: FrameNumber) -> Int {
+    var unmapped = 0
+    for i in 0..<(1 << page(head).order) where page(head + i).mapcount.load(.relaxed) == 0 { unmapped += 1 }
+    return unmapped
+  }
+
+  private func countMapped(_ folio: Page, by pages: Int, on processor: Int) {
+    guard pages != 0 else { return }
+    count(
+      folio.mapping.isAnonymous ? .anonPages : .mapped, node: folio.zone.node, by: pages, on: processor)
+  }
+}

@@ -1,0 +1,113 @@
+import Interleaving
+
+/// What is tried after no zone passed the low watermark.
+extension Machine {
+  /// Orders up to this one are worth waiting for (PAGE_ALLOC_COSTLY_ORDER).
+  private static var costlyOrder: Int { 3 }
+
+  /// Tries with the min watermark, reserves where the caller has a right to them, compaction, and what waits
+  /// on processors' lists and in the atomic reserve (mm/page_alloc.c:__alloc_pages_slowpath, 6.1).
+  ///
+  /// There is nothing to reclaim: no swap and no file on disk. So where Linux would reclaim for up to sixteen
+  /// rounds and then kill, this gives up after the one retry that follows reclaim.
+  @inline(never)
+  func allocateSlowly(
+    _ first: AllocationRequest, asked: GFPFlags, for process: Process
+  ) throws(AllocationError) -> FrameNumber {
+    var request = first
+    let scope = process.scope
+    if !policy.scopeInFastPath {
+      // Before 5.13 scopes came into force here only.
+      request.gfp = request.gfp.limited(by: scope, clearsMovable: policy.scopeClearsMovable)
+      request.highest = request.gfp.highestZone ?? request.highest
+      request.type = request.gfp.migrateType ?? request.type
+    }
+    request.flags = slowFlags(request, scope)
+    let waits = request.gfp.contains(.directReclaim)
+    var frame = takeAgain(request)
+    if frame != .none { return frame }
+
+    let mayCompact = waits && request.order > 0 && !scope.contains(.memalloc)
+    let early = mayCompact && (request.order > Self.costlyOrder || request.type != .movable)
+    if early {
+      frame = compactAndTake(request, for: process)
+      if frame != .none { return frame }
+    }
+    if scope.contains(.memalloc) && !request.gfp.contains(.noMemalloc) {
+      request.flags.formUnion(.noWatermarks)
+      frame = takeAgain(request)
+      if frame != .none { return frame }
+    }
+    if waits && !scope.contains(.memalloc) {
+      let zones = zonesTried(request)
+      for id in zones { drainPerCPULists(id) }
+      frame = takeAgain(request)
+      if frame != .none { return frame }
+      if unreserveHighAtomic(zones, type: request.type, force: true) {
+        frame = takeAgain(request)
+        if frame != .none { return frame }
+      }
+      if mayCompact && !early && !request.gfp.contains(.noRetry) {
+        frame = compactAndTake(request, for: process)
+        if frame != .none { return frame }
+      }
+      if request.gfp.contains(.noFail) {
+        request.flags.formUnion(.noWatermarks)
+        frame = takeAgain(request)
+        if frame != .none { return frame }
+      }
+    }
+    throw AllocationError(
+      order: request.order, gfp: asked, cause: .noMemory(refusals(of: request)))
+  }
+
+  @inline(never)
+  private func takeAgain(_ request: AllocationRequest) -> FrameNumber { take(request) }
+
+  /// The rights of the slow path (mm/page_alloc.c:gfp_to_alloc_flags, 6.1.192).
+  private func slowFlags(_ request: AllocationRequest, _ scope: AllocationScope) -> AllocationFlags {
+    var flags = AllocationFlags()
+    if request.gfp.contains(.high) { flags.formUnion(.minReserve) }
+    if !request.gfp.contains(.directReclaim) && !request.gfp.contains(.noMemalloc) {
+      flags.formUnion(.nonBlock)
+      if request.order > 0 { flags.formUnion(.highAtomic) }
+    }
+    if mayUseCMA(request.type, scope) { flags.formUnion(.cma) }
+    return flags
+  }
+
+  /// Compacts the zones that the request may use, one after the other, until it can be served.
+  private func compactAndTake(_ request: AllocationRequest, for process: Process) -> FrameNumber {
+    // What compaction itself allocates must not compact again.
+    let previous = process.scope
+    process.scope.formUnion(.memalloc)
+    var frame = FrameNumber.none
+    for id in zonesTried(request) {
+      _ = compact(zone: id, order: request.order, by: process)
+      drainPerCPULists(id)
+      frame = takeAgain(request)
+      if frame != .none { break }
+    }
+    process.scope = previous
+    return frame
+  }
+
+  /// The zones that a request may use, in the order of the attempt.
+  private func zonesTried(_ request: AllocationRequest) -> [ZoneID] {
+    zonelists[request.node].filter { id in
+      id.kind <= request.highest && zone(id).isManaged
+        && (id.node == request.node || !request.gfp.contains(.thisNode))
+    }
+  }
+
+  /// What every populated zone lacked for the request.
+  private func refusals(of request: AllocationRequest) -> [ZoneRefusal] {
+    let tried = zonesTried(request)
+    return zonelists[request.node].compactMap { id in
+      guard zone(id).isManaged else { return nil }
+      guard tried.contains(id) else { return ZoneRefusal(zone: id, reason: .notAllowed) }
+      let reason = refusal(id, request.order, request.highest, request.flags)
+      return ZoneRefusal(zone: id, reason: reason)
+    }
+  }
+}

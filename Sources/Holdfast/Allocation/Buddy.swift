@@ -1,0 +1,177 @@
+import Interleaving
+
+/// What an attempt to allocate may do, with the kernel's ALLOC_* values (spec 2.6).
+struct AllocationFlags: OptionSet {
+  let rawValue: UInt32
+
+  @inline(__always)
+  init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  /// Which watermark holds: none of these bits is min.
+  static var low: AllocationFlags { AllocationFlags(rawValue: 0x01) }
+  static var noWatermarks: AllocationFlags { AllocationFlags(rawValue: 0x04) }
+  static var oom: AllocationFlags { AllocationFlags(rawValue: 0x08) }
+  static var nonBlock: AllocationFlags { AllocationFlags(rawValue: 0x10) }
+  static var minReserve: AllocationFlags { AllocationFlags(rawValue: 0x20) }
+  static var cma: AllocationFlags { AllocationFlags(rawValue: 0x80) }
+  static var noFragment: AllocationFlags { AllocationFlags(rawValue: 0x100) }
+  static var highAtomic: AllocationFlags { AllocationFlags(rawValue: 0x200) }
+
+  /// Rights to part of what the min watermark keeps.
+  static var reserves: AllocationFlags { [.oom, .nonBlock, .minReserve, .highAtomic] }
+}
+
+/// Taking blocks from the buddy lists and giving them back, and the watermark test.
+extension Machine {
+  /// Takes a block with the zone's lock held (mm/page_alloc.c:__rmqueue, 6.1; spec 2.9).
+  ///
+  /// Reduces the count of free CMA frames if it came from there; the caller reduces the count of free frames.
+  func takeBlock(
+    _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
+  ) -> FrameNumber {
+    if flags.contains(.cma) {
+      // Balance movable allocations between CMA and ordinary memory while more than half of what is free is CMA.
+      if zone.freeCMA.load(.relaxed) > zone.free.load(.relaxed) / 2 {
+        let frame = takeSmallestGrowing(order, .cma, id, zone)
+        if frame != .none {
+          add(-(1 &<< order), to: zone.freeCMA)
+          return frame
+        }
+      }
+    }
+    while true {
+      let frame = takeSmallestGrowing(order, type, id, zone)
+      if frame != .none { return frame }
+      if flags.contains(.cma) {
+        let frame = takeSmallestGrowing(order, .cma, id, zone)
+        if frame != .none {
+          add(-(1 &<< order), to: zone.freeCMA)
+          return frame
+        }
+      }
+      if !steal(order, type, flags, id, zone) { return .none }
+    }
+  }
+
+  /// `takeSmallest`, which makes deferred sections until there is such a block or nothing left to make.
+  @inline(__always)
+  private func takeSmallestGrowing(
+    _ order: Int, _ type: MigrateType, _ id: ZoneID, _ zone: Zone
+  ) -> FrameNumber {
+    let frame = takeSmallest(order, type, in: zone)
+    if frame != .none || zone.deferred.load(.relaxed) == 0 { return frame }
+    return growAndTake(order, type, id, zone)
+  }
+
+  @inline(never)
+  private func growAndTake(
+    _ order: Int, _ type: MigrateType, _ id: ZoneID, _ zone: Zone
+  ) -> FrameNumber {
+    // Deferred pageblocks are MOVABLE or CMA; other types get at them by stealing.
+    guard type == .movable || type == .cma else { return .none }
+    while growZone(id, zone, forCMA: type == .cma) {
+      let frame = takeSmallest(order, type, in: zone)
+      if frame != .none { return frame }
+    }
+    return .none
+  }
+
+  /// Takes a block straight from the buddy lists (mm/page_alloc.c:rmqueue_buddy, 6.1).
+  func takeFromBuddy(
+    _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
+  ) -> FrameNumber {
+    zone.lock.lock()
+    defer { zone.lock.unlock() }
+    var frame = FrameNumber.none
+    if flags.contains(.highAtomic) { frame = takeSmallest(order, .highAtomic, in: zone) }
+    if frame == .none {
+      frame = takeBlock(order, type, flags, id, zone)
+      if frame == .none && flags.contains(.oom) { frame = takeSmallest(order, .highAtomic, in: zone) }
+      if frame == .none { return .none }
+    }
+    add(-(1 &<< order), to: zone.free)
+    return frame
+  }
+
+  /// Gives a block back to the buddy lists.
+  func returnToBuddy(_ frame: FrameNumber, order: Int, _ zone: Zone) {
+    zone.lock.lock()
+    let type = pageblockType(of: frame)
+    countFree(1 &<< order, type, in: zone)
+    insertFree(frame, order: order, type, in: zone)
+    zone.lock.unlock()
+  }
+
+  // MARK: - Watermarks
+
+  /// Free frames that a request cannot use: those that splitting leaves over, reserves, and CMA.
+  @inline(__always)
+  private func unusable(_ zone: Zone, _ order: Int, _ flags: AllocationFlags) -> Int {
+    var frames = (1 &<< order) &- 1
+    if flags.isDisjoint(with: .reserves) {
+      frames = frames &+ Int(truncatingIfNeeded: zone.highAtomic.load(.relaxed))
+    }
+    if !flags.contains(.cma) { frames = frames &+ Int(truncatingIfNeeded: zone.freeCMA.load(.relaxed)) }
+    return frames
+  }
+
+  /// Frames that must stay free for others.
+  @inline(__always)
+  private func kept(_ zone: Zone, _ highest: ZoneKind, _ flags: AllocationFlags) -> Int {
+    var mark = Int(truncatingIfNeeded: zone.watermark(Int(flags.rawValue & 3)).load(.relaxed))
+    if !flags.isDisjoint(with: [.minReserve, .oom]) {
+      if flags.contains(.minReserve) {
+        mark &-= mark / 2
+        if flags.contains(.nonBlock) { mark &-= mark / 4 }
+      }
+      if flags.contains(.oom) { mark &-= mark / 2 }
+    }
+    return mark &+ Int(truncatingIfNeeded: zone.protection(highest).load(.relaxed))
+  }
+
+  /// Whether a zone may serve a request: enough stays free, and there is a block of the order (spec 2.7).
+  @inline(__always)
+  func watermarkPasses(
+    _ id: ZoneID, _ zone: Zone, _ order: Int, _ highest: ZoneKind, _ flags: AllocationFlags
+  ) -> Bool {
+    if flags.contains(.noWatermarks) { return true }
+    let free = Int(truncatingIfNeeded: zone.free.load(.relaxed))
+    guard free &- unusable(zone, order, flags) > kept(zone, highest, flags) else { return false }
+    return order == 0 || hasBlock(id, zone, order, flags)
+  }
+
+  /// Whether there is a free block of at least the order of a type that the request may use.
+  @inline(never)
+  private func hasBlock(_ id: ZoneID, _ zone: Zone, _ order: Int, _ flags: AllocationFlags) -> Bool {
+    guard order <= geometry.maxOrder else { return false }
+    while true {
+      for current in order...geometry.maxOrder {
+        for type in MigrateType.unmovable.rawValue...MigrateType.reclaimable.rawValue
+        where zone.freeList(order: current, MigrateType(stored: type)).first != .none {
+          return true
+        }
+        if flags.contains(.cma), zone.freeList(order: current, .cma).first != .none { return true }
+        if !flags.isDisjoint(with: [.highAtomic, .oom]),
+          zone.freeList(order: current, .highAtomic).first != .none
+        {
+          return true
+        }
+      }
+      if zone.deferred.load(.relaxed) == 0 { return false }
+      let grown = zone.lock.withLock { growZone(id, zone, forCMA: false) }
+      if !grown { return false }
+    }
+  }
+
+  /// Why a zone cannot serve a request that the watermark test, or the search after it, refused.
+  func refusal(
+    _ id: ZoneID, _ order: Int, _ highest: ZoneKind, _ flags: AllocationFlags
+  ) -> ZoneRefusal.Reason {
+    let zone = zone(id)
+    let free = Int(zone.free.load(.relaxed))
+    let unusable = unusable(zone, order, flags)
+    let kept = flags.contains(.noWatermarks) ? 0 : kept(zone, highest, flags)
+    return free - unusable > kept
+      ? .fragmented(free: free) : .watermark(free: free, unusable: unusable, kept: kept)
+  }
+}

@@ -1,0 +1,180 @@
+import Interleaving
+import SystemPackage
+
+/// Allocation from CMA areas and back (mm/cma.c, 6.1; spec 4.2, 4.3).
+extension Machine {
+  /// The numbers of the CMA areas, in the order of the configuration.
+  public var cmaAreas: Range<Int> { configuration.cmaAreas.indices }
+
+  /// Takes `count` consecutive pages from an area, moving whatever is in them.
+  ///
+  /// Tries one window after the other, aligned as asked, ascending; a page that does not move costs its window only.
+  /// Each page comes with one reference.
+  ///
+  /// - Parameters:
+  ///   - area: the area's number.
+  ///   - count: pages wanted.
+  ///   - alignOrder: the range begins at a multiple of 2^alignOrder frames.
+  /// - Throws: ENOMEM if drivers leave no window or pages have no place to go, EBUSY if every window stayed busy,
+  ///   EINTR after a fatal signal, EINVAL for nonsense. The bitmap is then as before.
+  /// Locks: takes the lock of contiguous allocations and what `allocateContiguous` takes; the caller holds none.
+  public func cmaAllocate(
+    area index: Int, count: Int, alignOrder: Int = 0, by process: Process
+  ) throws(CMAError) -> FrameRange {
+    tick()
+    guard configuration.cmaAreas.indices.contains(index) else {
+      bump(.cmaAllocFail, on: process)
+      throw CMAError(area: "", count: count, cause: .noSuchArea)
+    }
+    let area = cmaArea(index)
+    let name = configuration.cmaAreas[index].name
+    do {
+      let range = try allocate(area, name, count, alignOrder, by: process)
+      bump(.cmaAllocSuccess, on: process)
+      area.pagesSucceeded.add(count)
+      return range
+    } catch {
+      bump(.cmaAllocFail, on: process)
+      area.pagesFailed.add(max(0, count))
+      throw error
+    }
+  }
+
+  private func allocate(
+    _ area: CMAArea, _ name: String, _ count: Int, _ alignOrder: Int, by process: Process
+  ) throws(CMAError) -> FrameRange {
+    let shift = area.orderPerBit
+    guard count > 0, count <= area.count, alignOrder >= 0, alignOrder < 32 else {
+      throw CMAError(area: name, count: count, cause: .badCount(pages: count, area: area.count))
+    }
+    let bits = (count + (1 << shift) - 1) >> shift
+    let mask = alignOrder <= shift ? 0 : (1 << (alignOrder - shift)) - 1
+    let offset = (area.base.index & ((1 << alignOrder) - 1)) >> shift
+    var start = 0
+    var windows: [ContiguousError] = []
+    var total = 0
+    while let bit = claimWindow(of: area, from: start, bits: bits, mask: mask, offset: offset) {
+      let range = FrameRange(start: area.base + bit << shift, count: count)
+      let failure = tryWindow(range, by: process)
+      trace?(.cma(area: name, start: range.start, count: count, succeeded: failure == nil))
+      guard let failure else { return range }
+      area.lock.withLock { setBits(of: area, bit..<(bit + bits), false) }
+      total += 1
+      if windows.count < CMAError.windowLimit { windows.append(failure) }
+      guard failure.errno == .resourceBusy else {
+        let cause: CMAError.Cause = failure.errno == .interrupted ? .interrupted : .noTarget
+        throw CMAError(area: name, count: count, cause: cause, windows: [failure], windowTotal: total)
+      }
+      start = bit + mask + 1
+    }
+    let cause: CMAError.Cause = total > 0 ? .busy : .noWindow(usedPages: usedPages(of: area))
+    throw CMAError(area: name, count: count, cause: cause, windows: windows, windowTotal: total)
+  }
+
+  private func tryWindow(_ range: FrameRange, by process: Process) -> ContiguousError? {
+    global.contiguousLock.lock()
+    defer { global.contiguousLock.unlock() }
+    do {
+      try allocateContiguous(range, type: .cma, by: process)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// Gives pages of an area back (cma_release).
+  ///
+  /// Every page loses the reference of its owner. Pages that someone else refers to are given back only when that
+  /// ends, though the bitmap shows them as free at once; a later allocation finds them busy.
+  ///
+  /// - Returns: pages that are still in use, and by whom.
+  /// - Throws: EINVAL for a range that is not the area's; nothing has changed then.
+  @discardableResult
+  public func cmaRelease(area index: Int, _ range: FrameRange, by process: Process) throws(CMAError)
+    -> CMARelease
+  {
+    tick()
+    guard configuration.cmaAreas.indices.contains(index) else {
+      throw CMAError(area: "", count: range.count, cause: .noSuchArea)
+    }
+    let area = cmaArea(index)
+    guard range.count > 0, range.start >= area.base, range.endIndex <= area.base.index + area.count else {
+      throw CMAError(
+        area: configuration.cmaAreas[index].name, count: range.count, cause: .outsideArea(range))
+    }
+    var stillInUse = 0
+    var frames: [StuckFrame] = []
+    for frame in range.frames where page(frame).refcount.load() > 1 {
+      stillInUse += 1
+      if frames.count < Self.describedFrames { frames.append(describeStuck(frame, pages: 1)) }
+    }
+    let holders = stillInUse > 0 ? holders(of: range) : []
+    for frame in range.frames { putFolio(frame, on: process.processor) }
+    let shift = area.orderPerBit
+    let first = (range.start.index - area.base.index) >> shift
+    area.lock.withLock {
+      setBits(of: area, first..<(first + (range.count + (1 << shift) - 1) >> shift), false)
+    }
+    return CMARelease(stillInUse: stillInUse, frames: frames, holders: holders)
+  }
+
+  /// What the system's files show of an area, or nil if there is none of that number.
+  public func cmaStatus(area index: Int) -> CMAStatus? {
+    guard configuration.cmaAreas.indices.contains(index) else { return nil }
+    let area = cmaArea(index)
+    let longest = area.lock.withLock {
+      var longest = 0
+      var run = 0
+      for bit in 0..<(area.count >> area.orderPerBit) {
+        run = isSet(bit, of: area) ? 0 : run + 1
+        longest = max(longest, run)
+      }
+      return longest
+    }
+    return CMAStatus(
+      name: configuration.cmaAreas[index].name, frames: FrameRange(start: area.base, count: area.count),
+      orderPerBit: area.orderPerBit, usedPages: usedPages(of: area),
+      longestRun: longest << area.orderPerBit, pagesSucceeded: area.pagesSucceeded.load(.relaxed),
+      pagesFailed: area.pagesFailed.load(.relaxed))
+  }
+
+  // MARK: - Bitmap
+
+  /// Finds the next aligned run of free bits from `start` on and sets it; nil if there is none.
+  private func claimWindow(of area: CMAArea, from start: Int, bits: Int, mask: Int, offset: Int) -> Int? {
+    area.lock.withLock {
+      let limit = area.count >> area.orderPerBit
+      var candidate = start
+      while true {
+        candidate = ((candidate + offset + mask) & ~mask) - offset
+        guard candidate + bits <= limit else { return nil }
+        guard let taken = (candidate..<(candidate + bits)).last(where: { isSet($0, of: area) }) else {
+          setBits(of: area, candidate..<(candidate + bits), true)
+          return candidate
+        }
+        candidate = taken + 1
+      }
+    }
+  }
+
+  /// The caller holds the area's lock.
+  private func isSet(_ bit: Int, of area: CMAArea) -> Bool {
+    cmaBitmapWord(area.bitmap + bit >> 6).plain(0, as: UInt64.self) >> UInt64(bit & 63) & 1 != 0
+  }
+
+  /// The caller holds the area's lock.
+  private func setBits(of area: CMAArea, _ bits: Range<Int>, _ value: Bool) {
+    for bit in bits {
+      let row = cmaBitmapWord(area.bitmap + bit >> 6)
+      let mask: UInt64 = 1 << UInt64(bit & 63)
+      let word: UInt64 = row.plain(0)
+      row.setPlain(0, value ? word | mask : word & ~mask)
+    }
+  }
+
+  private func usedPages(of area: CMAArea) -> Int {
+    area.lock.withLock {
+      (0..<(area.count >> area.orderPerBit)).count { isSet($0, of: area) } << area.orderPerBit
+    }
+  }
+}

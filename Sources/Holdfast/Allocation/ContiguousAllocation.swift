@@ -1,0 +1,171 @@
+import Interleaving
+public import SystemPackage
+
+/// Why a range could not be allocated as a whole.
+public struct ContiguousError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What stood in the way.
+  public enum Cause: Hashable, Sendable {
+    /// The range is empty, holds frames that are no memory, or lies in several zones.
+    case badRange
+    /// A pageblock could not be isolated.
+    case isolation(IsolationError)
+    /// Frames of the range stayed in use.
+    case busy
+    /// There was no memory to move pages to.
+    case noTarget
+    /// A fatal signal was pending.
+    case interrupted
+  }
+
+  /// The range asked for.
+  public let range: FrameRange
+  /// What stood in the way.
+  public let cause: Cause
+  /// The folios that stayed, at most `OfflineError.frameLimit` of them.
+  public let frames: [StuckFrame]
+  /// How many folios stayed.
+  public let frameTotal: Int
+  /// Who holds pins or references on frames of the range.
+  public let holders: [PinHolder]
+
+  /// The kernel's errno: EBUSY, ENOMEM without a place for what must move, EINTR, EINVAL.
+  public var errno: Errno {
+    switch cause {
+    case .badRange: .invalidArgument
+    case .isolation, .busy: .resourceBusy
+    case .noTarget: .noMemory
+    case .interrupted: .interrupted
+    }
+  }
+
+  /// Plain words: why, which frames, who.
+  public var description: String {
+    var text =
+      switch cause {
+      case .badRange: "\(range) is not memory of one zone"
+      case .isolation(let error): error.description
+      case .busy: "\(range) is busy"
+      case .noTarget: "there is no memory to move the pages of \(range) to"
+      case .interrupted: "a fatal signal is pending"
+      }
+    if !frames.isEmpty {
+      text += ": " + frames.prefix(4).map(\.description).joined(separator: "; ")
+      if frameTotal > 4 { text += "; and \(frameTotal - min(4, frames.count)) more" }
+    }
+    if !holders.isEmpty {
+      text += "; held by " + holders.prefix(4).map(\.description).joined(separator: "; ")
+    }
+    return text
+  }
+}
+
+/// Allocating exactly this range of frames (mm/page_alloc.c:alloc_contig_range, 6.1; spec 4.4).
+extension Machine {
+  /// Attempts to migrate one batch of isolated folios before the range counts as busy.
+  private static let contiguousAttempts = 5
+
+  /// Moves everything out of a range and takes its frames: each with one reference of its own, contents as they were.
+  ///
+  /// - Parameter type: the type of the pageblocks, which they keep; CMA pageblocks give frames for `.cma` only.
+  /// - Throws: EBUSY if a frame cannot be isolated or stays in use, ENOMEM if there is no place to move pages to, EINTR
+  ///   after a fatal signal. The range is then as it was, but for pages that have moved.
+  /// Locks: the caller holds none above the rank of `contiguous`.
+  func allocateContiguous(
+    _ range: FrameRange, type: MigrateType, by process: Process
+  ) throws(ContiguousError) {
+    guard range.count > 0, range.start.index >= 0, range.endIndex <= frameCount else {
+      throw ContiguousError(range: range, cause: .badRange, frames: [], frameTotal: 0, holders: [])
+    }
+    materialise(pageblockSpan(of: range))
+    let zone = page(range.start).zone
+    guard range.frames.allSatisfy({ hasMetadata($0) && page($0).zone == zone }) else {
+      throw ContiguousError(range: range, cause: .badRange, frames: [], frameTotal: 0, holders: [])
+    }
+    do {
+      try isolateRange(range, for: type, memoryOffline: false, by: process)
+    } catch {
+      let stuck = describeStuck(head(of: error.frame), pages: folioPages(head(of: error.frame)))
+      throw ContiguousError(
+        range: range, cause: .isolation(error), frames: [stuck], frameTotal: 1,
+        holders: holders(of: FrameRange(start: stuck.frame, count: stuck.pages)))
+    }
+    drainPerCPULists(zone)
+    defer { undoIsolation(range, to: type) }
+    // What stayed may yet have been freed by its owner, so being busy is not the last word; the test is.
+    if let errno = migrateContiguous(range, by: process), errno != .resourceBusy {
+      let cause: ContiguousError.Cause = errno == .interrupted ? .interrupted : .noTarget
+      throw busy(range, cause)
+    }
+    let row = self.zone(zone)
+    let taken = row.lock.withLock {
+      guard firstOccupied(range, memoryOffline: false) == nil else { return false }
+      takeIsolated(range, in: row)
+      return true
+    }
+    if !taken { throw busy(range, .busy) }
+  }
+
+  private func busy(_ range: FrameRange, _ cause: ContiguousError.Cause) -> ContiguousError {
+    let stuck = stuckFrames(in: range, memoryOffline: false)
+    return ContiguousError(
+      range: range, cause: cause, frames: stuck.described, frameTotal: stuck.total,
+      holders: stuck.total > 0 ? holders(of: range) : [])
+  }
+
+  /// Moves the movable folios of an isolated range to other places (__alloc_contig_migrate_range).
+  ///
+  /// - Returns: nil if nothing that could be isolated stayed; EBUSY after five attempts at the same folios, ENOMEM at
+  ///   once, EINTR after a fatal signal.
+  func migrateContiguous(_ range: FrameRange, by process: Process) -> Errno? {
+    disableLRUBatches(for: process)
+    defer { enableLRUBatches() }
+    var list = FolioList()
+    defer { while let head = list.popFirst(in: self) { putBack(head, on: process.processor) } }
+    var scan = MigrateScan(next: range.start.index)
+    var attempts = 0
+    while scan.next < range.endIndex || !list.isEmpty {
+      if process.hasFatalSignal { return .interrupted }
+      if list.isEmpty {
+        isolateBatch(&scan, upTo: range.endIndex, into: &list, .wholeRange, mode: .sync, by: process)
+        attempts = 0
+        if list.isEmpty { continue }
+      } else {
+        giveWay(.retry, attempt: attempts)
+      }
+      attempts += 1
+      if attempts > Self.contiguousAttempts { return .resourceBusy }
+      let outcome = migratePages(
+        &list, reason: .contigRange, mode: .sync,
+        target: .allocate(gfp: [.user, .movable, .retryMayFail], node: nil), for: process)
+      if outcome.aborted == .noMemory { return .noMemory }
+    }
+    return nil
+  }
+
+  /// Takes the frames of an isolated range off the free lists; what the free blocks hold beside them goes back.
+  ///
+  /// The caller holds the zone's lock and has seen that all of the range is free.
+  private func takeIsolated(_ range: FrameRange, in zone: Zone) {
+    var index = range.start.index
+    while index < range.endIndex {
+      guard let (head, order) = freeBlock(covering: FrameNumber(index)) else { return }
+      let end = head.index + 1 << order
+      takeFromFreeList(head)
+      _ = freeRun(head.index, range.start.index, in: zone)
+      _ = freeRun(range.endIndex, end, in: zone)
+      for i in max(head.index, range.start.index)..<min(end, range.endIndex) { prepareTaken(FrameNumber(i)) }
+      index = end
+    }
+  }
+
+  /// Turns a frame that was free into an allocated one: one reference, no history.
+  func prepareTaken(_ frame: FrameNumber) {
+    let descriptor = page(frame)
+    descriptor.type = .none
+    descriptor.order = 0
+    descriptor.clear(.clearedAtFree)
+    descriptor.mapping = .none
+    descriptor.headOffset.store(0, .relaxed)
+    descriptor.refcount.store(1)
+  }
+}

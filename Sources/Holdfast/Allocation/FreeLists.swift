@@ -1,0 +1,223 @@
+import Interleaving
+
+/// Free blocks on lists, splitting and merging. Everything here runs with the zone's lock held.
+extension Machine {
+  // MARK: - Links
+
+  /// Puts a frame at the front of a list, whose lock is held.
+  @inline(__always)
+  package func pushFirst(_ frame: FrameNumber, on list: FrameList) {
+    let page = page(frame)
+    let first = list.first
+    page.previous = .none
+    page.next = first
+    if first == .none { list.last = frame } else { self.page(first).previous = frame }
+    list.first = frame
+    list.count = list.count &+ 1
+  }
+
+  /// Puts a frame at the end of a list, whose lock is held.
+  @inline(__always)
+  package func pushLast(_ frame: FrameNumber, on list: FrameList) {
+    let page = page(frame)
+    let last = list.last
+    page.next = .none
+    page.previous = last
+    if last == .none { list.first = frame } else { self.page(last).next = frame }
+    list.last = frame
+    list.count = list.count &+ 1
+  }
+
+  /// Takes a frame off the list that it is on, whose lock is held.
+  @inline(__always)
+  package func unlink(_ frame: FrameNumber, from list: FrameList) {
+    let page = page(frame)
+    let next = page.next
+    let previous = page.previous
+    if previous == .none { list.first = next } else { self.page(previous).next = next }
+    if next == .none { list.last = previous } else { self.page(next).previous = previous }
+    list.count = list.count &- 1
+  }
+
+  // MARK: - Free blocks
+
+  /// Makes frames a free block on the list of a type, changing no count and without merging.
+  @inline(__always)
+  package func addToFreeList(
+    _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
+  ) {
+    page(frame).state = PageState(order: order, type: .buddy, listType: type)
+    let list = zone.freeList(order: order, type)
+    if last { pushLast(frame, on: list) } else { pushFirst(frame, on: list) }
+  }
+
+  /// Takes a free block off its list, changing no count; its frames are nobody's then.
+  @inline(__always)
+  package func removeFromFreeList(_ frame: FrameNumber, order: Int, in zone: Zone) {
+    let page = page(frame)
+    let type = page.listType
+    unlink(frame, from: zone.freeList(order: order, type))
+    page.state = PageState(order: order, type: .none, listType: type)
+  }
+
+  /// Adds to a count that is written under the zone's lock only and read freely.
+  @inline(__always)
+  func add(_ frames: Int, to cell: AtomicUInt64) {
+    cell.store(cell.load(.relaxed) &+ UInt64(bitPattern: Int64(frames)), .relaxed)
+  }
+
+  /// Counts frames that became free on, or left, the lists of a type: those of ISOLATE pageblocks do not count.
+  @inline(__always)
+  package func countFree(_ frames: Int, _ type: MigrateType, in zone: Zone) {
+    if type == .isolate { return }
+    add(frames, to: zone.free)
+    if type == .cma { add(frames, to: zone.freeCMA) }
+  }
+
+  /// Whether a frame heads a free block of that order in the zone given by its bits of the flag word.
+  @inline(__always)
+  private func isFreeBlock(_ index: Int, order: Int, zoneBits: UInt64) -> Bool {
+    let page = page(FrameNumber(index))
+    return page.state.isFreeBlock(order: order)
+      && page.flagWord.load(.relaxed) &>> PageFlags.zoneShift == zoneBits
+  }
+
+  /// Gives a block back: merges it with its free buddies and puts it on the list of its type.
+  ///
+  /// From pageblock order on, blocks merge only if their pageblocks' types are the same or both may be stolen
+  /// from (mm/page_alloc.c:__free_one_page, 6.1). Counts nothing.
+  @inline(__always)
+  package func insertFree(
+    _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
+  ) {
+    let zoneBits = page(frame).flagWord.load(.relaxed) &>> PageFlags.zoneShift
+    let largest = geometry.maxOrder
+    var index = frame.index
+    var order = order
+    while order < largest {
+      let buddy = index ^ (1 &<< order)
+      guard isFreeBlock(buddy, order: order, zoneBits: zoneBits) else { break }
+      if order >= geometry.pageblockOrder {
+        let other = pageblockType(of: FrameNumber(buddy))
+        if other != type && !(other.isMergeable && type.isMergeable) { break }
+      }
+      removeFromFreeList(FrameNumber(buddy), order: order, in: zone)
+      index &= buddy
+      order &+= 1
+    }
+    if index != frame.index { page(frame).type = .none }
+    var last = last
+    if !last && order < largest &- 1 {
+      // If the block next to the merged pair is free, the pair may soon be complete: take this one late.
+      let pair = index & ~(1 &<< order)
+      last = isFreeBlock(pair ^ (2 &<< order), order: order &+ 1, zoneBits: zoneBits)
+    }
+    addToFreeList(FrameNumber(index), order: order, type, in: zone, last: last)
+  }
+
+  /// Takes the first block of the smallest sufficient order from the lists of a type; `.none` if there is none.
+  ///
+  /// What is split off goes back on the same type's lists. Counts nothing.
+  @inline(__always)
+  func takeSmallest(_ order: Int, _ type: MigrateType, in zone: Zone) -> FrameNumber {
+    var current = order
+    while current <= geometry.maxOrder {
+      let list = zone.freeList(order: current, type)
+      let frame = list.first
+      if frame != .none {
+        unlink(frame, from: list)
+        while current > order {
+          current &-= 1
+          addToFreeList(frame + (1 &<< current), order: current, type, in: zone)
+        }
+        page(frame).state = PageState(order: order, type: .none, listType: type)
+        return frame
+      }
+      current &+= 1
+    }
+    return .none
+  }
+
+  // MARK: - Pageblocks
+
+  /// The frames of the pageblock that holds a frame; zones never share one.
+  private func pageblock(of frame: FrameNumber) -> FrameRange {
+    FrameRange(
+      start: FrameNumber(frame.index & ~(geometry.pageblockFrames - 1)), count: geometry.pageblockFrames)
+  }
+
+  /// Moves the free blocks of a pageblock from the lists of one type to those of another.
+  ///
+  /// The zone's lock is held, the pageblock's metadata is there, and the caller has set the pageblock's type
+  /// and the zone's count of ISOLATE pageblocks; this keeps `free` and `freeCMA`. A free block larger than the
+  /// pageblock is split, each part going to its own pageblock's type. Where whole pageblocks of one type lie
+  /// next to each other afterwards, they merge.
+  ///
+  /// - Returns: how many frames moved.
+  @discardableResult
+  package func moveFreePages(
+    inPageblockOf frame: FrameNumber, from: MigrateType, to: MigrateType
+  ) -> Int {
+    guard from != to else { return 0 }
+    var movable = 0
+    return moveFreePages(inPageblockOf: frame, to: to, movable: &movable)
+  }
+
+  /// As above; also counts allocated frames that look movable: those on an LRU list.
+  func moveFreePages(inPageblockOf frame: FrameNumber, to: MigrateType, movable: inout Int) -> Int {
+    let zone = zone(page(frame).zone)
+    let range = pageblock(of: frame)
+    splitFreeBlock(over: range, in: zone)
+    var moved = 0
+    var next = range.start
+    while next.index < range.endIndex {
+      let state = page(next).state
+      guard state.type == .buddy else {
+        if page(head(of: next)).has(.lru) { movable += 1 }
+        next = next + 1
+        continue
+      }
+      let frames = 1 << state.order
+      removeFromFreeList(next, order: state.order, in: zone)
+      countFree(-frames, state.listType, in: zone)
+      countFree(frames, to, in: zone)
+      if state.order == geometry.pageblockOrder {
+        insertFree(next, order: state.order, to, in: zone)
+      } else {
+        addToFreeList(next, order: state.order, to, in: zone)
+      }
+      moved += frames
+      next = next + frames
+    }
+    return moved
+  }
+
+  /// Splits the free block that holds more than this pageblock, if there is one, into pageblocks.
+  private func splitFreeBlock(over range: FrameRange, in zone: Zone) {
+    var order = geometry.pageblockOrder + 1
+    while order <= geometry.maxOrder {
+      let first = FrameNumber(range.start.index & ~((1 << order) - 1))
+      if page(first).state.isFreeBlock(order: order), self.zone(page(first).zone).row.raw == zone.row.raw {
+        let old = page(first).listType
+        removeFromFreeList(first, order: order, in: zone)
+        var part = first
+        while part.index < first.index + 1 << order {
+          // This pageblock's type may have changed already; its frames are still counted under the old one.
+          let type = part == range.start ? old : pageblockType(of: part)
+          countFree(-geometry.pageblockFrames, old, in: zone)
+          countFree(geometry.pageblockFrames, type, in: zone)
+          addToFreeList(part, order: geometry.pageblockOrder, type, in: zone)
+          part = part + geometry.pageblockFrames
+        }
+        return
+      }
+      order += 1
+    }
+  }
+}
+
+extension MigrateType {
+  /// Whether blocks of the type may merge with those of another such type, and be stolen.
+  @inline(__always)
+  var isMergeable: Bool { rawValue < 3 }
+}

@@ -1,0 +1,164 @@
+import Interleaving
+
+/// Free memory of a zone, counted by walking every descriptor instead of believing counters and lists.
+package struct FreeRecount: Equatable {
+  /// Frames in buddy blocks that count as free, those without metadata included.
+  package var free = 0
+  /// Of these, frames in CMA pageblocks.
+  package var freeCMA = 0
+  /// Frames in buddy blocks on ISOLATE lists.
+  package var isolated = 0
+  /// Frames on per-CPU lists.
+  package var perCPU = 0
+  /// Frames in buddy blocks by the type of their list, in the order of `MigrateType`.
+  package var perType = [0, 0, 0, 0, 0, 0]
+  /// Pageblocks of type ISOLATE that begin in the zone.
+  package var isolatedPageblocks = 0
+  /// What contradicts itself, in words; empty if all is well.
+  package var problems: [String] = []
+}
+
+extension Machine {
+  /// Counts the free memory of a zone again and compares it with the zone's lists and counts.
+  ///
+  /// Checks invariants 3 and 5 to 7. Nobody may allocate or free meanwhile.
+  package func recountFree(zone id: ZoneID) -> FreeRecount {
+    var recount = FreeRecount()
+    let zone = zone(id)
+    var blocks: [PageState: Int] = [:]
+    var next = zone.spanned == 0 ? 0 : zone.start.index
+    let end = zone.spanned == 0 ? 0 : next + zone.spanned
+    while next < end {
+      if next & (geometry.sectionFrames - 1) == 0, sectionState(next >> geometry.sectionOrder) == .deferred {
+        next += geometry.sectionFrames
+        continue
+      }
+      let frame = FrameNumber(next)
+      next += 1
+      guard hasMetadata(frame), page(frame).zone == id else { continue }
+      let state = page(frame).state
+      if state.type == .perCPU { recount.perCPU += 1 << state.order }
+      guard state.type == .buddy else { continue }
+      blocks[state, default: 0] += 1
+      check(frame, state, &recount)
+      next = frame.index + 1 << state.order
+    }
+    let deferred = Int(zone.deferred.load())
+    recount.free += deferred
+    recount.freeCMA += deferredCMA(id)
+    recount.isolatedPageblocks = isolatedPageblocks(of: id)
+    compare(id, blocks, &recount)
+    return recount
+  }
+
+  /// Counts one buddy block and looks whether it may be as it is.
+  private func check(_ frame: FrameNumber, _ state: PageState, _ recount: inout FreeRecount) {
+    let frames = 1 << state.order
+    recount.perType[Int(state.listType.rawValue)] += frames
+    switch state.listType {
+    case .isolate: recount.isolated += frames
+    case .cma:
+      recount.free += frames
+      recount.freeCMA += frames
+    default: recount.free += frames
+    }
+    if frame.index & (frames - 1) != 0 { recount.problems.append("\(frame) is not aligned to its order") }
+    for part in 0..<frames {
+      let page = page(frame + part)
+      if page.refcount.load() != 0 || page.mapcount.load() != 0 {
+        recount.problems.append("\(frame + part) is free and in use")
+      }
+      if part > 0 && page.type != .none { recount.problems.append("\(frame + part) is in two free blocks") }
+    }
+    // Between types that may be stolen from, single blocks of another type than their pageblock's are right.
+    let type = pageblockType(of: frame)
+    if type != state.listType && !(type.isMergeable && state.listType.isMergeable) && type != .highAtomic {
+      recount.problems.append("\(frame) of a pageblock \(type) is on list \(state.listType)")
+    }
+    let buddy = FrameNumber(frame.index ^ frames)
+    if state.order < geometry.pageblockOrder, hasMetadata(buddy), page(buddy).zone == page(frame).zone,
+      page(buddy).state.isFreeBlock(order: state.order)
+    {
+      recount.problems.append("\(frame) and its buddy are both free and did not merge")
+    }
+  }
+
+  /// Pageblocks of type ISOLATE that begin in the zone.
+  private func isolatedPageblocks(of id: ZoneID) -> Int {
+    let zone = zone(id)
+    guard zone.spanned > 0 else { return 0 }
+    let first = zone.start.index & ~(geometry.pageblockFrames - 1)
+    return stride(from: first, to: zone.start.index + zone.spanned, by: geometry.pageblockFrames).count {
+      let frame = FrameNumber($0)
+      return pageblockType(of: frame) == .isolate && hasMetadata(frame) && page(frame).zone == id
+    }
+  }
+
+  /// Free CMA frames of sections without metadata.
+  private func deferredCMA(_ id: ZoneID) -> Int {
+    var frames = 0
+    for index in configuration.cmaAreas.indices {
+      let area = cmaArea(index)
+      let range = FrameRange(start: area.base, count: area.count)
+      guard extent(of: area.base)?.zone == id else { continue }
+      let last = (range.endIndex - 1) >> geometry.sectionOrder
+      for section in range.start.index >> geometry.sectionOrder...last
+      where sectionState(section) == .deferred {
+        frames += self.frames(ofSection: section).intersection(range)?.count ?? 0
+      }
+    }
+    return frames
+  }
+
+  /// Holds lists and counts of a zone against the blocks that were found.
+  private func compare(_ id: ZoneID, _ blocks: [PageState: Int], _ recount: inout FreeRecount) {
+    let zone = zone(id)
+    for order in 0...geometry.maxOrder {
+      for type in MigrateType.allCases {
+        let list = zone.freeList(order: order, type)
+        let found = blocks[PageState(order: order, type: .buddy, listType: type)] ?? 0
+        let walked = length(list) { $0 == PageState(order: order, type: .buddy, listType: type) }
+        if walked != found || list.count != found {
+          recount.problems.append(
+            "\(id) order \(order) \(type): \(found) blocks, \(walked.map(String.init) ?? "a broken chain") on "
+              + "the list, \(list.count) counted")
+        }
+      }
+    }
+    var held = 0
+    for processor in 0..<configuration.processors { held += perCPULists(processor, id).count }
+    let counts = [
+      ("free", Int(zone.free.load()), recount.free),
+      ("free CMA", Int(zone.freeCMA.load()), recount.freeCMA),
+      ("isolated pageblocks", Int(zone.isolatedPageblocks.load()), recount.isolatedPageblocks),
+      ("per-CPU", held, recount.perCPU),
+    ]
+    for (name, counted, found) in counts where counted != found {
+      recount.problems.append("\(id) \(name): \(found) frames, \(counted) counted")
+    }
+  }
+
+  /// The length of a list whose entries are all as they should be and linked both ways, else nil.
+  private func length(_ list: FrameList, _ isRight: (PageState) -> Bool) -> Int? {
+    var count = 0
+    var previous = FrameNumber.none
+    var next = list.first
+    while next != .none {
+      guard next.index < frameCount, isRight(page(next).state), page(next).previous == previous else {
+        return nil
+      }
+      count += 1
+      if count > frameCount { return nil }
+      (previous, next) = (next, page(next).next)
+    }
+    return list.last == previous ? count : nil
+  }
+
+  /// Free blocks of an order in a zone, as /proc/buddyinfo counts them: of all types, and memory without
+  /// metadata as blocks of the largest order.
+  package func freeBlocks(_ id: ZoneID, order: Int) -> Int {
+    let zone = zone(id)
+    let listed = MigrateType.allCases.reduce(0) { $0 + zone.freeList(order: order, $1).count }
+    return order == geometry.maxOrder ? listed + Int(zone.deferred.load(.relaxed)) >> order : listed
+  }
+}

@@ -1,0 +1,51 @@
+import Interleaving
+
+/// Allocations as a driver or the kernel itself makes them: alloc_pages and __free_pages.
+extension Machine {
+  /// Allocates 2^order frames in the way of the kernel's alloc_pages.
+  ///
+  /// - Parameters:
+  ///   - node: where to begin, or nil for the node of the process's processor.
+  ///   - slab: whether the frames become slab memory: never movable, never to be pinned.
+  ///   - process: who allocates; its allocation scopes hold.
+  /// - Throws: `AllocationError`, ENOMEM or EINVAL.
+  public func allocate(
+    order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
+  ) throws(AllocationError) -> FrameNumber {
+    tick()
+    let frame = try allocateFolio(order: order, gfp: gfp, node: node, for: process)
+    if slab {
+      let page = page(frame)
+      page.set(.slab)
+      count(.slabUnreclaimable, node: page.zone.node, by: 1 << order, on: process.processor)
+    }
+    return frame
+  }
+
+  /// Drops the reference of `allocate`, and frees the frames if it was the last one.
+  ///
+  /// If somebody else still holds a reference on the first frame, a folio stays as a whole; of frames
+  /// without a head all but the first are freed at once (mm/page_alloc.c:__free_pages, 6.1).
+  ///
+  /// - Throws: `AllocationError` (EINVAL) if the frame is not the first one of an allocation.
+  public func free(
+    _ frame: FrameNumber, order: Int = 0, by process: Process
+  ) throws(AllocationError) {
+    tick()
+    guard order >= 0, order <= geometry.maxOrder, hasMetadata(frame), !page(frame).has(.reserved),
+      page(frame).type == .none, !page(frame).isTail, page(frame).refcount.load() > 0,
+      !page(frame).isLarge || page(frame).order == order
+    else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
+    let page = page(frame)
+    let large = page.isLarge
+    let slab = page.has(.slab)
+    if page.refcount.fetchAdd(-1) == 1 {
+      if slab { count(.slabUnreclaimable, node: page.zone.node, by: -(1 << order), on: process.processor) }
+      freeBlock(frame, order: order, on: process.processor)
+    } else if !large {
+      for part in (0..<order).reversed() {
+        freeBlock(frame + 1 << part, order: part, on: process.processor)
+      }
+    }
+  }
+}

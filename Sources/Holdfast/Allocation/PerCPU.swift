@@ -1,0 +1,138 @@
+import Interleaving
+
+/// Each processor's own lists of free blocks in each zone (spec 2.11).
+extension Machine {
+  /// Which list holds blocks of an order and type; negative if such blocks are not kept on lists.
+  @inline(__always)
+  func perCPUIndex(_ order: Int, _ type: MigrateType) -> Int {
+    // A block larger than a pageblock has no type of its own, so it goes straight to the buddy lists.
+    if order > geometry.pageblockOrder { return -1 }
+    if order <= 3 { return order &* MigrateType.perCPUCount &+ Int(type.rawValue) }
+    if order == geometry.hugeOrder { return type == .movable ? 13 : 12 }
+    return -1
+  }
+
+  /// The order of the blocks on a list.
+  @inline(__always)
+  private func perCPUOrder(_ index: Int) -> Int { index < 12 ? index / 3 : geometry.hugeOrder }
+
+  /// Takes a block from a processor's list, filling it from the buddy lists if it is empty.
+  @inline(__always)
+  func takePerCPU(
+    _ index: Int, _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone,
+    _ processor: Int
+  ) -> FrameNumber {
+    let lists = perCPULists(processor, id)
+    let list = lists.list(index)
+    lists.lock.lock()
+    if list.first == .none { refill(lists, list, order, type, flags, id, zone) }
+    let frame = list.first
+    if frame != .none {
+      // As `unlink`, for the first of the list.
+      let next = page(frame).next
+      list.first = next
+      if next == .none { list.last = .none } else { page(next).previous = .none }
+      list.count = list.count &- 1
+      lists.count = lists.count &- 1 &<< order
+    }
+    lists.lock.unlock()
+    return frame
+  }
+
+  /// Brings a batch of blocks onto an empty list, in the order in which they came off the buddy lists, so that
+  /// neighbours are handed out one after the other (mm/page_alloc.c:rmqueue_bulk, 6.1).
+  @inline(never)
+  private func refill(
+    _ lists: PerCPULists, _ list: FrameList, _ order: Int, _ type: MigrateType, _ flags: AllocationFlags,
+    _ id: ZoneID, _ zone: Zone
+  ) {
+    // While lists are disabled, take just what is asked for.
+    var batch = zone.perCPUDisabled.load(.relaxed) != 0 ? 1 : Int(zone.perCPUBatch.load(.relaxed))
+    if batch > 1 { batch = max(batch >> order, 2) }
+    zone.lock.lock()
+    var taken = 0
+    while taken < batch {
+      let frame = takeBlock(order, type, flags, id, zone)
+      if frame == .none { break }
+      page(frame).type = .perCPU
+      pushLast(frame, on: list)
+      taken += 1
+    }
+    add(-(taken << order), to: zone.free)
+    zone.lock.unlock()
+    lists.count = lists.count &+ taken << order
+  }
+
+  /// Puts a free block on its processor's list; false if it must go to the buddy lists: its pageblock is
+  /// isolated, the order has no list, or lists are disabled.
+  @inline(__always)
+  func givePerCPU(_ frame: FrameNumber, _ order: Int, _ id: ZoneID, _ zone: Zone, _ processor: Int) -> Bool {
+    if order > geometry.pageblockOrder || order > 3 && order != geometry.hugeOrder { return false }
+    let lists = perCPULists(processor, id)
+    lists.lock.lock()
+    // Both are looked at under the lock: whoever isolates a pageblock or disables lists drains them under it.
+    var type = pageblockType(of: frame)
+    if type == .isolate || zone.perCPUDisabled.load(.relaxed) != 0 {
+      lists.lock.unlock()
+      return false
+    }
+    page(frame).state = PageState(order: order, type: .perCPU, listType: type)
+    if type.rawValue > MigrateType.reclaimable.rawValue { type = .movable }
+    let index = perCPUIndex(order, type)
+    pushFirst(frame, on: lists.list(index))
+    let count = lists.count &+ 1 &<< order
+    lists.count = count
+    if count >= Int(zone.perCPUHigh.load(.relaxed)) {
+      spill(lists, id, zone, Int(zone.perCPUBatch.load(.relaxed)), from: index)
+    }
+    lists.lock.unlock()
+    return true
+  }
+
+  /// Gives at least so many frames back to the buddy lists, the longest unused of each list first.
+  ///
+  /// Begins with one list and goes on with the others. The lists' lock is held.
+  @inline(never)
+  private func spill(_ lists: PerCPULists, _ id: ZoneID, _ zone: Zone, _ frames: Int, from first: Int) {
+    zone.lock.lock()
+    var left = min(frames, lists.count)
+    var index = first
+    while left > 0 {
+      let list = lists.list(index)
+      let order = perCPUOrder(index)
+      while left > 0, list.last != .none {
+        let frame = list.last
+        unlink(frame, from: list)
+        let type = pageblockType(of: frame)
+        countFree(1 &<< order, type, in: zone)
+        insertFree(frame, order: order, type, in: zone)
+        lists.count = lists.count &- 1 &<< order
+        left &-= 1 &<< order
+      }
+      index = index == PerCPULists.listCount &- 1 ? 0 : index &+ 1
+    }
+    zone.lock.unlock()
+  }
+
+  /// Gives everything on all processors' lists of a zone back to the buddy lists.
+  package func drainPerCPULists(_ id: ZoneID) {
+    let zone = zone(id)
+    for processor in 0..<configuration.processors {
+      let lists = perCPULists(processor, id)
+      lists.lock.withLock {
+        if lists.count > 0 { spill(lists, id, zone, lists.count, from: 0) }
+      }
+    }
+  }
+
+  /// Keeps free memory of a zone from waiting on processors' lists until `enablePerCPULists`, and drains them.
+  ///
+  /// Calls nest (mm/page_alloc.c:zone_pcp_disable, 6.1).
+  package func disablePerCPULists(_ id: ZoneID) {
+    zone(id).perCPUDisabled.fetchAdd(1)
+    drainPerCPULists(id)
+  }
+
+  /// Ends one `disablePerCPULists`.
+  package func enablePerCPULists(_ id: ZoneID) { zone(id).perCPUDisabled.fetchAdd(UInt32.max) }
+}

@@ -1,0 +1,183 @@
+import Interleaving
+
+/// Whether the metadata of a section is there.
+enum SectionState: UInt8 {
+  /// No memory, or offline memory whose metadata nobody needs.
+  case absent
+  /// Memory of a single zone, all of it free, counted as such, without metadata.
+  case deferred
+  /// Every frame that is memory has a descriptor.
+  case made
+}
+
+/// Metadata that comes into being when first needed.
+///
+/// A deferred section lies wholly in one zone, whose lock protects its state and count. Sections that span
+/// zones or have holes are made at boot.
+extension Machine {
+  /// Whether the metadata of a section is there.
+  ///
+  /// Changed under the lock of its zone while deferred, else under the hotplug lock; read freely.
+  func sectionState(_ section: Int) -> SectionState {
+    SectionState(rawValue: ByteCells(arena + layout.sections).load(section)) ?? .absent
+  }
+
+  func setSectionState(_ section: Int, _ state: SectionState) {
+    ByteCells(arena + layout.sections).store(section, state.rawValue)
+  }
+
+  /// The frames of a section.
+  func frames(ofSection section: Int) -> FrameRange {
+    FrameRange(start: FrameNumber(section << geometry.sectionOrder), count: geometry.sectionFrames)
+  }
+
+  /// The boot extent that holds a frame.
+  func extent(of frame: FrameNumber) -> ZoneExtent? {
+    var low = 0
+    var high = extents.count
+    while low < high {
+      let middle = (low + high) / 2
+      if extents[middle].frames.endIndex <= frame.index { low = middle + 1 } else { high = middle }
+    }
+    return low < extents.count && extents[low].frames.contains(frame) ? extents[low] : nil
+  }
+
+  /// The zone of a frame that is online memory, whether its metadata is there or not.
+  package func zoneOf(_ frame: FrameNumber) -> ZoneID? {
+    guard frame.index < frameCount else { return nil }
+    let block = block(block(of: frame))
+    guard block.state == .online || block.state == .goingOffline else { return nil }
+    return block.zone ?? extent(of: frame)?.zone
+  }
+
+  /// Makes the metadata of all deferred sections that touch a range, for whoever is about to look at frames
+  /// by number.
+  ///
+  /// - Returns: false if the host refused the bytes of a section (memory ground); its frames look absent then.
+  @discardableResult
+  package func materialise(_ range: FrameRange) -> Bool {
+    guard range.count > 0 else { return true }
+    var complete = true
+    let last = min(range.endIndex, frameCount) - 1
+    for section in range.start.index >> geometry.sectionOrder...max(range.start.index, last)
+      >> geometry.sectionOrder where section << geometry.sectionOrder < frameCount
+    {
+      guard let id = extent(of: frames(ofSection: section).start)?.zone else { continue }
+      let zone = zone(id)
+      if zone.deferred.load(.relaxed) == 0 { continue }
+      zone.lock.lock()
+      if sectionState(section) == .deferred && !makeDeferred(section, in: zone) { complete = false }
+      zone.lock.unlock()
+    }
+    return complete
+  }
+
+  /// Makes the next deferred section of a zone whose lock is held, lowest first; false if there is none.
+  ///
+  /// - Parameter forCMA: wants a section with frames of a CMA area.
+  func growZone(_ id: ZoneID, _ zone: Zone, forCMA: Bool) -> Bool {
+    if forCMA { return growCMA(id, zone) }
+    var section = zone.deferredCursor
+    while section < frameCount >> geometry.sectionOrder, zone.deferred.load(.relaxed) > 0 {
+      if isDeferred(section, of: id) {
+        // A section whose bytes the host refuses stays deferred, to be tried again.
+        guard makeDeferred(section, in: zone) else { return false }
+        zone.deferredCursor = section + 1
+        return true
+      }
+      section += 1
+      zone.deferredCursor = section
+    }
+    return false
+  }
+
+  private func growCMA(_ id: ZoneID, _ zone: Zone) -> Bool {
+    for index in configuration.cmaAreas.indices {
+      let area = cmaArea(index)
+      let last = area.base.index + area.count - 1
+      for section in area.base.index >> geometry.sectionOrder...last >> geometry.sectionOrder
+      where isDeferred(section, of: id) {
+        return makeDeferred(section, in: zone)
+      }
+    }
+    return false
+  }
+
+  private func isDeferred(_ section: Int, of id: ZoneID) -> Bool {
+    sectionState(section) == .deferred && extent(of: frames(ofSection: section).start)?.zone == id
+  }
+
+  /// Makes a deferred section; its frames were counted as free already.
+  private func makeDeferred(_ section: Int, in zone: Zone) -> Bool {
+    guard populate(section) else { return false }
+    let managed = makeSection(section)
+    add(-managed, to: zone.deferred)
+    return true
+  }
+
+  /// Gives a section's block its bytes.
+  func populate(_ section: Int) -> Bool {
+    guard let store else { return true }
+    let id = block(of: frames(ofSection: section).start)
+    return global.tablesLock.withLock {
+      if store.hasBytes(id) { return true }
+      do { try store.populate(id) } catch { return false }
+      block(id).hasBytes = true
+      return true
+    }
+  }
+
+  /// Makes the metadata of a section of boot memory and puts its frames on the free lists, without counting.
+  ///
+  /// The caller holds the lock of its zone, or boots.
+  ///
+  /// - Returns: how many frames became free.
+  func makeSection(_ section: Int) -> Int {
+    let range = frames(ofSection: section)
+    var managed = 0
+    for extent in extents {
+      guard let part = extent.frames.intersection(range) else { continue }
+      for frame in part.frames { page(frame).initialise(zone: extent.zone, type: .none) }
+      let zone = zone(extent.zone)
+      var start = part.start.index
+      for held in reservedRuns(in: part) {
+        managed += freeRun(start, held.start.index, in: zone)
+        for frame in held.frames {
+          page(frame).set(.reserved)
+          page(frame).refcount.store(1)
+        }
+        start = held.endIndex
+      }
+      managed += freeRun(start, part.endIndex, in: zone)
+    }
+    setSectionState(section, .made)
+    return managed
+  }
+
+  /// Puts frames on the free lists in the largest blocks that fit into pageblocks; returns how many.
+  ///
+  /// They go in ascending, each last on its list, so that memory is handed out from the lowest frame on as after a
+  /// boot of Linux. The zone's lock is held. Counts nothing.
+  package func freeRun(_ first: Int, _ end: Int, in zone: Zone) -> Int {
+    var next = first
+    while next < end {
+      var order =
+        next == 0 ? geometry.pageblockOrder : min(next.trailingZeroBitCount, geometry.pageblockOrder)
+      while next + 1 << order > end { order -= 1 }
+      let frame = FrameNumber(next)
+      insertFree(frame, order: order, pageblockType(of: frame), in: zone, last: true)
+      next += 1 << order
+    }
+    return max(0, end - first)
+  }
+
+  /// The reserved frames in a range of boot memory, ascending, the zero page among them.
+  func reservedRuns(in range: FrameRange) -> [FrameRange] {
+    var runs = configuration.reserved.compactMap { $0.intersection(range) }
+    let zeroPage = global.zeroPage
+    if range.contains(zeroPage) && !runs.contains(where: { $0.contains(zeroPage) }) {
+      runs.append(FrameRange(start: zeroPage, count: 1))
+    }
+    return runs.sorted { $0.start < $1.start }
+  }
+}

@@ -1,0 +1,228 @@
+import Interleaving
+import SystemPackage
+
+/// What an attempt to take a block out of use has done so far.
+struct OfflineAttempt {
+  let id: BlockID
+  let range: FrameRange
+  let zone: ZoneID
+  let limits: OfflineLimits
+  var passes = 0
+  var movedPages = 0
+  var messages: [String] = []
+  /// What was tried last.
+  var stage = OfflineError.Stage.scan
+
+  /// The kernel logs at most a burst of ten of these messages.
+  mutating func log(_ message: @autoclosure () -> String) {
+    if messages.count < 10 { messages.append(message()) }
+  }
+
+  /// Whether the caller allows one more pass.
+  var mayGoOn: Bool { limits.passes.map { passes < $0 } ?? true }
+}
+
+/// Taking a memory block out of use.
+extension Machine {
+  /// Moves everything out of a block and takes its frames away from the allocator (spec 3.6).
+  ///
+  /// Tries as long as `limits` allow: pages that are pinned, referred to or isolated by others are tried again and
+  /// again, with a chance for others to run in between, until they are released, a signal is pending for
+  /// `process`, or the passes are used up. A failed attempt leaves the block online, its pageblocks movable.
+  ///
+  /// - Parameters:
+  ///   - limits: how long to try; the kernel's own rule is until a signal.
+  ///   - notify: a memory notifier, asked before pages are moved and told of the end.
+  /// - Returns: passes made and pages moved.
+  /// - Throws: EINVAL for a block that is not online or can never go offline, EBUSY where a frame cannot be moved
+  ///   or the passes are used up, EINTR after a signal, a notifier's own error.
+  /// Locks: takes the hotplug lock; the caller holds none. Rule: mm/memory_hotplug.c:offline_pages, 6.1.
+  @discardableResult
+  public func offline(
+    _ id: BlockID, by process: Process, limits: OfflineLimits = .kernel, notify: HotplugNotifier? = nil
+  ) throws(OfflineError) -> OfflineReport {
+    global.hotplugLock.lock()
+    defer { global.hotplugLock.unlock() }
+    tick()
+    return try takeOffline(id, by: process, limits: limits, notify: notify)
+  }
+
+  /// `offline` for a caller that holds the hotplug lock.
+  func takeOffline(
+    _ id: BlockID, by process: Process, limits: OfflineLimits, notify: HotplugNotifier?
+  ) throws(OfflineError) -> OfflineReport {
+    guard isBlock(id) else { throw refusal(id, .alignment, .noSuchBlock) }
+    let block = block(id)
+    guard block.state == .online else { throw refusal(id, .state, .wrongState(block.state)) }
+    guard block.present == geometry.blockFrames else {
+      throw refusal(id, .holes, .holes(present: block.present, of: geometry.blockFrames))
+    }
+    guard let zone = block.zone else { throw refusal(id, .zone, .severalZones) }
+    var attempt = OfflineAttempt(id: id, range: frames(of: id), zone: zone, limits: limits)
+    if notify == nil, takeUntouched(attempt.range, from: zone) {
+      setState(id, .goingOffline)
+      leaveZone(id, zone, managed: attempt.range.count)
+      setState(id, .offline)
+      return OfflineReport(block: id, zone: zone, passes: 0, movedPages: 0, messages: [])
+    }
+    guard materialise(attempt.range) else { throw refusal(id, .holes, .noBytes) }
+    setState(id, .goingOffline)
+    disablePerCPULists(zone)
+    disableLRUBatches(for: process)
+    do {
+      try empty(&attempt, by: process, notify)
+    } catch {
+      enableLRUBatches()
+      enablePerCPULists(zone)
+      setState(id, .online)
+      throw error
+    }
+    commit(attempt)
+    announce(.offline, to: notify)
+    setState(id, .offline)
+    return OfflineReport(
+      block: id, zone: zone, passes: attempt.passes, movedPages: attempt.movedPages,
+      messages: attempt.messages)
+  }
+
+  /// Isolates the block, asks the notifier and moves everything out; undoes the isolation if that fails.
+  private func empty(
+    _ attempt: inout OfflineAttempt, by process: Process, _ notify: HotplugNotifier?
+  ) throws(OfflineError) {
+    do {
+      try isolateRange(attempt.range, for: .movable, memoryOffline: true, by: process)
+    } catch {
+      throw failure(attempt, .isolate, .isolation(error), around: error.frame)
+    }
+    do {
+      try notify?(.goingOffline)
+    } catch {
+      // As in the kernel, whoever was told before the refusal is told that it is off.
+      announce(.cancelOffline, to: notify)
+      undoIsolation(attempt.range, to: .movable)
+      throw failure(attempt, .notify, .vetoed(error))
+    }
+    do {
+      try moveEverything(&attempt, by: process)
+    } catch {
+      announce(.cancelOffline, to: notify)
+      undoIsolation(attempt.range, to: .movable)
+      throw error
+    }
+  }
+
+  /// Takes an isolated block, all free, away from its zone.
+  ///
+  /// Cannot fail.
+  private func commit(_ attempt: OfflineAttempt) {
+    let range = attempt.range
+    let zone = zone(attempt.zone)
+    var alreadyAway = 0
+    zone.lock.withLock {
+      var index = range.start.index
+      while index < range.endIndex {
+        let frame = FrameNumber(index)
+        let descriptor = page(frame)
+        if descriptor.type == .buddy {
+          index += 1 << descriptor.order
+          takeFromFreeList(frame)
+        } else {
+          if descriptor.type == .offline { alreadyAway += 1 }
+          index += 1
+        }
+      }
+      // The marks go too: an absent pageblock is of no type, and zeroed memory reads as movable.
+      for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
+        setPageblockType(of: FrameNumber(start), .movable)
+      }
+      zone.isolatedPageblocks.add(-(range.count / geometry.pageblockFrames))
+    }
+    enableLRUBatches()
+    enablePerCPULists(attempt.zone)
+    page(range.start).row.raw.initializeMemory(as: UInt8.self, repeating: 0, count: range.count * Page.stride)
+    setSections(of: range, .absent)
+    leaveZone(attempt.id, attempt.zone, managed: range.count - alreadyAway)
+  }
+
+  /// Takes a block away from the allocator that was never touched: its sections are free and have no metadata.
+  ///
+  /// - Returns: false if any of it was touched, is reserved, or belongs to a CMA area.
+  private func takeUntouched(_ range: FrameRange, from id: ZoneID) -> Bool {
+    let zone = zone(id)
+    return zone.lock.withLock {
+      let sections = range.start.index >> geometry.sectionOrder..<range.endIndex >> geometry.sectionOrder
+      let pageblocks = stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames)
+      guard sections.allSatisfy({ sectionState($0) == .deferred }),
+        pageblocks.allSatisfy({ pageblockType(of: FrameNumber($0)) == .movable }),
+        reservedRuns(in: range).isEmpty
+      else { return false }
+      for section in sections { setSectionState(section, .absent) }
+      zone.deferred.add(-range.count)
+      zone.free.add(-range.count)
+      return true
+    }
+  }
+
+  /// Counts a block out of its zone.
+  ///
+  /// The frames are out of the allocator's reach.
+  private func leaveZone(_ id: BlockID, _ zoneID: ZoneID, managed: Int) {
+    let range = frames(of: id)
+    let zone = zone(zoneID)
+    zone.managed.add(-managed)
+    zone.present.add(-range.count)
+    block(id).zone = nil
+    shrinkSpan(of: zoneID, by: range)
+    recomputeWatermarks()
+  }
+
+  // MARK: - Errors
+
+  /// A refusal before anything was touched.
+  private func refusal(_ id: BlockID, _ stage: OfflineError.Stage, _ cause: OfflineError.Cause)
+    -> OfflineError
+  {
+    let range = frames(of: id)
+    let reason = OfflineError.kernelReason(stage, cause)
+    let log = stage == .holes || stage == .zone
+    return OfflineError(
+      block: id, range: range, stage: stage, cause: cause, passes: 0, movedPages: 0, frames: [],
+      frameTotal: 0, holders: [],
+      messages: log ? ["memory offlining \(memoryText(range)) failed due to \(reason)"] : [])
+  }
+
+  /// A failure of an attempt, with what is in the way now.
+  ///
+  /// - Parameter around: the frame that refused; else everything in the block is looked at.
+  func failure(
+    _ attempt: OfflineAttempt, _ stage: OfflineError.Stage, _ cause: OfflineError.Cause,
+    around frame: FrameNumber? = nil
+  ) -> OfflineError {
+    var stuck: (described: [StuckFrame], total: Int) = ([], 0)
+    var place = attempt.range
+    if let frame {
+      let head = head(of: frame)
+      let pages = folioPages(head)
+      place = FrameRange(start: head, count: pages)
+      if page(head).type != .buddy { stuck = ([describeStuck(head, pages: pages)], 1) }
+    } else if case .vetoed = cause {
+    } else {
+      stuck = stuckFrames(in: place, memoryOffline: true)
+    }
+    let holders = stuck.total > 0 ? holders(of: place) : []
+    let reason = OfflineError.kernelReason(stage, cause)
+    return OfflineError(
+      block: attempt.id, range: attempt.range, stage: stage, cause: cause, passes: attempt.passes,
+      movedPages: attempt.movedPages, frames: stuck.described, frameTotal: stuck.total, holders: holders,
+      messages: attempt.messages + ["memory offlining \(memoryText(attempt.range)) failed due to \(reason)"])
+  }
+
+  /// `[mem 0x08000000-0x0fffffff]`: a range in bytes, as the kernel's log writes it.
+  func memoryText(_ range: FrameRange) -> String {
+    func hex(_ value: Int) -> String {
+      let digits = String(value, radix: 16)
+      return "0x" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+    }
+    return "[mem \(hex(range.start.index * pageSize))-\(hex(range.endIndex * pageSize - 1))]"
+  }
+}

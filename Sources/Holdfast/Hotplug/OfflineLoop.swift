@@ -1,0 +1,138 @@
+import Interleaving
+import SystemPackage
+
+/// The loop that empties an isolated block (spec 3.6, steps 7 to 9).
+extension Machine {
+  /// What a look through the block found.
+  private enum Scan {
+    /// Nothing more that could be moved.
+    case none
+    /// A frame that can be moved.
+    case found(FrameNumber)
+    /// A frame that its driver does not let go of.
+    case unmovable(FrameNumber)
+  }
+
+  /// Moves everything out of an isolated block: the inner loop until nothing movable is left, the outer one until all
+  /// of it is free.
+  func moveEverything(_ attempt: inout OfflineAttempt, by process: Process) throws(OfflineError) {
+    while true {
+      try moveMovable(&attempt, by: process)
+      guard dissolveFreeHugePages(in: attempt.range, on: process.processor) else {
+        let kept = firstHugePage(in: attempt.range)
+        throw failure(attempt, .dissolve, .hugePageKept(kept), around: kept)
+      }
+      guard testRangeIsolated(attempt.range, memoryOffline: true) != nil else { return }
+      attempt.stage = .test
+      guard attempt.mayGoOn else { throw failure(attempt, .test, .passesUsedUp) }
+      endPass(&attempt, unmoved: 1, by: process)
+    }
+  }
+
+  private func moveMovable(_ attempt: inout OfflineAttempt, by process: Process) throws(OfflineError) {
+    var next = attempt.range.start
+    while true {
+      if process.hasSignal { throw failure(attempt, attempt.stage, .interrupted) }
+      switch scan(from: next, to: attempt.range.endIndex) {
+      case .none: return
+      case .unmovable(let frame): throw failure(attempt, .scan, .takenAway(frame), around: frame)
+      case .found(let frame):
+        guard attempt.mayGoOn else { throw failure(attempt, .migrate, .passesUsedUp) }
+        attempt.stage = .migrate
+        // The search does not go past a folio that will not move.
+        next = frame
+        let unmoved = migrateRest(from: frame, &attempt, by: process)
+        endPass(&attempt, unmoved: unmoved, by: process)
+      }
+    }
+  }
+
+  /// Counts a pass, and lets others run if something stayed where it was.
+  private func endPass(_ attempt: inout OfflineAttempt, unmoved: Int, by process: Process) {
+    attempt.passes += 1
+    bump(.offlinePasses, on: process)
+    trace?(.offlinePass(block: attempt.id, pass: attempt.passes, unmoved: unmoved))
+    if unmoved > 0 { giveWay(.retry, attempt: attempt.passes) }
+  }
+
+  /// Looks for the next frame that needs to be moved (scan_movable_pages).
+  ///
+  /// What is on no list and in no use is passed over: it is free, or someone else has it, and the test will tell.
+  private func scan(from start: FrameNumber, to end: Int) -> Scan {
+    let zone = zone(page(start).zone)
+    var index = start.index
+    while index < end {
+      // One pageblock at a time under the zone's lock, which keeps free blocks as they are.
+      let upper = min(end, ((index >> geometry.pageblockOrder) + 1) << geometry.pageblockOrder)
+      zone.lock.lock()
+      defer { zone.lock.unlock() }
+      while index < upper {
+        let frame = FrameNumber(index)
+        let descriptor = page(frame)
+        if descriptor.type == .buddy {
+          index += 1 << descriptor.order
+          continue
+        }
+        let head = head(of: frame)
+        if page(head).has(.lru) { return .found(frame) }
+        let references = page(head).refcount.load()
+        if descriptor.type == .offline, references > 0 { return .unmovable(frame) }
+        if page(head).isHugetlb {
+          if page(head).isHugetlbMigratable { return .found(frame) }
+          index = head.index + folioPages(head)
+        } else {
+          index += 1
+        }
+      }
+    }
+    return .none
+  }
+
+  /// Moves what can be moved from a frame to the end of the block; what stays is only reported (do_migrate_range).
+  ///
+  /// - Returns: folios that stayed.
+  private func migrateRest(from start: FrameNumber, _ attempt: inout OfflineAttempt, by process: Process)
+    -> Int
+  {
+    let cpu = process.processor
+    var list = FolioList()
+    var unmoved = 0
+    var index = start.index
+    while index < attempt.range.endIndex {
+      let frame = FrameNumber(index)
+      index += 1
+      guard let head = tryGetFolio(frame, processor: cpu) else { continue }
+      index = max(index, head.index + folioPages(head))
+      if isolate(head, on: cpu) {
+        list.append(head, in: self)
+      } else {
+        unmoved += 1
+        attempt.log("failed to isolate pfn \(String(frame.index, radix: 16))")
+      }
+      putFolio(head, on: cpu)
+    }
+    guard !list.isEmpty else { return unmoved }
+    let outcome = migratePages(
+      &list, reason: .memoryHotplug, mode: .sync,
+      target: .allocate(
+        gfp: [.user, .movable, .retryMayFail], node: otherNode(than: attempt.zone.node)), for: process)
+    attempt.movedPages += outcome.succeededPages
+    let result = outcome.aborted.map { -Int($0.rawValue) } ?? outcome.remaining
+    while let head = list.popFirst(in: self) {
+      unmoved += 1
+      attempt.log("migrating pfn \(String(head.index, radix: 16)) failed ret:\(result)")
+      putBack(head, on: cpu)
+    }
+    return unmoved
+  }
+
+  /// The node that emptied memory goes to: the nearest other one with memory, or nil if there is none.
+  private func otherNode(than node: Int) -> Int? {
+    zonelists[node].first { $0.node != node && zone($0).isPopulated }?.node
+  }
+
+  /// The first huge page of a range.
+  private func firstHugePage(in range: FrameRange) -> FrameNumber {
+    range.frames.first { page($0).isHugetlb } ?? range.start
+  }
+}

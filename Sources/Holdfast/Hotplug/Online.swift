@@ -1,0 +1,175 @@
+import Interleaving
+public import SystemPackage
+
+/// Why a block cannot be added or brought into use.
+public struct OnlineError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What stood in the way.
+  public enum Cause: Hashable, Sendable {
+    /// The range is empty or does not consist of whole blocks.
+    case misaligned(frames: Int)
+    /// The machine has no such node.
+    case noSuchNode(Int)
+    /// The tables have no room for it.
+    case outsideMachine(blocks: Int)
+    /// There is memory already.
+    case alreadyPresent
+    /// The block is not offline.
+    case wrongState(BlockState)
+    /// A notifier refused.
+    case vetoed(Errno)
+    /// The host gives the block no bytes.
+    case host(Errno)
+  }
+
+  /// The first block of the range.
+  public let block: BlockID
+  /// What stood in the way.
+  public let cause: Cause
+
+  /// The kernel's errno.
+  public var errno: Errno {
+    switch cause {
+    case .misaligned, .noSuchNode, .outsideMachine, .wrongState: .invalidArgument
+    case .alreadyPresent: .fileExists
+    case .vetoed(let errno), .host(let errno): errno
+    }
+  }
+
+  /// One sentence.
+  public var description: String {
+    switch cause {
+    case .misaligned(let frames):
+      "memory cannot be added at \(block): the range must be whole blocks of \(frames) frames, one at least"
+    case .noSuchNode(let node): "memory cannot be added at \(block): the machine has no node \(node)"
+    case .outsideMachine(let blocks):
+      "memory cannot be added at \(block): the machine has room for memory0 to memory\(blocks - 1)"
+    case .alreadyPresent: "memory cannot be added at \(block): there is memory already"
+    case .wrongState(let state): "\(block) cannot be brought into use: it is \(state), not offline"
+    case .vetoed(let errno): "\(block) stays offline: a notifier refused (\(errno))"
+    case .host(let errno): "\(block) stays offline: the host gives it no memory (\(errno))"
+    }
+  }
+}
+
+/// Bringing a memory block into use.
+extension Machine {
+  /// Gives an offline block's frames to the allocator of a zone (spec 3.5).
+  ///
+  /// All pageblocks of the block become movable, whatever the zone. Where frames have bytes and the block has none
+  /// yet, the host is asked for them first.
+  ///
+  /// - Parameters:
+  ///   - kind: which zone.
+  ///   - policy: how plain `online` chooses.
+  ///   - notify: a memory notifier, asked before the block is used.
+  /// - Returns: the zone that got the block.
+  /// - Throws: EINVAL for a block that is not offline, a notifier's error, the host's error.
+  /// Locks: takes the hotplug lock; the caller holds none. Rule: mm/memory_hotplug.c:online_pages, 6.1.
+  @discardableResult
+  public func online(
+    _ id: BlockID, as kind: OnlineKind = .online, policy: OnlinePolicy = .contiguousZones,
+    by process: Process,
+    notify: HotplugNotifier? = nil
+  ) throws(OnlineError) -> ZoneID {
+    global.hotplugLock.lock()
+    defer { global.hotplugLock.unlock() }
+    tick()
+    return try bringOnline(id, as: kind, policy, notify)
+  }
+
+  /// `online` for a caller that holds the hotplug lock.
+  func bringOnline(
+    _ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy, _ notify: HotplugNotifier?
+  ) throws(OnlineError) -> ZoneID {
+    guard isBlock(id) else { throw OnlineError(block: id, cause: .outsideMachine(blocks: blockCount)) }
+    guard block(id).state == .offline else {
+      throw OnlineError(block: id, cause: .wrongState(block(id).state))
+    }
+    if let store {
+      do { try store.populate(id) } catch { throw OnlineError(block: id, cause: .host(error)) }
+      block(id).hasBytes = true
+    }
+    do {
+      try notify?(.goingOnline)
+    } catch {
+      announce(.cancelOnline, to: notify)
+      throw OnlineError(block: id, cause: .vetoed(error))
+    }
+    let zoneID = zoneForOnline(id, as: kind, policy)
+    give(frames(of: id), to: zoneID)
+    block(id).zone = zoneID
+    recomputeWatermarks()
+    setState(id, .online)
+    announce(.online, to: notify)
+    return zoneID
+  }
+
+  /// Makes the metadata of new frames of a zone and gives them to its allocator.
+  ///
+  /// They come isolated and all free; undoing the isolation is what lets allocations see them, all at once for
+  /// each pageblock.
+  private func give(_ range: FrameRange, to id: ZoneID) {
+    for frame in range.frames { page(frame).initialise(zone: id, type: .none) }
+    setSections(of: range, .made)
+    growSpan(of: id, by: range)
+    let zone = zone(id)
+    zone.lock.withLock {
+      for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
+        setPageblockType(of: FrameNumber(start), .isolate)
+      }
+      zone.isolatedPageblocks.add(range.count / geometry.pageblockFrames)
+      _ = freeRun(range.start.index, range.endIndex, in: zone)
+    }
+    zone.managed.add(range.count)
+    zone.present.add(range.count)
+    undoIsolation(range, to: .movable)
+  }
+
+  /// Notes whether the sections of a block have metadata.
+  ///
+  /// The caller holds the hotplug lock.
+  func setSections(of range: FrameRange, _ state: SectionState) {
+    for start in stride(from: range.start.index, to: range.endIndex, by: geometry.sectionFrames) {
+      setSectionState(start >> geometry.sectionOrder, state)
+    }
+  }
+
+  // MARK: - Hot-add
+
+  /// Adds memory to a node: its blocks come into being, offline (add_memory).
+  ///
+  /// - Throws: EINVAL for a range that is not whole blocks, leaves the room that `hotplugFrames` made, or names a
+  ///   node that is not there; EEXIST if some of it is memory already.
+  /// Locks: takes the hotplug lock; the caller holds none.
+  public func addMemory(_ range: FrameRange, node: Int) throws(OnlineError) {
+    let first = block(of: range.start)
+    let size = geometry.blockFrames
+    guard range.count > 0, range.count % size == 0, range.start.index % size == 0 else {
+      throw OnlineError(block: first, cause: .misaligned(frames: size))
+    }
+    guard configuration.nodes.indices.contains(node) else {
+      throw OnlineError(block: first, cause: .noSuchNode(node))
+    }
+    guard range.endIndex <= frameCount else {
+      throw OnlineError(block: first, cause: .outsideMachine(blocks: frameCount / size))
+    }
+    global.hotplugLock.lock()
+    defer { global.hotplugLock.unlock() }
+    tick()
+    let blocks = (0..<range.count / size).map { BlockID(rawValue: first.rawValue + $0) }
+    if let taken = blocks.first(where: { block($0).state != .absent || block($0).present > 0 }) {
+      throw OnlineError(block: taken, cause: .alreadyPresent)
+    }
+    for id in blocks { add(id, node: node) }
+  }
+
+  /// Makes an absent block an offline one.
+  ///
+  /// The caller holds the hotplug lock.
+  func add(_ id: BlockID, node: Int) {
+    block(id).node = node
+    block(id).zone = nil
+    block(id).present = geometry.blockFrames
+    setState(id, .offline)
+  }
+}

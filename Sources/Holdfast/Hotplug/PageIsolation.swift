@@ -1,0 +1,241 @@
+import Interleaving
+public import SystemPackage
+
+/// Why a range of pageblocks cannot be isolated: the first frame that refuses, and what it is.
+public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What refuses.
+  public enum Cause: Hashable, Sendable {
+    /// Boot memory, a hole, the zero page.
+    case reserved
+    /// A slab of the kernel.
+    case slab
+    /// A page of page-table entries.
+    case pageTable
+    /// The pageblock belongs to a CMA area, which only a CMA allocation may isolate.
+    case cmaPageblock
+    /// Another operation has the pageblock isolated.
+    case alreadyIsolated
+    /// A page of user space or the page cache that is on no LRU list: isolated by someone, or in a batch.
+    case offList
+    /// Any other allocation that cannot be moved.
+    case unmovable
+    /// A folio lies across the end of the range and could not be moved away.
+    case spansEnd
+  }
+
+  /// The frame that refuses.
+  public let frame: FrameNumber
+  /// What refuses.
+  public let cause: Cause
+  /// The range that was to be isolated.
+  public let range: FrameRange
+
+  /// The kernel's word for it: EBUSY.
+  public var errno: Errno { .resourceBusy }
+
+  /// One sentence.
+  public var description: String {
+    let why =
+      switch cause {
+      case .reserved: "is reserved since boot"
+      case .slab: "is a slab of the kernel"
+      case .pageTable: "holds page-table entries"
+      case .cmaPageblock: "lies in a pageblock of a CMA area"
+      case .alreadyIsolated: "lies in a pageblock that another operation has isolated"
+      case .offList: "is on no LRU list: someone has it isolated, or it waits in a batch"
+      case .unmovable: "is an allocation that cannot be moved"
+      case .spansEnd: "is part of a folio that lies across the end of the range and cannot be moved"
+      }
+    return "\(frame) of \(range) \(why)"
+  }
+}
+
+/// Taking pageblocks out of the allocator's reach, so that what is free in them stays free (spec 3.6).
+///
+/// Free frames of ISOLATE pageblocks are on lists of their own and do not count as free
+/// (mm/page_isolation.c, 6.1).
+extension Machine {
+  /// Isolates the pageblocks that a range touches, all or none.
+  ///
+  /// Only frames inside the range itself are asked whether they can be moved.
+  ///
+  /// - Parameters:
+  ///   - type: what the pageblocks become when isolation is undone; `.cma` lets CMA pageblocks in.
+  ///   - memoryOffline: MEMORY_OFFLINE: poisoned frames and those of drivers are let in.
+  /// - Throws: EBUSY with the first frame that refuses. Pageblocks isolated before it have become `type`,
+  ///   whatever they were, as in the kernel.
+  /// Locks: takes the zone's. The range lies in one zone.
+  func isolateRange(
+    _ range: FrameRange, for type: MigrateType, memoryOffline: Bool, by process: Process
+  ) throws(IsolationError) {
+    let span = pageblockSpan(of: range)
+    for start in stride(from: span.start.index, to: span.endIndex, by: geometry.pageblockFrames) {
+      let first = FrameNumber(start)
+      guard hasMetadata(first) else { continue }
+      let checked = max(start, range.start.index)..<min(start + geometry.pageblockFrames, range.endIndex)
+      if let (frame, cause) = isolatePageblock(first, checked, for: type, memoryOffline: memoryOffline) {
+        undoIsolation(FrameRange(start: span.start, count: start - span.start.index), to: type)
+        throw IsolationError(frame: frame, cause: cause, range: range)
+      }
+    }
+    for edge in [span.start, FrameNumber(span.endIndex)] where !clearEdge(edge, by: process) {
+      undoIsolation(range, to: type)
+      throw IsolationError(frame: edge, cause: .spansEnd, range: range)
+    }
+  }
+
+  /// Gives isolated pageblocks back to the allocator as blocks of a type; others are left alone.
+  ///
+  /// Locks: takes the zone's.
+  func undoIsolation(_ range: FrameRange, to type: MigrateType) {
+    let span = pageblockSpan(of: range)
+    for start in stride(from: span.start.index, to: span.endIndex, by: geometry.pageblockFrames) {
+      let first = FrameNumber(start)
+      guard hasMetadata(first) else { continue }
+      let zone = zone(page(first).zone)
+      zone.lock.withLock {
+        guard pageblockType(of: first) == .isolate else { return }
+        setPageblockType(of: first, type)
+        zone.isolatedPageblocks.add(-1)
+        moveFreePages(inPageblockOf: first, from: .isolate, to: type)
+      }
+    }
+  }
+
+  /// The first frame of an isolated range that is neither free nor out of anyone's reach, or nil if none is.
+  ///
+  /// Locks: takes the zone's (test_pages_isolated).
+  func testRangeIsolated(_ range: FrameRange, memoryOffline: Bool) -> FrameNumber? {
+    zone(page(range.start).zone).lock.withLock { firstOccupied(range, memoryOffline: memoryOffline) }
+  }
+
+  /// `testRangeIsolated` for a caller that holds the zone's lock.
+  func firstOccupied(_ range: FrameRange, memoryOffline: Bool) -> FrameNumber? {
+    var index = range.start.index
+    while index < range.endIndex {
+      let frame = FrameNumber(index)
+      guard pageblockType(of: frame) == .isolate else { return frame }
+      let descriptor = page(frame)
+      if descriptor.type == .buddy {
+        index += 1 << descriptor.order
+      } else if memoryOffline, descriptor.has(.hwpoison) {
+        index += 1
+      } else if memoryOffline, descriptor.type == .offline, descriptor.refcount.load() == 0 {
+        index += 1
+      } else if index == range.start.index, let (head, order) = freeBlock(covering: frame) {
+        index = head.index + 1 << order
+      } else {
+        return frame
+      }
+    }
+    return nil
+  }
+
+  /// The free block that holds a frame, with its order.
+  ///
+  /// The caller holds the zone's lock.
+  func freeBlock(covering frame: FrameNumber) -> (head: FrameNumber, order: Int)? {
+    for order in 0...geometry.maxOrder {
+      let head = FrameNumber((frame.index >> order) << order)
+      let descriptor = page(head)
+      if descriptor.type == .buddy { return descriptor.order >= order ? (head, descriptor.order) : nil }
+    }
+    return nil
+  }
+
+  /// The whole pageblocks that a range touches.
+  func pageblockSpan(of range: FrameRange) -> FrameRange {
+    let order = geometry.pageblockOrder
+    let start = (range.start.index >> order) << order
+    let end = ((range.endIndex + geometry.pageblockFrames - 1) >> order) << order
+    return FrameRange(start: FrameNumber(start), count: end - start)
+  }
+
+  // MARK: - One pageblock
+
+  /// Isolates one pageblock; returns the frame that refuses and what it is (set_migratetype_isolate).
+  private func isolatePageblock(
+    _ first: FrameNumber, _ checked: Range<Int>, for type: MigrateType, memoryOffline: Bool
+  ) -> (FrameNumber, IsolationError.Cause)? {
+    let zone = zone(page(first).zone)
+    zone.lock.lock()
+    defer { zone.lock.unlock() }
+    let previous = pageblockType(of: first)
+    if previous == .isolate { return (first, .alreadyIsolated) }
+    if let refusal = firstUnmovable(checked, for: type, memoryOffline: memoryOffline) { return refusal }
+    setPageblockType(of: first, .isolate)
+    zone.isolatedPageblocks.add(1)
+    moveFreePages(inPageblockOf: first, from: previous, to: .isolate)
+    // The block comes back as an ordinary one, so its reservation ends here.
+    if previous == .highAtomic { zone.highAtomic.add(-geometry.pageblockFrames) }
+    return nil
+  }
+
+  /// The first frame of part of a pageblock that can never be moved (has_unmovable_pages).
+  ///
+  /// In ZONE_MOVABLE everything that is not reserved is taken for movable: the zone's promise, not a test.
+  /// The caller holds the zone's lock.
+  private func firstUnmovable(
+    _ frames: Range<Int>, for type: MigrateType, memoryOffline: Bool
+  ) -> (FrameNumber, IsolationError.Cause)? {
+    let first = FrameNumber(frames.lowerBound)
+    if pageblockType(of: first) == .cma { return type == .cma ? nil : (first, .cmaPageblock) }
+    let assumeMovable = page(first).zone.kind == .movable
+    var index = frames.lowerBound
+    while index < frames.upperBound {
+      let frame = FrameNumber(index)
+      let descriptor = page(frame)
+      if descriptor.type == .buddy {
+        index += 1 << descriptor.order
+        continue
+      }
+      if descriptor.has(.reserved) { return (frame, .reserved) }
+      index += 1
+      if assumeMovable { continue }
+      let head = head(of: frame)
+      let flags = page(head).flags
+      if flags.contains(.head) {
+        guard page(head).isHugetlb || flags.contains(.lru) else { return (frame, cause(of: head)) }
+        index = head.index + 1 << page(head).order
+      } else if descriptor.refcount.load() == 0 {
+        continue
+      } else if memoryOffline && (descriptor.has(.hwpoison) || descriptor.type == .offline) {
+        continue
+      } else if !flags.contains(.lru) {
+        return (frame, cause(of: frame))
+      }
+    }
+    return nil
+  }
+
+  private func cause(of head: FrameNumber) -> IsolationError.Cause {
+    let descriptor = page(head)
+    if descriptor.has(.slab) { return .slab }
+    if descriptor.type == .table { return .pageTable }
+    return descriptor.mapping == .none ? .unmovable : .offList
+  }
+
+  /// Moves a folio away that lies across the end of a range; true if none does any more.
+  private func clearEdge(_ edge: FrameNumber, by process: Process) -> Bool {
+    guard hasMetadata(edge), page(edge).isTail else { return true }
+    let head = head(of: edge)
+    guard page(head).refcount.load() > 0, page(head).has(.lru) || page(head).isHugetlb else { return false }
+    let folio = FrameRange(start: head, count: folioPages(head))
+    guard migrateContiguous(folio, by: process) == nil else { return false }
+    return !page(edge).isTail
+  }
+
+  /// Takes a free block off its list, leaving its frames in no state.
+  ///
+  /// The caller holds the zone's lock.
+  func takeFromFreeList(_ head: FrameNumber) {
+    let descriptor = page(head)
+    removeFromFreeList(head, order: descriptor.order, in: zone(descriptor.zone))
+    descriptor.order = 0
+  }
+}
+
+extension AtomicUInt64 {
+  /// Adds a signed amount.
+  func add(_ delta: Int) { fetchAdd(UInt64(bitPattern: Int64(delta))) }
+}

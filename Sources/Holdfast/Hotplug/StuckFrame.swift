@@ -1,0 +1,160 @@
+import Interleaving
+
+/// A frame, or a folio by its head, that keeps memory from being taken back, and why.
+public struct StuckFrame: Hashable, Sendable, CustomStringConvertible {
+  /// What makes it stay.
+  public enum Reason: Hashable, Sendable {
+    /// Pinned for DMA: so many pins, as far as the count shows them.
+    case pinned(pins: Int)
+    /// Someone holds references beside the mappings: so many.
+    case referenced(extra: Int)
+    /// Its page lock is held.
+    case locked
+    /// On no LRU list: someone has isolated it, or it waits in a processor's batch.
+    case offList
+    /// PG_reserved: boot memory or a hole.
+    case reserved
+    /// A slab of the kernel.
+    case slab
+    /// A page of page-table entries.
+    case pageTable
+    /// Taken away by a driver, which still refers to it.
+    case takenAway
+    /// The kernel's, or a driver's: allocated, and of no kind that can be moved.
+    case kernel
+    /// A huge page of the pool.
+    case hugePage
+    /// Free, but in a processor's list.
+    case perCPUList
+    /// Without references, yet not free: part of a larger allocation, or in the middle of a change.
+    case unsettled
+    /// Movable and referred to by its mappings only; no place was found for it, or nobody tried yet.
+    case movable
+  }
+
+  /// The head of the folio.
+  public let frame: FrameNumber
+  /// Its frames.
+  public let pages: Int
+  /// What makes it stay.
+  public let reason: Reason
+  /// References found.
+  public let references: Int
+  /// References that its mappings and its page cache account for.
+  public let expected: Int
+  /// Mappings of it.
+  public let mappings: Int
+  /// The zone it lies in.
+  public let zone: ZoneID
+  /// The type of its pageblock.
+  public let pageblock: MigrateType
+
+  /// One clause: which frame, why, and the counts that show it.
+  public var description: String {
+    let what = pages == 1 ? "\(frame)" : "\(frame) (folio of \(pages) pages)"
+    let counts = ", \(references) reference\(references == 1 ? "" : "s") where \(expected) are accounted for"
+    return
+      switch reason
+    {
+    case .pinned(let pins): "\(what): pinned \(pins == 1 ? "once" : "\(pins) times")\(counts)"
+    case .referenced: "\(what): referred to by someone beside its mappings\(counts)"
+    case .locked: "\(what): its page lock is held"
+    case .offList: "\(what): on no LRU list, so isolated by someone or waiting in a batch\(counts)"
+    case .reserved: "\(what): reserved since boot"
+    case .slab: "\(what): a slab of the kernel"
+    case .pageTable: "\(what): holds page-table entries"
+    case .takenAway: "\(what): taken away by a driver that still refers to it"
+    case .kernel: "\(what): an allocation that cannot be moved\(counts)"
+    case .hugePage: "\(what): a huge page of the pool"
+    case .perCPUList: "\(what): free, but in a processor's list"
+    case .unsettled: "\(what): not free, though nobody refers to it"
+    case .movable: "\(what): movable, but not moved"
+    }
+  }
+}
+
+extension Machine {
+  /// Most frames that an error describes one by one.
+  static let describedFrames = 16
+
+  /// Whether a frame is no obstacle to taking its range away: free, or outside anyone's reach.
+  ///
+  /// The caller holds the zone's lock, or lives with an answer that may be old.
+  private func obstructs(_ frame: FrameNumber, memoryOffline: Bool) -> Bool {
+    let descriptor = page(frame)
+    switch descriptor.type {
+    case .absent, .buddy: return false
+    case .offline where memoryOffline && descriptor.refcount.load() == 0: return false
+    default: return !(memoryOffline && descriptor.has(.hwpoison))
+    }
+  }
+
+  /// The folios of a range that keep it from being taken away: the first of them described, all counted.
+  ///
+  /// - Parameter memoryOffline: whether frames that a driver let go of, and poisoned ones, are no obstacle.
+  func stuckFrames(in range: FrameRange, memoryOffline: Bool) -> (described: [StuckFrame], total: Int) {
+    var described: [StuckFrame] = []
+    var total = 0
+    var index = range.start.index
+    while index < range.endIndex {
+      let frame = FrameNumber(index)
+      let descriptor = page(frame)
+      if descriptor.type == .buddy {
+        index += 1 << descriptor.order
+        continue
+      }
+      let head = descriptor.isTail ? self.head(of: frame) : frame
+      let whole = page(head).isLarge || descriptor.type == .perCPU
+      let pages = whole ? 1 << page(head).order : 1
+      if obstructs(head, memoryOffline: memoryOffline) {
+        total += 1
+        if described.count < Self.describedFrames { described.append(describeStuck(head, pages: pages)) }
+      }
+      index = max(index + 1, head.index + pages)
+    }
+    return (described, total)
+  }
+
+  /// What keeps a folio where it is, given its head.
+  func describeStuck(_ head: FrameNumber, pages: Int) -> StuckFrame {
+    let descriptor = page(head)
+    let flags = descriptor.flags
+    let references = Int(descriptor.refcount.load())
+    var mappings = Int(descriptor.entireMapcount.load(.relaxed))
+    for i in 0..<pages { mappings += Int(page(head + i).mapcount.load(.relaxed)) }
+    var expected = mappings
+    if descriptor.mapping.object != nil { expected += pages + (flags.contains(.hasPrivate) ? 1 : 0) }
+    return StuckFrame(
+      frame: head, pages: pages,
+      reason: stuckReason(head, flags, references: references, expected: expected), references: references,
+      expected: expected, mappings: mappings, zone: descriptor.zone, pageblock: pageblockType(of: head))
+  }
+
+  private func stuckReason(
+    _ head: FrameNumber, _ flags: PageFlags, references: Int, expected: Int
+  ) -> StuckFrame.Reason {
+    let descriptor = page(head)
+    if flags.contains(.reserved) { return .reserved }
+    if flags.contains(.slab) { return .slab }
+    switch descriptor.type {
+    case .table: return .pageTable
+    case .offline: return .takenAway
+    case .perCPU: return .perCPUList
+    default: break
+    }
+    if references != 0, isMaybePinned(head) {
+      let exact = countsExactly(descriptor)
+      return .pinned(
+        pins: exact
+          ? Int(descriptor.pincount.load())
+          : Int(UInt32(bitPattern: Int32(truncatingIfNeeded: references)) / UInt32(Self.pinBias)))
+    }
+    if descriptor.isHugetlb, references <= expected { return .hugePage }
+    if references == 0 { return .unsettled }
+    let known = flags.contains(.lru) || descriptor.mapping != .none || descriptor.isHugetlb
+    guard known else { return .kernel }
+    if !flags.contains(.lru), !descriptor.isHugetlb { return .offList }
+    if references > expected { return .referenced(extra: references - expected) }
+    return flags.contains(.locked) ? .locked : .movable
+  }
+}

@@ -1,0 +1,179 @@
+import Interleaving
+
+/// Which zone a block goes to when it is brought into use, and what that does to the zone's extent (spec 3.3, 3.4).
+///
+/// The callers hold the hotplug lock.
+extension Machine {
+  /// The zone for an offline block (mm/memory_hotplug.c:zone_for_pfn_range, 6.1).
+  func zoneForOnline(_ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy) -> ZoneID {
+    let node = block(id).node
+    let movable = ZoneID(node: node, kind: .movable)
+    switch kind {
+    case .kernel: return kernelZone(id)
+    case .movable: return movable
+    case .online: break
+    }
+    let kernel = kernelZone(id)
+    switch policy {
+    case .contiguousZones:
+      let inKernel = spans(kernel, id)
+      let inMovable = spans(movable, id)
+      if inKernel != inMovable { return inKernel ? kernel : movable }
+      if case .movableNodes = configuration.movable { return movable }
+      return kernel
+    case .autoMovable(let ratio, let perNode):
+      let fits =
+        ratio > 0 && movableStaysBelow(ratio, node: nil) && (!perNode || movableStaysBelow(ratio, node: node))
+      return fits ? movable : kernel
+    }
+  }
+
+  /// The lowest zone below ZONE_NORMAL that spans frames of the block, else ZONE_NORMAL.
+  private func kernelZone(_ id: BlockID) -> ZoneID {
+    let node = block(id).node
+    for kind in [ZoneKind.dma, .dma32] where spans(ZoneID(node: node, kind: kind), id) {
+      return ZoneID(node: node, kind: kind)
+    }
+    return ZoneID(node: node, kind: .normal)
+  }
+
+  /// Whether a zone spans any frame of a block, holes included.
+  private func spans(_ zone: ZoneID, _ id: BlockID) -> Bool {
+    let (start, count) = span(of: zone)
+    let range = frames(of: id)
+    return count > 0 && start.index < range.endIndex && range.start.index < start.index + count
+  }
+
+  /// Whether one more block in ZONE_MOVABLE keeps to the ratio, of a node or of the machine.
+  private func movableStaysBelow(_ ratio: Int, node: Int?) -> Bool {
+    var movable = geometry.blockFrames
+    var kernel = 0
+    for node in node.map({ $0...$0 }) ?? 0...(configuration.nodes.count - 1) {
+      for kind in ZoneKind.allCases where kind != .device {
+        let zone = zone(ZoneID(node: node, kind: kind))
+        if kind == .movable {
+          movable += Int(zone.present.load(.relaxed))
+        } else {
+          // CMA memory serves movable allocations as well.
+          movable += Int(zone.cma.load(.relaxed))
+          kernel -= Int(zone.cma.load(.relaxed))
+        }
+      }
+    }
+    for extent in extents where extent.zone.kind != .movable && (node ?? extent.zone.node) == extent.zone.node
+    {
+      kernel += onlineFrames(of: extent.frames)
+    }
+    return movable <= ratio * kernel / 100
+  }
+
+  /// Frames of boot memory that are still in use.
+  private func onlineFrames(of range: FrameRange) -> Int {
+    var sum = 0
+    var index = range.start.index
+    while index < range.endIndex {
+      let id = block(of: FrameNumber(index))
+      let upper = min(range.endIndex, frames(of: id).endIndex)
+      if block(id).state != .offline, block(id).state != .absent { sum += upper - index }
+      index = upper
+    }
+    return sum
+  }
+
+  /// The words in a block's `valid_zones` (spec 3.4): for a block in use its zone, else the zones that it may go to.
+  public func validZones(of id: BlockID, policy: OnlinePolicy = .contiguousZones) -> String {
+    guard isBlock(id) else { return "none" }
+    let block = block(id)
+    switch block.state {
+    case .absent: return "none"
+    case .online, .goingOffline: return block.zone.map(\.kind.description) ?? "none"
+    case .offline:
+      global.hotplugLock.lock()
+      defer { global.hotplugLock.unlock() }
+      var kinds: [ZoneKind] = []
+      for kind in OnlineKind.allCases {
+        let zone = zoneForOnline(id, as: kind, policy).kind
+        if !kinds.contains(zone) { kinds.append(zone) }
+      }
+      return kinds.map(\.description).joined(separator: " ")
+    }
+  }
+
+  // MARK: - Extents
+
+  /// First frame and frames spanned.
+  ///
+  /// The span is written under both the hotplug and the zone's lock.
+  func span(of id: ZoneID) -> (start: FrameNumber, count: Int) {
+    let zone = zone(id)
+    return zone.lock.withLock { (zone.start, zone.spanned) }
+  }
+
+  /// Lets a zone span a range too (resize_zone_range).
+  func growSpan(of id: ZoneID, by range: FrameRange) {
+    let zone = zone(id)
+    zone.lock.withLock {
+      let isEmpty = zone.spanned == 0
+      let start = isEmpty ? range.start : min(zone.start, range.start)
+      let end = isEmpty ? range.endIndex : max(zone.start.index + zone.spanned, range.endIndex)
+      zone.start = start
+      zone.spanned = end - start.index
+    }
+  }
+
+  /// Draws a zone's ends in to the memory that it still has, after a range has left it (shrink_zone_span).
+  func shrinkSpan(of id: ZoneID, by range: FrameRange) {
+    let (start, count) = span(of: id)
+    var first = start.index
+    var end = start.index + count
+    if range.start.index <= first {
+      first = firstFrame(of: id, in: range.endIndex..<max(range.endIndex, end))
+    }
+    if range.endIndex >= end, first < end { end = lastFrame(of: id, in: first..<range.start.index) }
+    let zone = zone(id)
+    zone.lock.withLock {
+      let isEmpty = first >= end
+      zone.start = isEmpty ? FrameNumber(0) : FrameNumber(first)
+      zone.spanned = isEmpty ? 0 : end - first
+      // Scanners that stood outside begin anew.
+      zone.compactionMigrate = FrameNumber(0)
+      zone.compactionFree = FrameNumber(0)
+    }
+  }
+
+  /// The first frame of a zone in a range, or the end of the range.
+  private func firstFrame(of zone: ZoneID, in range: Range<Int>) -> Int {
+    var index = range.lowerBound
+    while index < range.upperBound {
+      let id = block(of: FrameNumber(index))
+      let upper = min(range.upperBound, frames(of: id).endIndex)
+      if let only = block(id).zone {
+        if only == zone { return index }
+        index = upper
+      } else if block(id).present > 0, zoneOf(FrameNumber(index)) == zone {
+        return index
+      } else {
+        index = min(upper, index + geometry.pageblockFrames)
+      }
+    }
+    return range.upperBound
+  }
+
+  /// One past the last frame of a zone in a range, or the start of the range.
+  private func lastFrame(of zone: ZoneID, in range: Range<Int>) -> Int {
+    var end = range.upperBound
+    while end > range.lowerBound {
+      let id = block(of: FrameNumber(end - 1))
+      let lower = max(range.lowerBound, frames(of: id).start.index)
+      if let only = block(id).zone {
+        if only == zone { return end }
+        end = lower
+      } else if block(id).present > 0, zoneOf(FrameNumber(end - 1)) == zone {
+        return end
+      } else {
+        end = max(lower, end - geometry.pageblockFrames)
+      }
+    }
+    return range.lowerBound
+  }
+}

@@ -1,0 +1,187 @@
+import Interleaving
+import SystemPackage
+
+/// What a compaction did.
+public struct CompactionResult: Hashable, Sendable {
+  /// How it ended.
+  public enum Outcome: String, CaseIterable, Hashable, Sendable {
+    /// A free block of the order was there already.
+    case notNeeded
+    /// Too few free pages for compaction to help.
+    case skipped
+    /// A free block of the order exists now.
+    case success
+    /// The whole zone was gone through without making one; always so for the whole zone's own sake.
+    case complete
+    /// A fatal signal was pending.
+    case interrupted
+  }
+
+  /// How it ended.
+  public internal(set) var outcome: Outcome
+  /// Frames that the scanner for movable pages looked at.
+  public internal(set) var migrateScanned = 0
+  /// Frames that the scanner for free pages looked at.
+  public internal(set) var freeScanned = 0
+  /// Pages isolated by both.
+  public internal(set) var isolated = 0
+  /// Pages moved.
+  public internal(set) var movedPages = 0
+  /// Folios that were isolated and stayed.
+  public internal(set) var failedFolios = 0
+}
+
+/// Compaction: pages from the low end of a zone move into free places at its high end (mm/compaction.c, 6.1).
+extension Machine {
+  /// Order for which a whole zone is compacted.
+  public static let wholeZone = -1
+
+  /// Compacts a zone until it has a free block of an order, or as a whole.
+  ///
+  /// For an order, an asynchronous run comes first and one that waits for locks second. A run goes on where the last
+  /// one stopped. Pinned pages are left where they are.
+  ///
+  /// - Parameter order: the order wanted, or `wholeZone`.
+  /// - Returns: how it ended and what was moved.
+  /// Locks: takes the zone's, page locks and page-table locks; the caller holds none above `contiguous`.
+  public func compact(zone id: ZoneID, order: Int, by process: Process) -> CompactionResult {
+    let zone = zone(id)
+    guard zone.isPopulated else { return CompactionResult(outcome: .skipped) }
+    guard order >= 0 else { return compactWholeZone(id, by: process) }
+    if hasFreeBlock(zone, order: order) { return CompactionResult(outcome: .notNeeded) }
+    guard hasRoom(zone, order: order) else { return CompactionResult(outcome: .skipped) }
+    bump(.compactStall, on: process)
+    var result = CompactionResult(outcome: .complete)
+    for mode in [MigrationMode.async, .syncLight] {
+      run(&result, id, order: order, mode, by: process)
+      if result.outcome != .complete { break }
+    }
+    bump(result.outcome == .success ? .compactSuccess : .compactFail, on: process)
+    return result
+  }
+
+  private func compactWholeZone(_ id: ZoneID, by process: Process) -> CompactionResult {
+    resetCompaction(of: id)
+    var result = CompactionResult(outcome: .complete)
+    run(&result, id, order: Self.wholeZone, .sync, by: process)
+    return result
+  }
+
+  /// Whether a block of the order is free, on a list that allocations may take from.
+  private func hasFreeBlock(_ zone: Zone, order: Int) -> Bool {
+    // Metadata that was not made yet stands for free blocks of every order.
+    if zone.deferred.load(.relaxed) > 0 { return true }
+    return zone.lock.withLock {
+      (order...max(order, geometry.maxOrder)).contains { order in
+        order <= geometry.maxOrder
+          && [MigrateType.unmovable, .movable, .reclaimable, .cma].contains {
+            zone.freeList(order: order, $0).count > 0
+          }
+      }
+    }
+  }
+
+  /// Whether there are enough free pages for moving some to help (compaction_suitable).
+  private func hasRoom(_ zone: Zone, order: Int) -> Bool {
+    // Costly orders must not eat the pages below the low watermark.
+    let mark = zone.watermark(order > 3 ? 1 : 0).load(.relaxed)
+    return Int(zone.free.load(.relaxed)) > Int(mark) + 2 << order
+  }
+
+  /// One run of the two scanners towards each other (compact_zone).
+  private func run(
+    _ result: inout CompactionResult, _ id: ZoneID, order: Int, _ mode: MigrationMode, by process: Process
+  ) {
+    let zone = zone(id)
+    let cpu = process.processor
+    let (start, end, migrate, free) = scannerPositions(id)
+    guard end > start else { return }
+    let targets = CompactionTargets(self, zone: id, floor: migrate, cursor: free)
+    var scan = MigrateScan(next: migrate)
+    var list = FolioList()
+    drainLRU(for: process)
+    result.outcome = .complete
+    while true {
+      let block = pageblockSpan(of: FrameRange(start: FrameNumber(scan.next), count: 1))
+      targets.floor = block.endIndex
+      if process.hasFatalSignal {
+        result.outcome = .interrupted
+        break
+      }
+      // A pageblock once begun is finished first.
+      if scan.next == block.start.index, order >= 0, hasFreeBlock(zone, order: order) {
+        result.outcome = .success
+        break
+      }
+      if scan.next >= end { break }
+      if targets.isExhausted, targets.count == 0 || block.start.index >= targets.cursor { break }
+      let first = FrameNumber(max(block.start.index, start))
+      guard isCompactionSource(first, id, mode) else {
+        scan.next = block.endIndex
+        continue
+      }
+      isolateBatch(&scan, upTo: min(block.endIndex, end), into: &list, .compaction, mode: mode, by: process)
+      if list.isEmpty { continue }
+      let outcome = migratePages(
+        &list, reason: .compaction, mode: mode, target: .taken(from: targets), for: process)
+      result.movedPages += outcome.succeededPages
+      while let head = list.popFirst(in: self) {
+        result.failedFolios += 1
+        putBack(head, on: cpu)
+      }
+      if scan.next >= block.endIndex {
+        // What was freed waits in lists of processors, where it cannot join its buddies.
+        drainLRU(for: process)
+        drainPerCPULists(id)
+      }
+      if outcome.aborted == .noMemory, targets.isExhausted { break }
+    }
+    targets.release(on: cpu)
+    drainPerCPULists(id)
+    if result.outcome == .complete {
+      if order >= 0, hasFreeBlock(zone, order: order) { result.outcome = .success }
+      resetCompaction(of: id)
+    } else {
+      zone.lock.withLock {
+        zone.compactionMigrate = FrameNumber(scan.next)
+        zone.compactionFree = FrameNumber(targets.cursor)
+      }
+    }
+    result.migrateScanned += scan.scanned
+    result.freeScanned += targets.scanned
+    result.isolated += scan.isolated + targets.isolated
+    bump(.compactMigrateScanned, by: UInt64(scan.scanned), on: process)
+    bump(.compactFreeScanned, by: UInt64(targets.scanned), on: process)
+    bump(.compactIsolated, by: UInt64(scan.isolated + targets.isolated), on: process)
+  }
+
+  /// Whether pages of a pageblock are to be moved: an asynchronous run takes blocks of movable pages only.
+  private func isCompactionSource(_ first: FrameNumber, _ id: ZoneID, _ mode: MigrationMode) -> Bool {
+    guard hasMetadata(first), page(first).zone == id else { return false }
+    let type = pageblockType(of: first)
+    if type == .isolate { return false }
+    return mode != .async || type == .movable || type == .cma
+  }
+
+  /// The zone's bounds, and where its scanners stand: at the ends, or where the last run stopped.
+  private func scannerPositions(_ id: ZoneID) -> (start: Int, end: Int, migrate: Int, free: Int) {
+    let zone = zone(id)
+    return zone.lock.withLock {
+      let start = zone.start.index
+      let end = start + zone.spanned
+      let top = pageblockSpan(of: FrameRange(start: zone.start, count: zone.spanned)).endIndex
+      let migrate = zone.compactionMigrate.index
+      let free = zone.compactionFree.index
+      guard migrate >= start, free > migrate, free <= top else { return (start, end, start, top) }
+      return (start, end, migrate, free)
+    }
+  }
+
+  private func resetCompaction(of id: ZoneID) {
+    let zone = zone(id)
+    zone.lock.withLock {
+      zone.compactionMigrate = FrameNumber(0)
+      zone.compactionFree = FrameNumber(0)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import Interleaving
+
+/// Where a scanner for movable folios stands, and what it has seen.
+struct MigrateScan {
+  /// The frame to look at next, as an index.
+  var next: Int
+  /// Frames looked at, and pages isolated.
+  var scanned = 0
+  var isolated = 0
+}
+
+/// Taking movable folios off their lists a batch at a time: for contiguous allocation and for compaction.
+extension Machine {
+  /// Pages that a batch holds at least before it is moved (COMPACT_CLUSTER_MAX).
+  static let isolationBatch = 32
+
+  /// What a scanner may take.
+  enum ScanPurpose {
+    /// A range that must be empty: folios of every size, huge pages of the pool too.
+    case wholeRange
+    /// Compaction: small folios, since a large one is no fragmentation.
+    case compaction
+  }
+
+  /// Isolates movable folios from where the scan stands, until a batch is full or the end is reached.
+  ///
+  /// Skips what a migration could not move: anonymous pages with more references than mappings, pinned ones
+  /// among them, and pages under writeback where the mode must not wait for it
+  /// (mm/compaction.c:isolate_migratepages_block, 6.1).
+  func isolateBatch(
+    _ scan: inout MigrateScan, upTo end: Int, into list: inout FolioList, _ purpose: ScanPurpose,
+    mode: MigrationMode, by process: Process
+  ) {
+    let cpu = process.processor
+    var pages = 0
+    while scan.next < end, pages < Self.isolationBatch {
+      let frame = FrameNumber(scan.next)
+      scan.next += 1
+      scan.scanned += 1
+      if purpose == .wholeRange, page(frame).has(.head), page(frame).refcount.load() == 0 {
+        let folio = FrameRange(start: frame, count: folioPages(frame))
+        _ = dissolveFreeHugePages(in: folio, on: cpu)
+      }
+      guard let head = tryGetFolio(frame, processor: cpu) else { continue }
+      let size = folioPages(head)
+      let after = head.index + size
+      scan.scanned += max(0, min(after, end) - scan.next)
+      scan.next = max(scan.next, after)
+      if isWorthMoving(head, size, purpose, mode), isolate(head, on: cpu) {
+        list.append(head, in: self)
+        pages += size
+        scan.isolated += size
+      }
+      putFolio(head, on: cpu)
+    }
+  }
+
+  /// Whether a folio, on which the caller holds a reference, could be moved as far as its counts tell.
+  private func isWorthMoving(
+    _ head: FrameNumber, _ pages: Int, _ purpose: ScanPurpose, _ mode: MigrationMode
+  ) -> Bool {
+    let descriptor = page(head)
+    if descriptor.isHugetlb { return purpose == .wholeRange }
+    if pages > 1, purpose == .compaction { return false }
+    guard descriptor.has(.lru) else { return false }
+    if mode == .async, descriptor.has(.writeback) { return false }
+    return descriptor.mapping.object != nil
+      || Int(descriptor.refcount.load()) - 1 <= folioMapcount(head)
+  }
+}

@@ -1,0 +1,111 @@
+import Interleaving
+
+/// Replacing a folio's mappings by migration entries, and back (spec 7.4).
+extension Machine {
+  /// Replaces every mapping of a locked folio by a migration entry.
+  ///
+  /// Order in each entry: clear it, then ask whether the page is pinned, then write the migration entry. A lockless
+  /// pin does the mirror image - takes its reference, then looks at the entry again - so exactly one of the
+  /// two wins (mm/rmap.c:try_to_migrate_one, 6.1).
+  ///
+  /// - Returns: false if an exclusive page turned out to be pinned, or a failure was injected; entries
+  ///   replaced so far stay, for the caller to restore.
+  func replaceMappings(of head: FrameNumber, on processor: Int) -> Bool {
+    guard isMapped(head) else { return true }
+    var refused = false
+    forEachMapping(of: head) { space, area, _ in
+      space.pageTableLock.withLock {
+        forEachSlot(of: head, in: area, space) { slot, _, first, count in
+          if refused { return }
+          let entry = PageTableEntry(rawValue: slot.cell.load())
+          guard entry.mapsFrame, !entry.isSpecial, entry.frame == first else { return }
+          if shouldFail(.unmap) {
+            refused = true
+            return
+          }
+          slot.cell.store(0, .sequential)
+          let exclusive = policy.tracksExclusive && page(first).has(.anonExclusive)
+          if exclusive {
+            if isMaybePinned(head) {
+              slot.cell.store(entry.rawValue, .sequential)
+              refused = true
+              return
+            }
+            page(first).clear(.anonExclusive)
+          }
+          let kind: PageTableEntry.SwapKind =
+            entry.isWritable ? .migrationWrite : exclusive ? .migrationReadExclusive : .migrationRead
+          let replacement = PageTableEntry.migration(
+            kind, first, young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
+            huge: count > 1)
+          if entry.has(PageTableEntry.dirty) { page(head).set(.dirty) }
+          slot.cell.store(replacement.rawValue, .sequential)
+          removeMapping(first, huge: count > 1, on: processor)
+          putFolio(head, on: processor)
+        }
+      }
+      return !refused
+    }
+    return !refused && !isMapped(head)
+  }
+
+  /// Turns the migration entries that name `source` into mappings of `target`: the same folio, or its successor.
+  ///
+  /// Entries inherit what the migration entry kept; an entry that was writable is so again only as far as the
+  /// area allows it now (mm/migrate.c:remove_migration_pte, 6.1).
+  func restoreMappings(from source: FrameNumber, to target: FrameNumber, on processor: Int) {
+    forEachMapping(of: target == source ? source : target) { space, area, _ in
+      space.pageTableLock.withLock {
+        forEachSlot(of: source, identity: target, in: area, space) { slot, virtual, first, count in
+          let entry = PageTableEntry(rawValue: slot.cell.load())
+          guard let kind = entry.swapKind, entry.frame == first else { return }
+          let frame = target + (first.index - source.index)
+          var bits = PageTableEntry.user
+          bits |= area.flags.isDisjoint(with: [.read, .write]) ? PageTableEntry.protNone : PageTableEntry.present
+          if entry.has(PageTableEntry.accessed) { bits |= PageTableEntry.accessed }
+          if entry.has(PageTableEntry.dirty) { bits |= PageTableEntry.dirty }
+          if count > 1 { bits |= PageTableEntry.huge }
+          if kind == .migrationWrite, area.flags.contains(.write) { bits |= PageTableEntry.writable }
+          getFolio(target)
+          let exclusive =
+            policy.tracksExclusive && page(target).mapping.isAnonymous && kind != .migrationRead
+          addMapping(
+            frame, area, page: virtual, huge: count > 1, exclusive: exclusive, on: processor)
+          slot.cell.store(PageTableEntry.leaf(frame, bits).rawValue, .sequential)
+        }
+      }
+      return true
+    }
+  }
+
+  /// Visits the leaf slots of an area at which a folio's pages belong: one PMD slot, or one slot a page.
+  ///
+  /// - Parameters:
+  ///   - identity: the folio whose `index` says where, if `head` has given its identity away already.
+  ///   - body: gets the slot, its virtual page, the frame of `head`'s folio that belongs there, and how many frames it covers.
+  /// The caller holds the page-table lock.
+  private func forEachSlot(
+    of head: FrameNumber, identity: FrameNumber? = nil, in area: Area, _ space: AddressSpace,
+    _ body: (EntrySlot, UInt64, FrameNumber, Int) -> Void
+  ) {
+    let pages = folioPages(head)
+    let index = page(identity ?? head).index
+    var i = area.pageOffset > index ? Int(area.pageOffset - index) : 0
+    while i < pages {
+      let virtual = area.start + (index + UInt64(i) - area.pageOffset)
+      guard virtual < area.end else { return }
+      guard let slot = leafSlot(space, virtual) else {
+        i += 1
+        continue
+      }
+      if slot.level == 1 {
+        // A PMD slot covers the folio from its first page on, whatever page the area begins with.
+        body(slot, virtual, head, pages)
+        i += geometry.tableEntries - Int(virtual & UInt64(geometry.tableEntries - 1))
+      } else {
+        body(slot, virtual, head + i, 1)
+        i += 1
+      }
+    }
+  }
+}

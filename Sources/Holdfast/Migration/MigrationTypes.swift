@@ -1,0 +1,131 @@
+public import SystemPackage
+
+/// Why pages are migrated, in the kernel's order (spec 7.6).
+public enum MigrationReason: Int, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+  case compaction, memoryFailure, memoryHotplug, systemCall, mempolicyMbind, numaMisplaced, contigRange
+  case longtermPin, demotion
+
+  /// The name that the kernel's trace events print.
+  public var description: String {
+    [
+      "compaction", "memory_failure", "memory_hotplug", "syscall_or_cpuset", "mempolicy_mbind",
+      "numa_misplaced", "contig_range", "longterm_pin", "demotion",
+    ][rawValue]
+  }
+}
+
+/// How hard a migration tries (spec 7.6).
+public enum MigrationMode: Hashable, Sendable {
+  /// Never waits.
+  case async
+  /// Waits for locks, not for writeback.
+  case syncLight
+  /// Waits for locks and writeback.
+  case sync
+  /// As `sync`; the caller copies the contents.
+  case syncNoCopy
+}
+
+/// The stage of a migration at which a folio stayed where it was.
+public enum MigrationStage: Int, CaseIterable, Hashable, Sendable, CustomStringConvertible {
+  case allocate, lock, writeback, unmap, references, copy
+
+  /// What the stage does.
+  public var description: String {
+    ["allocate", "lock", "writeback", "unmap", "references", "copy"][rawValue]
+  }
+}
+
+/// A folio that could not be moved, as it was when the last attempt ended.
+public struct MigrationFailure: Hashable, Sendable, CustomStringConvertible {
+  /// The head of the folio.
+  public let frame: FrameNumber
+  /// Its pages.
+  public let pages: Int
+  /// Where the attempt ended.
+  public let stage: MigrationStage
+  /// References found, and how many the stage expected.
+  public let references: Int
+  /// References expected.
+  public let expected: Int
+  /// Whether the folio may be pinned for DMA.
+  public let maybePinned: Bool
+
+  /// One clause that says why.
+  public var description: String {
+    switch stage {
+    case .allocate: "\(frame): no memory for a target of \(pages) page\(pages == 1 ? "" : "s")"
+    case .lock: "\(frame): its page lock is held by someone else"
+    case .writeback: "\(frame): it is being written back"
+    case .unmap: "\(frame): a mapping could not be replaced\(maybePinned ? ", it is pinned" : "")"
+    case .references:
+      "\(frame): \(references) references where \(expected) were expected"
+        + (maybePinned ? ", it is pinned" : "")
+    case .copy: "\(frame): its contents could not be copied"
+    }
+  }
+}
+
+/// What came of a call of the migration core.
+public struct MigrationOutcome: Sendable {
+  /// 0: nothing is left; above 0: so many folios were not migrated; ENOMEM stands in `aborted`.
+  public internal(set) var remaining = 0
+  /// The error that ended the call before every folio had its turn.
+  public internal(set) var aborted: Errno?
+  /// Pages moved.
+  public internal(set) var succeededPages = 0
+  /// Pages that had an outcome and stayed.
+  public internal(set) var failedPages = 0
+  /// Attempts that ended at each stage, by `MigrationStage.rawValue`: statistics per stage.
+  public internal(set) var attempts = [Int](repeating: 0, count: MigrationStage.allCases.count)
+  /// The folios that stayed, at most `failureLimit` of them.
+  public internal(set) var failures: [MigrationFailure] = []
+
+  /// Most failures that an outcome describes one by one.
+  public static let failureLimit = 32
+
+  /// Whether every folio moved.
+  public var isComplete: Bool { remaining == 0 && aborted == nil }
+
+  mutating func note(_ failure: MigrationFailure) {
+    if failures.count < Self.failureLimit { failures.append(failure) }
+  }
+}
+
+/// Where migrated folios go.
+package enum MigrationTarget {
+  /// Newly allocated folios; from a node, the source's own if nil (mm/migrate.c:alloc_migration_target, 6.1).
+  case allocate(gfp: GFPFlags, node: Int?)
+  /// Small folios that compaction has taken from the free lists.
+  case taken(from: CompactionTargets)
+}
+
+/// Isolated folios, chained through their descriptors: owned by one caller.
+package struct FolioList {
+  private(set) var first = FrameNumber.none
+  private(set) var last = FrameNumber.none
+  package private(set) var count = 0
+
+  package init() {}
+
+  package var isEmpty: Bool { first == .none }
+
+  package mutating func append(_ head: FrameNumber, in machine: Machine) {
+    let descriptor = machine.page(head)
+    descriptor.next = .none
+    descriptor.previous = last
+    if last == .none { first = head } else { machine.page(last).next = head }
+    last = head
+    count += 1
+  }
+
+  package mutating func popFirst(in machine: Machine) -> FrameNumber? {
+    guard first != .none else { return nil }
+    let head = first
+    first = machine.page(head).next
+    if first == .none { last = .none } else { machine.page(first).previous = .none }
+    machine.page(head).next = .none
+    count -= 1
+    return head
+  }
+}

@@ -1,0 +1,100 @@
+import Interleaving
+public import SystemPackage
+
+/// Why a page did not move to the node asked for: the per-page status of move_pages (spec 7.8).
+public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
+  /// Nothing is mapped there, or the zero page.
+  case notMapped
+  /// The page is not there.
+  case notPresent
+  /// The page is mapped by more than one process.
+  case shared
+  /// The page could not be taken off its list.
+  case notIsolated
+  /// The page could not be moved.
+  case notMoved(MigrationFailure?)
+
+  /// The kernel's status.
+  public var errno: Errno {
+    switch self {
+    case .notMapped: .badAddress
+    case .notPresent: .noSuchFileOrDirectory
+    case .shared: .permissionDenied
+    case .notIsolated: .resourceBusy
+    case .notMoved: .resourceBusy
+    }
+  }
+
+  /// One clause.
+  public var description: String {
+    switch self {
+    case .notMapped: "nothing that can move is mapped there"
+    case .notPresent: "the page is not there"
+    case .shared: "other processes map the page too"
+    case .notIsolated: "the page is on no LRU list: someone else has it"
+    case .notMoved(let failure): failure?.description ?? "the page could not be moved"
+    }
+  }
+}
+
+extension Machine {
+  /// Moves a process's pages to a node (move_pages with MPOL_MF_MOVE, 6.1).
+  ///
+  /// Takes the address space's lock, shared; no lock may be held.
+  ///
+  /// - Returns: nil for a page that is on the node afterwards, else why not; in the order of the pages.
+  public func movePages(
+    _ process: Process, of owner: Process, at address: VirtualAddress, pages: Int, to node: Int
+  ) -> [MoveStatus?] {
+    tick()
+    drainLRUAll(for: process)
+    let space = self.space(owner.space)
+    space.lock.lockShared()
+    defer { space.lock.unlockShared() }
+    var statuses: [MoveStatus?] = []
+    var list = FolioList()
+    var heads: [Int: FrameNumber] = [:]
+    for index in 0..<pages {
+      let (status, head) = isolateForMove(space, address.page + UInt64(index), node, on: process.processor)
+      statuses.append(status)
+      if let head {
+        list.append(head, in: self)
+        heads[index] = head
+      }
+    }
+    let outcome = migratePages(
+      &list, reason: .systemCall, mode: .sync,
+      target: .allocate(gfp: [.highUserMovable, .thisNode], node: node), for: process)
+    while let head = list.popFirst(in: self) { putBack(head, on: process.processor) }
+    for (index, _) in heads {
+      guard let frame = space.pageTableLock.withLock({ mappedFrame(space, address.page + UInt64(index)) })
+      else { continue }
+      if page(frame).zone.node != node {
+        let head = self.head(of: frame)
+        statuses[index] = .notMoved(outcome.failures.first { $0.frame == head })
+      }
+    }
+    return statuses
+  }
+
+  /// Takes the folio at an address off its list, unless it is on the node already.
+  private func isolateForMove(
+    _ space: AddressSpace, _ virtual: UInt64, _ node: Int, on processor: Int
+  ) -> (MoveStatus?, FrameNumber?) {
+    guard findArea(space, virtual) != nil else { return (.notMapped, nil) }
+    let (frame, head) = space.pageTableLock.withLock { () -> (FrameNumber?, FrameNumber?) in
+      guard let frame = mappedFrame(space, virtual) else { return (nil, nil) }
+      if frame == global.zeroPage { return (frame, nil) }
+      return (frame, tryGetFolio(frame, processor: processor))
+    }
+    guard frame != nil else { return (.notPresent, nil) }
+    guard let head else { return (.notMapped, nil) }
+    defer { putFolio(head, on: processor) }
+    if page(head).zone.node == node { return (nil, nil) }
+    if folioMapcount(head) > folioPages(head) || (folioPages(head) == 1 && folioMapcount(head) > 1) {
+      return (.shared, nil)
+    }
+    guard isolate(head, on: processor) else { return (.notIsolated, nil) }
+    return (nil, head)
+  }
+}

@@ -1,0 +1,112 @@
+import Interleaving
+
+/// Page dumps in the kernel's format, which differs between versions (spec 1.12).
+extension Machine {
+  /// What dump_page prints for a frame.
+  ///
+  /// Hashed pointers are made from the frame number, so that a dump repeats; the shape is the policy's kernel's.
+  public func dump(_ frame: FrameNumber, reason: String? = nil) -> [String] {
+    guard hasMetadata(frame) else {
+      return ["page:\(pointer(frame)) is uninitialized and poisoned"] + Self.reasonLine(reason)
+    }
+    let head = head(of: frame)
+    let top = page(head)
+    var lines = [summary(frame, head)]
+    if top.isLarge, policy.counting != .reference, policy != .pinExact, policy != .pinBias {
+      lines.append(largeLine(head))
+    }
+    lines.append(flagLine(frame, head))
+    if policy.counting != .reference, policy != .pinExact, policy != .pinBias {
+      lines += rawLines("raw: ", frame)
+      if head != frame { lines += rawLines("head: ", head) }
+    }
+    return lines + Self.reasonLine(reason)
+  }
+
+  private func summary(_ frame: FrameNumber, _ head: FrameNumber) -> String {
+    let top = page(head)
+    let own = page(frame)
+    let mapcount = top.has(.slab) ? 0 : own.mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)
+    let mapping = top.mapping == .none ? "0000000000000000" : Self.hash(UInt64(top.mapping.rawValue) << 32)
+    let index = "0x" + String(own.isTail ? top.index + UInt64(frame.index - head.index) : top.index, radix: 16)
+    switch policy {
+    case .linux5_5, .pinBias, .pinExact:
+      var line = "page:\(pointer(frame)) refcount:\(own.refcount.load())"
+      if policy == .pinExact, top.isLarge { line += " head refcount:\(top.refcount.load())" }
+      line += " mapcount:\(mapcount) mapping:\(mapping) index:\(index)"
+      if top.isLarge {
+        line += " compound_mapcount:\(policy == .pinExact ? "" : " ")\(top.entireMapcount.load())"
+        if policy == .pinExact, top.order > 1 { line += " compound_pincount:\(top.pincount.load())" }
+      }
+      return line
+    case .linuxMainline, .linux6_14:
+      return
+        "page: refcount:\(top.refcount.load()) mapcount:\(mapcount) mapping:\(mapping) index:\(index) "
+        + "pfn:0x\(String(frame.index, radix: 16))"
+    default:
+      return
+        "page:\(pointer(frame)) refcount:\(top.refcount.load()) mapcount:\(mapcount) mapping:\(mapping) "
+        + "index:\(index) pfn:0x\(String(frame.index, radix: 16))"
+    }
+  }
+
+  private func largeLine(_ head: FrameNumber) -> String {
+    let top = page(head)
+    if policy == .linuxMainline || policy == .linux6_14 {
+      let mapped = (0..<folioPages(head)).reduce(0) { $0 + (page(head + $1).mapcount.load() > 0 ? 1 : 0) }
+      return
+        "head: order:\(top.order) mapcount:\(folioMapcount(head)) "
+        + "entire_mapcount:\(top.entireMapcount.load()) nr_pages_mapped:\(mapped) pincount:\(top.pincount.load())"
+    }
+    var line = "head:\(pointer(head)) order:\(top.order) compound_mapcount:\(top.entireMapcount.load())"
+    if policy.counting == .exactForLarge || top.order > 1 {
+      line += " compound_pincount:\(top.pincount.load())"
+    }
+    return line
+  }
+
+  private func flagLine(_ frame: FrameNumber, _ head: FrameNumber) -> String {
+    let word = page(frame).flagWord.load()
+    var names: [String] = []
+    for (bit, name) in PageFlags.names.enumerated() where word & (1 << UInt64(bit)) != 0 { names.append(name) }
+    let zone = page(frame).zone
+    names.append("node=\(zone.node)")
+    names.append("zone=\(zone.kind.rawValue)")
+    names.append("lastcpupid=0x1fffff")
+    let kind = page(head).mapping.isAnonymous ? "anon " : ""
+    let cma = pageblockType(of: frame) == .cma ? " CMA" : ""
+    return "\(kind)flags: 0x\(String(word, radix: 16))(\(names.joined(separator: "|")))\(cma)"
+  }
+
+  /// The descriptor as eight words of sixteen digits, four a row.
+  private func rawLines(_ prefix: String, _ frame: FrameNumber) -> [String] {
+    let descriptor = page(frame)
+    let words: [UInt64] = [
+      descriptor.flagWord.load(), UInt64(descriptor.next.rawValue), UInt64(descriptor.previous.rawValue),
+      UInt64(descriptor.mapping.rawValue), descriptor.index, UInt64(descriptor.privateWord),
+      UInt64(UInt32(bitPattern: descriptor.mapcount.load() - 1))
+        | UInt64(UInt32(bitPattern: descriptor.refcount.load())) << 32,
+      0,
+    ]
+    return stride(from: 0, to: 8, by: 4).map { start in
+      prefix + words[start..<(start + 4)].map(Self.digits).joined(separator: " ")
+    }
+  }
+
+  private static func reasonLine(_ reason: String?) -> [String] {
+    reason.map { ["page dumped because: \($0)"] } ?? []
+  }
+
+  private func pointer(_ frame: FrameNumber) -> String { Self.hash(UInt64(frame.rawValue)) }
+
+  private static func hash(_ value: UInt64) -> String {
+    var mixed = value &+ 0x9e37_79b9_7f4a_7c15
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    return digits((mixed ^ (mixed >> 31)) & 0xffff_ffff)
+  }
+
+  private static func digits(_ word: UInt64) -> String {
+    let text = String(word, radix: 16)
+    return String(repeating: "0", count: 16 - text.count) + text
+  }
+}

@@ -1,0 +1,44 @@
+import Interleaving
+
+/// The words of /proc/kpageflags and /proc/kpagecount (spec 10.4).
+extension Machine {
+  /// The KPF_* word of a frame; only NOPAGE (bit 20) where there is none.
+  public func kpageflags(_ frame: FrameNumber) -> UInt64 {
+    guard hasMetadata(frame), block(block(of: frame)).state == .online else { return 1 << 20 }
+    let own = page(frame)
+    let head = head(of: frame)
+    let top = page(head)
+    var word: UInt64 = 0
+    func set(_ bit: Int, _ condition: Bool) { if condition { word |= 1 << UInt64(bit) } }
+    let carried: [(Int, PageFlags)] = [
+      (0, .locked), (2, .referenced), (3, .uptodate), (4, .dirty), (5, .lru), (6, .active), (7, .slab),
+      (8, .writeback), (9, .reclaim), (14, .swapBacked), (18, .unevictable), (32, .reserved), (33, .mlocked),
+    ]
+    let flags = top.flags
+    for (bit, flag) in carried { set(bit, flags.contains(flag)) }
+    set(19, own.has(.hwpoison))
+    set(34, own.has(.anonExclusive))
+    set(35, flags.contains(.hasPrivate))
+    set(37, flags.contains(.ownerPrivate))
+    set(10, own.type == .buddy)
+    set(11, folioMapcount(head) > 0)
+    set(12, top.mapping.isAnonymous)
+    set(15, own.has(.head))
+    set(16, own.isTail)
+    set(17, top.isHugetlb)
+    set(22, top.isLarge && !top.isHugetlb)
+    set(23, own.type == .offline)
+    set(24, frame == global.zeroPage)
+    set(26, own.type == .table)
+    return word
+  }
+
+  /// The mapcount of a frame, as /proc/kpagecount has it.
+  public func kpagecount(_ frame: FrameNumber) -> UInt64 {
+    guard hasMetadata(frame) else { return 0 }
+    let top = page(head(of: frame))
+    if top.has(.slab) || page(frame).type != .none { return 0 }
+    return UInt64(
+      max(0, page(frame).mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)))
+  }
+}

@@ -1,0 +1,223 @@
+import Interleaving
+import SystemPackage
+
+/// The ways in: which of the get_user_pages and pin_user_pages family a call stands for (spec 5.2).
+public enum PinEntry: String, CaseIterable, Hashable, Sendable {
+  /// get_user_pages, pin_user_pages: the address space's lock is held for the whole call.
+  case slow
+  /// get_user_pages_remote, pin_user_pages_remote: another process's memory.
+  case remote
+  /// get_user_pages_unlocked, pin_user_pages_unlocked: the lock may be dropped and taken again.
+  case unlocked
+  /// get_user_pages_fast, pin_user_pages_fast: lockless first, then slow.
+  case fast
+  /// get_user_pages_fast_only, pin_user_pages_fast_only: lockless or nothing.
+  case fastOnly = "fast-only"
+}
+
+extension Machine {
+  /// Pins pages for DMA (pin_user_pages and its kin, FOLL_PIN).
+  ///
+  /// Takes the address space's lock, shared, where the entry point calls for it; no lock may be held.
+  ///
+  /// - Parameters:
+  ///   - address: where the range begins; rounded down to a page.
+  ///   - pages: pages wanted, from 1 on.
+  ///   - owner: whose memory, if not the caller's (`.remote` only).
+  ///   - purpose: what for, as the ledger and error messages show it.
+  ///   - accounting: what the pages are charged to; the charge is made first and follows every unpin.
+  /// - Returns: the pages, a prefix of the range; fewer than wanted is no error (spec 5.6).
+  /// - Throws: `PinError`: EINVAL for flags that do not go together, EFAULT for memory that is not there or not
+  ///   permitted, ENOMEM for no memory, an overflowed count, a memlock limit, or pages that could not be moved
+  ///   away; EBUSY for the last under `movable-v4`; EINTR for a fatal signal.
+  /// - Note: mm/gup.c, 6.1: pin_user_pages, _remote, _unlocked, _fast, _fast_only.
+  public func pin(
+    _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
+    entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinPurpose = PinPurpose(""),
+    accounting: PinAccounting = .none
+  ) throws(PinError) -> PinnedPages {
+    PinnedPages(
+      try take(
+        process, owner ?? process, address, pages, flags, entry, isPin: true, purpose, accounting))
+  }
+
+  /// Takes ordinary references on pages (get_user_pages and its kin, FOLL_GET).
+  ///
+  /// As `pin`, without pin accounting; FOLL_LONGTERM is not allowed here.
+  /// - Note: mm/gup.c, 6.1: get_user_pages, _remote, _unlocked, _fast, _fast_only.
+  public func get(
+    _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
+    entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinPurpose = PinPurpose("")
+  ) throws(PinError) -> GottenPages {
+    GottenPages(
+      try take(process, owner ?? process, address, pages, flags, entry, isPin: false, purpose, .none))
+  }
+
+  private func take(
+    _ process: Process, _ owner: Process, _ address: VirtualAddress, _ pages: Int, _ given: PinFlags,
+    _ entry: PinEntry, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting
+  ) throws(PinError) -> HeldPages {
+    let now = tick()
+    let flags = try completeFlags(given, entry, isPin: isPin)
+    let start = address.page
+    let space = self.space(owner.space)
+    if pages == 0 { return try emptyResult(process, now) }
+    guard pages > 0 else { throw PinError(.arguments, .badRange, .badAddress, address: address) }
+    if entry == .fast || entry == .fastOnly, try isEmptyByOverflow(start, pages, entry, address) {
+      return try emptyResult(process, now)
+    }
+
+    try charge(owner.space, pages: pages, accounting, process, at: address)
+    guard let record = openRecord(count: pages) else {
+      uncharge(owner.space, pages: pages, accounting)
+      if accounting != .none { dropSpace(owner.space) }
+      throw PinError(.ledger, .ledgerFull, .noMemory, address: address)
+    }
+    let (taken, failure) = takePages(process, space, start, pages, flags, entry, frames(of: record))
+    if taken < pages { uncharge(owner.space, pages: pages - taken, accounting) }
+    if taken == 0, let failure {
+      closeRecord(record)
+      if accounting != .none { dropSpace(owner.space) }
+      throw failure
+    }
+    fill(record, process, owner, start, taken, flags, isPin: isPin, purpose, accounting, now)
+    if let trace {
+      trace(.pin(process: process.id, address: VirtualAddress(page: start), pages: taken, flags: flags))
+    }
+    return HeldPages(self, record, count: taken, shortfall: taken < pages ? failure : nil)
+  }
+
+  private func fill(
+    _ record: PinRecord, _ process: Process, _ owner: Process, _ start: UInt64, _ taken: Int,
+    _ flags: PinFlags, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting, _ now: UInt64
+  ) {
+    global.ledgerLock.lock()
+    record.owner = process.id
+    record.space = owner.space
+    record.startPage = start
+    record.total = taken
+    record.remaining = taken
+    record.flags = flags
+    record.accounting = accounting
+    record.processor = process.processor
+    record.copyName(of: process)
+    record.tick = now
+    record.purpose = purpose
+    record.kind = isPin ? Self.pinRecordKind : Self.getRecord
+    global.ledgerLock.unlock()
+  }
+
+  /// Runs the path of an entry point.
+  private func takePages(
+    _ process: Process, _ space: AddressSpace, _ start: UInt64, _ count: Int, _ flags: PinFlags,
+    _ entry: PinEntry, _ out: UnsafeMutablePointer<FrameNumber>
+  ) -> (taken: Int, failure: PinError?) {
+    var prefix = 0
+    if entry == .fast || entry == .fastOnly {
+      if flags.contains(.pin) { markHasPinned(space) }
+      prefix = takeLockless(space, start, count, flags, out, on: process.processor)
+      if prefix == count || entry == .fastOnly { return (prefix, nil) }
+    }
+    let rest = start + UInt64(prefix)
+    let slowFlags = flags.subtracting(.fastOnly)
+    space.lock.lockShared()
+    defer { space.lock.unlockShared() }
+    let (more, failure) =
+      flags.contains(.longterm)
+      ? takeLongterm(process, space, rest, count - prefix, slowFlags, out + prefix)
+      : takeSlowly(
+        process, space, rest, count - prefix, prefix > 0 || entry == .fast ? slowFlags.union(.touch) : slowFlags,
+        out + prefix)
+    return (prefix + more, failure)
+  }
+
+  @inline(__always)
+  private func markHasPinned(_ space: AddressSpace) {
+    if space.flags.load(.relaxed) & AddressSpace.hasPinned == 0 { space.flags.fetchOr(AddressSpace.hasPinned) }
+  }
+
+  // MARK: - Arguments
+
+  /// The flags that the entry point adds, after checking those given (spec 5.2).
+  private func completeFlags(
+    _ given: PinFlags, _ entry: PinEntry, isPin: Bool
+  ) throws(PinError) -> PinFlags {
+    func refuse(_ reason: String) -> PinError {
+      PinError(.arguments, .illegalFlags(reason), .invalidArgument)
+    }
+    let own = isPin ? "the pin entry points" : "the get entry points"
+    if given.contains(.pin) { throw refuse("FOLL_PIN is set by the pin entry points, not by callers") }
+    if isPin, given.contains(.get) { throw refuse("FOLL_GET and FOLL_PIN exclude each other") }
+    if !isPin, given.contains(.longterm) { throw refuse("FOLL_LONGTERM needs FOLL_PIN, which \(own) do not set") }
+    let isFast = entry == .fast || entry == .fastOnly
+    if isFast, !given.subtracting(PinFlags.fastLegal).isEmpty {
+      throw refuse("the fast entry points take WRITE, LONGTERM, FORCE, GET, PIN, FAST_ONLY and NOFAULT only")
+    }
+    if given.contains(.longterm), !policy.longtermUnlocked, entry == .unlocked {
+      throw refuse("FOLL_LONGTERM needs the lock for the whole call, which the unlocked entry point drops")
+    }
+    var flags = given
+    flags.insert(isPin ? .pin : .get)
+    switch entry {
+    case .slow: if !isPin { flags.insert(.touch) }
+    case .remote: flags.formUnion([.touch, .remote])
+    case .unlocked: flags.insert(.touch)
+    case .fast: break
+    case .fastOnly: flags.insert(.fastOnly)
+    }
+    return flags
+  }
+
+  /// Checks the range of a fast entry point; true if its end wraps around, which up to 6.x counts as no pages.
+  private func isEmptyByOverflow(
+    _ start: UInt64, _ pages: Int, _ entry: PinEntry, _ address: VirtualAddress
+  ) throws(PinError) -> Bool {
+    let end = start + UInt64(pages)
+    if end >= 1 << 52 {
+      if policy.reportsOverflow, entry == .fast {
+        throw PinError(.arguments, .badRange, Errno(rawValue: 75), address: address)
+      }
+      return true
+    }
+    guard end <= geometry.addressSpacePages else {
+      if entry == .fastOnly { return true }
+      throw PinError(.arguments, .badRange, .badAddress, address: address)
+    }
+    return false
+  }
+
+  /// What a call for no pages gives: no pages, and no error.
+  private func emptyResult(_ process: Process, _ now: UInt64) throws(PinError) -> HeldPages {
+    guard let record = openRecord(count: 1) else { throw PinError(.ledger, .ledgerFull, .noMemory) }
+    fill(
+      record, process, process, 0, 0, [], isPin: false, PinPurpose(""), .none, now)
+    return HeldPages(self, record, count: 0, shortfall: nil)
+  }
+
+  // MARK: - Accounting
+
+  private func charge(
+    _ space: RowID, pages: Int, _ accounting: PinAccounting, _ process: Process,
+    at address: VirtualAddress
+  ) throws(PinError) {
+    guard let account = accounting.account else { return }
+    do {
+      try chargeLocked(self.space(space), pages: UInt64(pages), as: account, for: process)
+    } catch {
+      throw PinError(.account, .memlock(error.description), error.errno, address: address)
+    }
+    // The counts must outlive the process, as the pins do.
+    grabSpace(space)
+  }
+
+  private func uncharge(_ space: RowID, pages: Int, _ accounting: PinAccounting) {
+    if let account = accounting.account {
+      unchargeLocked(self.space(space), pages: UInt64(pages), as: account)
+    }
+  }
+
+  /// Takes a record's charge back.
+  func uncharge(_ record: PinRecord, pages: Int) {
+    if pages > 0 { uncharge(record.space, pages: pages, record.accounting) }
+  }
+}

@@ -1,0 +1,129 @@
+import Interleaving
+
+/// What pinned pages are charged to, besides being pinned (spec 9.2, 9.3).
+public enum PinAccounting: UInt32, Hashable, Sendable {
+  /// Nothing, as get_user_pages and pin_user_pages themselves.
+  case none
+  /// locked_vm (VmLck), as VFIO does.
+  case locked
+  /// pinned_vm (VmPin), as io_uring and RDMA do.
+  case pinned
+
+  /// The count that is charged, if one is.
+  var account: MemlockAccount? {
+    switch self {
+    case .none: nil
+    case .locked: .locked
+    case .pinned: .pinned
+    }
+  }
+}
+
+/// The ledger: who took which pages, what for, and when. It costs a fixed amount for every call, not for every page.
+///
+/// A record holds the frames themselves in a run of slots, which doubles as the array that the caller gets.
+extension Machine {
+  /// Makes a record with room for `count` frames; nil if the tables are full.
+  func openRecord(count: Int) -> PinRecord? {
+    let order = Self.slotOrder(count)
+    return global.ledgerLock.withLock {
+      guard !shouldFail(.table), let slots = takeSlots(order) else { return nil }
+      guard let id = takePoolRow(.pinRecords) else {
+        returnSlots(slots, order)
+        return nil
+      }
+      let record = pinRecord(id)
+      record.kind = Self.pendingRecord
+      record.slots = slots
+      record.slotOrder = order
+      return record
+    }
+  }
+
+  /// Frees a record; its pages were given back.
+  func closeRecord(_ record: PinRecord) {
+    global.ledgerLock.withLock {
+      returnSlots(record.slots, record.slotOrder)
+      returnPoolRow(.pinRecords, record.id)
+    }
+  }
+
+  /// The frames of a record.
+  @inline(__always)
+  func frames(of record: PinRecord) -> UnsafeMutablePointer<FrameNumber> { pinSlots + Int(record.slots) }
+
+  package static let getRecord: UInt32 = 1
+  package static let pinRecordKind: UInt32 = 2
+  static let pendingRecord: UInt32 = 3
+
+  /// The records that are in use. Takes the ledger's lock for each.
+  package func forEachRecord(_ body: (PinRecord, UnsafeBufferPointer<FrameNumber>) -> Void) {
+    var index: UInt32 = 1
+    while true {
+      let more = global.ledgerLock.withLock {
+        guard index <= global.pool(.pinRecords).used else { return false }
+        let record = pinRecord(RowID(rawValue: index))
+        if record.kind == Self.getRecord || record.kind == Self.pinRecordKind {
+          body(record, UnsafeBufferPointer(start: frames(of: record), count: record.total))
+        }
+        return true
+      }
+      if !more { return }
+      index += 1
+    }
+  }
+
+  /// Who holds pages of a range of frames: one entry for each record, largest first.
+  ///
+  /// Looks through the whole ledger: for reports, not for any fast path.
+  public func holders(of range: FrameRange) -> [PinHolder] {
+    var found: [PinHolder] = []
+    forEachRecord { record, frames in
+      let inside = frames.lazy.filter { $0 != .none && range.contains($0) }.count
+      if inside > 0 { found.append(holder(record, pagesInRange: inside)) }
+    }
+    return found.sorted { $0.pagesInRange > $1.pagesInRange }
+  }
+
+  /// Everything that is held now, oldest first.
+  public var pinHolders: [PinHolder] {
+    var found: [PinHolder] = []
+    forEachRecord { record, _ in found.append(holder(record, pagesInRange: record.remaining)) }
+    return found.sorted { $0.age > $1.age }
+  }
+
+  private func holder(_ record: PinRecord, pagesInRange: Int) -> PinHolder {
+    PinHolder(
+      owner: record.owner, ownerName: record.ownerName, purpose: record.purpose.description, isPin: record.kind == Self.pinRecordKind,
+      isLongterm: record.flags.contains(.longterm), address: VirtualAddress(page: record.startPage),
+      pagesInRange: pagesInRange, pages: record.remaining, age: now &- record.tick)
+  }
+
+  // MARK: - Slots
+
+  private static func slotOrder(_ count: Int) -> Int {
+    count <= 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount
+  }
+
+  /// The caller holds the ledger's lock.
+  private func takeSlots(_ order: Int) -> UInt32? {
+    guard order < 32 else { return nil }
+    let list = global.freeSlots(order: order)
+    let first = list.plain(0, as: UInt32.self)
+    if first != 0 {
+      list.setPlain(0, (pinSlots + Int(first)).pointee.rawValue)
+      return first
+    }
+    // Slot 0 stands for "none".
+    let used = max(1, Int(global.slotsUsed))
+    guard used + (1 << order) <= layout.pinSlotCount else { return nil }
+    global.slotsUsed = UInt32(used + (1 << order))
+    return UInt32(used)
+  }
+
+  private func returnSlots(_ slots: UInt32, _ order: Int) {
+    let list = global.freeSlots(order: order)
+    (pinSlots + Int(slots)).pointee = FrameNumber(rawValue: list.plain(0, as: UInt32.self))
+    list.setPlain(0, slots)
+  }
+}

@@ -1,0 +1,144 @@
+public import SystemPackage
+
+/// Who holds pages: one record of the ledger, as an error or a report shows it.
+public struct PinHolder: Hashable, Sendable, CustomStringConvertible {
+  /// The process that took the pages.
+  public let owner: ProcessID
+  /// Its name then.
+  public let ownerName: String
+  /// What for.
+  public let purpose: String
+  /// Whether these are pins (FOLL_PIN) rather than ordinary references (FOLL_GET).
+  public let isPin: Bool
+  /// Whether the pin may be held for ever.
+  public let isLongterm: Bool
+  /// The address that was pinned.
+  public let address: VirtualAddress
+  /// Pages held in the range asked about.
+  public let pagesInRange: Int
+  /// Pages still held by the record.
+  public let pages: Int
+  /// Calls that the machine has served since.
+  public let age: UInt64
+
+  /// One clause: who, what, how many, since when.
+  public var description: String {
+    let kind = isPin ? (isLongterm ? "long-term pin" : "pin") : "reference"
+    let who = ownerName.isEmpty ? "process \(owner)" : "\(ownerName) (\(owner))"
+    let what = purpose.isEmpty ? "" : " for \(purpose)"
+    return "\(who): \(kind) of \(pagesInRange) page\(pagesInRange == 1 ? "" : "s")\(what) at \(address)"
+  }
+}
+
+/// Why pages could not be pinned or got.
+///
+/// Linux says ENOMEM for five different things; `cause` tells them apart, and `errno` is what Linux would say.
+public struct PinError: Error, Sendable, CustomStringConvertible {
+  /// How far the call came.
+  public enum Stage: String, Hashable, Sendable {
+    case arguments, account, area, fault, grab, isolate, migrate, signal, ledger
+  }
+
+  /// What stood in the way.
+  public enum Cause: Hashable, Sendable {
+    /// Flags that do not go together, or that this entry point does not take; the reason in words.
+    case illegalFlags(String)
+    /// The range is empty, wraps, or leaves user space.
+    case badRange
+    /// No area at the address.
+    case noArea
+    /// The area never gives pages: I/O memory, frames without descriptors.
+    case noPages
+    /// FOLL_ANON, and the area is not anonymous.
+    case notAnonymous
+    /// Write access to an area that is not writable, or read access to one that is not readable.
+    case notPermitted(write: Bool)
+    /// A hole or the zero page where FOLL_DUMP wants neither.
+    case holeForDump
+    /// The page is not there and FOLL_NOFAULT forbids a fault.
+    case wouldFault
+    /// The fault found no memory; what the allocator said.
+    case faultNoMemory(String)
+    /// The fault met the end of the object or a poisoned page.
+    case faultRefused(String)
+    /// The reference count of the page overflowed: too many pins.
+    case countOverflow(references: Int32)
+    /// The charge against RLIMIT_MEMLOCK was refused; the numbers in words.
+    case memlock(String)
+    /// Pages that may not be pinned where they are could not be taken off their lists.
+    case notIsolated(folios: Int, passes: Int)
+    /// Pages that may not be pinned where they are could not be moved.
+    case notMigrated([MigrationFailure])
+    /// No memory for the place that pages should move to.
+    case noTarget([MigrationFailure])
+    /// A signal ended the call.
+    case interrupted
+    /// The ledger's tables are full.
+    case ledgerFull
+  }
+
+  /// How far the call came.
+  public let stage: Stage
+  /// What stood in the way.
+  public let cause: Cause
+  /// The address at fault, if one is.
+  public let address: VirtualAddress?
+  /// The frame at fault, if one is.
+  public let frame: FrameNumber?
+  /// Who holds the frame at fault.
+  public let holders: [PinHolder]
+  /// The kernel's errno.
+  public let errno: Errno
+
+  init(
+    _ stage: Stage, _ cause: Cause, _ errno: Errno, address: VirtualAddress? = nil,
+    frame: FrameNumber? = nil, holders: [PinHolder] = []
+  ) {
+    self.stage = stage
+    self.cause = cause
+    self.errno = errno
+    self.address = address
+    self.frame = frame
+    self.holders = holders
+  }
+
+  /// One sentence: what failed, where, why, and who is in the way.
+  public var description: String {
+    var text =
+      switch cause {
+      case .illegalFlags(let reason): reason
+      case .badRange: "the range is empty, wraps around or leaves user space"
+      case .noArea: "nothing is mapped there"
+      case .noPages: "the area maps frames that have no page descriptors"
+      case .notAnonymous: "the area is not anonymous"
+      case .notPermitted(let write): "the area may not be \(write ? "written" : "read")"
+      case .holeForDump: "a hole or the zero page, which a dump leaves out"
+      case .wouldFault: "the page is not there, and the call may not fault"
+      case .faultNoMemory(let what): "the fault found no memory: \(what)"
+      case .faultRefused(let what): "the fault failed: \(what)"
+      case .countOverflow(let references):
+        "the page's reference count has overflowed (\(references)): too many pins of one folio"
+      case .memlock(let what): what
+      case .notIsolated(let folios, let passes):
+        "\(folios) folio\(folios == 1 ? "" : "s") may not stay where pinned and could not be taken off "
+          + "the LRU lists in \(passes) passes: someone else has them isolated, or they are on no list"
+      case .notMigrated(let failures):
+        "pages may not stay where pinned and could not be moved away - "
+          + Self.list(failures.map(\.description))
+      case .noTarget(let failures):
+        "pages may not stay where pinned and there is no memory to move them to - "
+          + Self.list(failures.map(\.description))
+      case .interrupted: "a fatal signal is pending"
+      case .ledgerFull: "the table of pins is full"
+      }
+    if let address { text += ", at \(address)" }
+    if let frame, frame != .none { text += " (\(frame))" }
+    if !holders.isEmpty { text += "; held by " + Self.list(holders.map(\.description)) }
+    return text
+  }
+
+  private static func list(_ clauses: [String]) -> String {
+    let shown = clauses.prefix(3).joined(separator: "; ")
+    return clauses.count > 3 ? shown + "; and \(clauses.count - 3) more" : shown
+  }
+}

@@ -1,0 +1,158 @@
+import Interleaving
+import SystemPackage
+
+/// What following one address found (spec 5.5).
+private enum Followed {
+  case page(FrameNumber)
+  /// Nothing usable there; a fault may help.
+  case fault(unshare: Bool)
+  case failed(PinError)
+}
+
+/// The slow path: area checks, following, faulting, one page at a time (spec 5.4 to 5.6).
+extension Machine {
+  /// Takes pages one by one under the address space's lock, which the caller holds shared.
+  ///
+  /// - Returns: how many entries of `out` were filled, and why no more; the count wins over the error for a caller
+  ///   that wants Linux's answer (mm/gup.c:__get_user_pages, 6.1).
+  func takeSlowly(
+    _ process: Process, _ space: AddressSpace, _ start: UInt64, _ count: Int, _ flags: PinFlags,
+    _ out: UnsafeMutablePointer<FrameNumber>
+  ) -> (taken: Int, failure: PinError?) {
+    if flags.contains(.pin) { space.flags.fetchOr(AddressSpace.hasPinned) }
+    var area: Area?
+    var taken = 0
+    while taken < count {
+      let virtual = start + UInt64(taken)
+      let address = VirtualAddress(page: virtual)
+      if process.hasFatalSignal {
+        return (taken, PinError(.signal, .interrupted, .interrupted, address: address))
+      }
+      if area == nil || virtual >= (area?.end ?? 0) {
+        area = findArea(space, virtual)
+        if let failure = checkArea(area, flags, address) { return (taken, failure) }
+      }
+      guard let current = area else { return (taken, nil) }
+      switch follow(space, current, virtual, flags, on: process.processor) {
+      case .page(let frame):
+        out[taken] = frame
+        taken += 1
+      case .fault(let unshare):
+        if flags.contains(.noFault) {
+          return (taken, PinError(.fault, .wouldFault, .badAddress, address: address))
+        }
+        if let failure = faultIn(process, space, current, virtual, flags, unshare: unshare) {
+          return (taken, failure)
+        }
+      case .failed(let failure): return (taken, failure)
+      }
+    }
+    return (taken, nil)
+  }
+
+  /// Whether an area gives its pages to a caller with these flags (check_vma_flags, spec 5.4; order matters).
+  private func checkArea(_ area: Area?, _ flags: PinFlags, _ address: VirtualAddress) -> PinError? {
+    func refuse(_ cause: PinError.Cause) -> PinError {
+      PinError(.area, cause, .badAddress, address: address)
+    }
+    guard let area else { return refuse(.noArea) }
+    let has = area.flags
+    if !has.isDisjoint(with: [.io, .frameMap]) { return refuse(.noPages) }
+    if flags.contains(.anonymous), !area.isAnonymous { return refuse(.notAnonymous) }
+    if flags.contains(.write) {
+      if !has.contains(.write) {
+        guard flags.contains(.force), !has.contains(.hugetlb), area.isCopyOnWrite else {
+          return refuse(.notPermitted(write: true))
+        }
+      }
+    } else if !has.contains(.read) {
+      guard flags.contains(.force), has.contains(.mayRead) else { return refuse(.notPermitted(write: false)) }
+    }
+    return nil
+  }
+
+  /// Looks at one address and takes its page if it may (mm/gup.c:follow_page_mask, 6.1).
+  private func follow(
+    _ space: AddressSpace, _ area: Area, _ virtual: UInt64, _ flags: PinFlags, on processor: Int
+  ) -> Followed {
+    space.pageTableLock.lock()
+    defer { space.pageTableLock.unlock() }
+    let address = VirtualAddress(page: virtual)
+    guard let slot = leafSlot(space, virtual) else { return hole(area, flags, address) }
+    let entry = PageTableEntry(rawValue: slot.cell.load())
+    if entry.isNone { return hole(area, flags, address) }
+    if entry.isMigration { return .fault(unshare: false) }
+    if entry.isProtNone, !flags.contains(.force) { return .fault(unshare: false) }
+    let offset = slot.level == 1 ? Int(virtual & UInt64(geometry.tableEntries - 1)) : 0
+    let frame = entry.frame + offset
+    if entry.isSpecial, flags.contains(.dump) {
+      return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
+    }
+    let first = slot.level == 1 ? entry.frame : frame
+    if flags.contains(.write), !entry.isWritable {
+      guard mayForceWrite(first, area, flags) else { return .fault(unshare: false) }
+    }
+    if needsUnsharing(first, entry, area, flags) { return .fault(unshare: true) }
+    guard grabStable(frame, flags, on: processor) else {
+      let head = head(of: frame)
+      return .failed(
+        PinError(
+          .grab, .countOverflow(references: page(head).refcount.load()), .noMemory, address: address,
+          frame: frame))
+    }
+    if flags.contains(.touch) {
+      let head = page(head(of: frame))
+      if flags.contains(.write), !entry.has(PageTableEntry.dirty), !head.has(.dirty), !entry.isSpecial {
+        head.set(.dirty)
+      }
+      head.set(.referenced)
+    }
+    return .page(frame)
+  }
+
+  private func hole(_ area: Area, _ flags: PinFlags, _ address: VirtualAddress) -> Followed {
+    // A core dump leaves holes out of anonymous memory instead of filling them.
+    if flags.contains(.dump), area.isAnonymous {
+      return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
+    }
+    return .fault(unshare: false)
+  }
+
+  /// FOLL_FORCE may write through a read-only entry only to an exclusive anonymous page (can_follow_write_pte).
+  private func mayForceWrite(_ frame: FrameNumber, _ area: Area, _ flags: PinFlags) -> Bool {
+    flags.contains(.force) && area.isCopyOnWrite && !area.flags.contains(.write)
+      && page(head(of: frame)).mapping.isAnonymous
+      && (policy.tracksExclusive ? page(frame).has(.anonExclusive) : page(head(of: frame)).refcount.load() == 1)
+  }
+
+  private func needsUnsharing(
+    _ frame: FrameNumber, _ entry: PageTableEntry, _ area: Area, _ flags: PinFlags
+  ) -> Bool {
+    guard mustUnshare(frame, entry, flags) else { return false }
+    return page(head(of: frame)).mapping.isAnonymous || area.isCopyOnWrite
+  }
+
+  /// Faults one page in; nil if the caller should look again (mm/gup.c:faultin_page, 6.1).
+  private func faultIn(
+    _ process: Process, _ space: AddressSpace, _ area: Area, _ virtual: UInt64, _ flags: PinFlags,
+    unshare: Bool
+  ) -> PinError? {
+    var fault: FaultFlags = []
+    if flags.contains(.write) { fault.insert(.write) }
+    if flags.contains(.remote) { fault.insert(.remote) }
+    if unshare { fault.insert(.unshare) }
+    let address = VirtualAddress(page: virtual)
+    switch handleFault(process, space, area, page: virtual, fault) {
+    case .success, .retry: return nil
+    case .outOfMemory(let error):
+      return PinError(
+        .fault, .faultNoMemory(error?.description ?? "no table page"), .noMemory, address: address)
+    case .busError: return PinError(.fault, .faultRefused("beyond the end of the object"), .badAddress, address: address)
+    case .segmentationFault: return PinError(.fault, .faultRefused("no such access"), .badAddress, address: address)
+    case .hwpoison:
+      return PinError(
+        .fault, .faultRefused("the page is poisoned"),
+        flags.contains(.hwpoison) ? Errno(rawValue: 133) : .badAddress, address: address)
+    }
+  }
+}
