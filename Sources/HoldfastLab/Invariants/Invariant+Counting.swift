@@ -1,0 +1,115 @@
+import Holdfast
+import Interleaving
+
+/// References, mappings and pins against the tables.
+extension Invariant {
+  static let counting: [Invariant] = [
+    Invariant(
+      name: "reference-count", source: "10, 11; P4",
+      statement: "a folio's references are its mappings, cache slots, batches, isolations, gets and pins",
+      moment: .quiesced
+    ) { context in
+      context.folios { head, page in
+        guard page.mapping != .none || context.recount.listed[head] != nil else { return nil }
+        let expected = (context.recount.references[head] ?? 0) + (context.isolated[head] ?? 0)
+        let found = Int(page.refcount.load())
+        return found == expected ? nil : "\(head) has \(found) references, the tables explain \(expected)"
+      }
+    },
+    Invariant(
+      name: "reference-floor", source: "1, 2, 59; P1",
+      statement: "what the tables refer to is allocated, and has at least that many references",
+      moment: .quiesced
+    ) { context in
+      context.recount.references.compactMap { head, expected in
+        let page = context.machine.page(head)
+        let found = Int(page.refcount.load())
+        if page.type != .none && page.type != .table { return "\(head) is referred to but \(page.type)" }
+        return found < 0 || found >= expected
+          ? nil : "\(head) has \(found) references, the tables hold \(expected)"
+      }
+    },
+    Invariant(
+      name: "map-count", source: "9; P4", statement: "a page's mapcount is the number of entries that map it",
+      moment: .quiesced
+    ) { context in
+      context.frames { frame, page in
+        let small = Int(page.mapcount.load())
+        let expected = context.recount.smallMappings[frame] ?? 0
+        if small != expected { return "\(frame) has mapcount \(small), \(expected) PTEs map it" }
+        let entire = Int(page.entireMapcount.load())
+        let huge = context.recount.hugeMappings[frame] ?? 0
+        return entire == huge ? nil : "\(frame) has entire mapcount \(entire), \(huge) PMD entries map it"
+      }
+    },
+    Invariant(
+      name: "pin-count", source: "11, 12; P4",
+      statement: "a folio that counts pins exactly has as many as the ledger says", moment: .quiesced
+    ) { context in
+      context.folios { head, page in
+        let found = Int(page.pincount.load())
+        let expected = context.machine.countsExactly(page) ? context.recount.pins[head] ?? 0 : 0
+        return found == expected ? nil : "\(head) has pincount \(found), the ledger \(expected)"
+      }
+    },
+    Invariant(
+      name: "pinned-is-seen", source: "13; P2", statement: "a pinned folio is reported as maybe pinned",
+      moment: .always
+    ) { context in
+      guard context.machine.policy.counting != .reference else { return [] }
+      return context.recount.pins.compactMap { head, pins in
+        pins > 0 && !context.machine.isMaybePinned(head) ? "\(head) has \(pins) pins that nobody sees" : nil
+      }
+    },
+    Invariant(
+      name: "pin-statistics", source: "15, 16; P10",
+      statement: "nr_foll_pin_acquired minus nr_foll_pin_released is the number of pins", moment: .quiesced
+    ) { context in
+      guard context.machine.policy.counting != .reference else { return [] }
+      let acquired = context.machine.total(.follPinAcquired, node: nil)
+      let released = context.machine.total(.follPinReleased, node: nil)
+      let pins = context.recount.pins.values.reduce(0, +)
+      return acquired - released == Int64(pins)
+        ? [] : ["\(acquired) acquired, \(released) released, \(pins) pins in the ledger"]
+    },
+    Invariant(
+      name: "zero-page-uncounted", source: "23", statement: "the zero page has no counted pins (6.1.192 on)",
+      moment: .always
+    ) { context in
+      guard !context.machine.policy.zeroPageCounted else { return [] }
+      let pins = context.recount.pins[context.machine.zeroPageFrame] ?? 0
+      return pins == 0 ? [] : ["the zero page has \(pins) counted pins"]
+    },
+    Invariant(
+      name: "anon-exclusive", source: "22, 37, 38; P2",
+      statement: "an exclusive page is mapped by one process; writable and pinned anonymous pages are exclusive",
+      moment: .quiesced
+    ) { context in
+      guard context.machine.policy.tracksExclusive else { return [] }
+      var found = context.recount.writableNotExclusive.map { "\($0) is mapped writable but not exclusive" }
+      for (frame, spaces) in context.recount.mappers where spaces.count > 1 {
+        found.append("\(frame) is exclusive and mapped by \(spaces.count) address spaces")
+      }
+      return found
+    },
+  ]
+}
+
+extension InvariantContext {
+  /// Runs a check on every frame that has metadata.
+  func frames(_ check: (FrameNumber, Page) -> String?) -> [String] {
+    var found: [String] = []
+    machine.forEachFrameWithMetadata { frame in
+      if let what = check(frame, machine.page(frame)) { found.append(what) }
+    }
+    return found
+  }
+
+  /// Runs a check on every allocated folio.
+  func folios(_ check: (FrameNumber, Page) -> String?) -> [String] {
+    frames { frame, page in
+      guard page.type == .none, !page.isTail, page.refcount.load() != 0 else { return nil }
+      return check(frame, page)
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import Holdfast
+import Interleaving
+
+/// Free lists, LRU lists and zone counts against the tables.
+extension Invariant {
+  static let lists: [Invariant] = [
+    Invariant(
+      name: "free-is-unused", source: "2, 3; P1",
+      statement: "a free block has no references, mappings or pins", moment: .always
+    ) { context in
+      context.frames { frame, page in
+        guard page.type == .buddy || page.type == .perCPU else { return nil }
+        for i in 0..<(1 << page.order) {
+          let part = context.machine.page(frame + i)
+          if part.refcount.load() != 0 { return "\(frame + i) is free with \(part.refcount.load()) references" }
+          if part.mapcount.load() != 0 { return "\(frame + i) is free and mapped" }
+          if part.isTail || part.pincount.load() != 0 { return "\(frame + i) is free with counts of a folio" }
+        }
+        return nil
+      }
+    },
+    Invariant(
+      name: "free-counts", source: "5, 7",
+      statement: "NR_FREE_PAGES, NR_FREE_CMA_PAGES and the count of ISOLATE pageblocks are what the lists hold",
+      moment: .quiesced
+    ) { context in
+      context.machine.zones.flatMap { id in
+        let zone = context.machine.zone(id)
+        let counted = context.machine.recountFree(zone: id)
+        var found: [String] = []
+        if zone.free.load() != UInt64(counted.free) {
+          found.append("\(id): \(zone.free.load()) frames free, the lists hold \(counted.free)")
+        }
+        if zone.freeCMA.load() != UInt64(counted.freeCMA) {
+          found.append("\(id): \(zone.freeCMA.load()) CMA frames free, the lists hold \(counted.freeCMA)")
+        }
+        let isolated = context.machine.pageblockCounts(id)[Int(MigrateType.isolate.rawValue)]
+        if zone.isolatedPageblocks.load() != UInt64(isolated) {
+          found.append("\(id): \(zone.isolatedPageblocks.load()) pageblocks isolated, \(isolated) are")
+        }
+        return found
+      }
+    },
+    Invariant(
+      name: "nothing-isolated", source: "8, 32; P9, P10",
+      statement: "no pageblock is ISOLATE and NR_ISOLATED is what callers hold", moment: .quiesced
+    ) { context in
+      let counted =
+        context.machine.total(.isolatedAnon, node: nil) + context.machine.total(.isolatedFile, node: nil)
+      let held = context.isolated.reduce(0) { $0 + $1.value * context.machine.folioPages($1.key) }
+      var found: [String] = []
+      if counted != Int64(held) { found.append("NR_ISOLATED is \(counted), callers hold \(held) pages") }
+      for id in context.machine.zones where context.machine.zone(id).isolatedPageblocks.load() != 0 {
+        found.append("\(id): pageblocks are left ISOLATE")
+      }
+      return found
+    },
+    Invariant(
+      name: "lru-lists", source: "33, 34",
+      statement: "PG_lru means on exactly one list, with a reference; lists are whole and counted",
+      moment: .quiesced
+    ) { context in
+      var found = context.recount.brokenLists
+      for (head, _) in context.recount.listed {
+        let page = context.machine.page(head)
+        if !page.has(.lru) { found.append("\(head) is on a list without PG_lru") }
+        if page.refcount.load() == 0 { found.append("\(head) is on a list without a reference") }
+      }
+      found += context.folios { head, page in
+        page.has(.lru) && context.recount.listed[head] == nil ? "\(head) has PG_lru and is on no list" : nil
+      }
+      for which in LRUList.allCases {
+        let pages = context.recount.listed.reduce(0) {
+          $0 + ($1.value == which ? context.machine.folioPages($1.key) : 0)
+        }
+        let counted = context.machine.total(which.counter, node: nil)
+        if counted != Int64(pages) { found.append("\(which.counter.kernelName) is \(counted), lists hold \(pages)") }
+      }
+      return found
+    },
+    Invariant(
+      name: "zone-counts", source: "45, 46",
+      statement: "managed is at most present, present at most spanned, CMA at most managed; watermarks ascend",
+      moment: .always
+    ) { context in
+      context.machine.zones.compactMap { id in
+        let zone = context.machine.zone(id)
+        let (managed, present) = (zone.managed.load(), zone.present.load())
+        guard managed <= present, present <= UInt64(zone.spanned), zone.cma.load() <= managed else {
+          return "\(id): spanned \(zone.spanned), present \(present), managed \(managed), CMA \(zone.cma.load())"
+        }
+        let marks = (0..<3).map { zone.watermark($0).load() }
+        return marks[0] <= marks[1] && marks[1] <= marks[2] ? nil : "\(id): watermarks \(marks)"
+      }
+    },
+    Invariant(
+      name: "migration-entries", source: "35, 36",
+      statement: "no migration entries remain, and no page lock is held", moment: .quiesced
+    ) { context in
+      context.recount.migrating.map { "a migration entry for \($0) remains" }
+        + context.folios { head, page in page.has(.locked) ? "\(head) is still locked" : nil }
+    },
+    Invariant(
+      name: "page-tables", source: "P1",
+      statement: "frames of type Table are exactly those of table pages in use", moment: .quiesced
+    ) { context in
+      context.frames { frame, page in
+        // Tables of an object's cache are the kernel's slab memory, not page tables.
+        let used = context.recount.tableFrames.contains(frame)
+        return (page.type == .table || (used && page.has(.slab))) == used
+          ? nil : "\(frame) is \(page.type), \(used ? "a" : "no") table page uses it"
+      }
+    },
+  ]
+}

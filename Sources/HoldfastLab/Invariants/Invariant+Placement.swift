@@ -1,0 +1,74 @@
+import Holdfast
+import Interleaving
+
+/// Where pins may be, and what blocks and areas promise.
+extension Invariant {
+  static let placement: [Invariant] = [
+    Invariant(
+      name: "pin-placement", source: "17, 18, 43; P5",
+      statement: "no long-term pin is where the policy forbids one (policies that honour failures)",
+      moment: .quiesced
+    ) { context in
+      switch context.machine.policy.failure {
+      case .ignored, .emptyListSucceeds: return []
+      case .limited, .migrationFatal: break
+      }
+      var found: [String] = []
+      context.machine.forEachRecord { record, frames in
+        guard record.flags.contains(.longterm) else { return }
+        for frame in frames where frame != .none {
+          // A block isolated after the pin was taken is not the pin's fault.
+          if context.machine.pageblockType(of: context.machine.head(of: frame)) == .isolate { continue }
+          if !context.machine.isLongtermPinnable(frame) { found.append("\(frame) is pinned long term") }
+        }
+      }
+      return found
+    },
+    Invariant(
+      name: "offline-is-empty", source: "41; P12",
+      statement: "a block that is offline holds nothing: no references, mappings, lists or free blocks",
+      moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      return context.frames { frame, page in
+        guard machine.block(machine.block(of: frame)).state == .offline else { return nil }
+        if page.type == .buddy || page.type == .perCPU { return "\(frame) is free in an offline block" }
+        return page.refcount.load() == 0 && page.mapcount.load() == 0 && !page.has(.lru)
+          ? nil : "\(frame) is in use in an offline block"
+      }
+    },
+    Invariant(
+      name: "movable-zone", source: "28, 43, 48",
+      statement: "ZONE_MOVABLE and CMA pageblocks hold no page tables", moment: .always
+    ) { context in
+      context.recount.tableFrames.compactMap { frame in
+        let machine = context.machine
+        if machine.page(frame).zone.kind == .movable { return "\(frame) holds a page table in ZONE_MOVABLE" }
+        return machine.pageblockType(of: frame) == .cma ? "\(frame) holds a page table in CMA" : nil
+      }
+    },
+    Invariant(
+      name: "resident-pages", source: "P10",
+      statement: "NR_ANON_PAGES counts the anonymous pages that are mapped", moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      var anon = 0
+      for (head, pages) in context.mappedPages where machine.page(head).mapping.isAnonymous { anon += pages }
+      let counted = machine.total(.anonPages, node: nil)
+      return counted == Int64(anon) ? [] : ["nr_anon_pages is \(counted), \(anon) anonymous pages are mapped"]
+    },
+  ]
+}
+
+extension InvariantContext {
+  /// Mapped pages by folio: all of a folio that a PMD entry maps, else the pages that PTEs map.
+  var mappedPages: [FrameNumber: Int] {
+    var mapped: [FrameNumber: Int] = [:]
+    for (frame, count) in recount.smallMappings where count > 0 {
+      let head = machine.head(of: frame)
+      if recount.hugeMappings[head] == nil { mapped[head, default: 0] += 1 }
+    }
+    for (head, count) in recount.hugeMappings where count > 0 { mapped[head] = machine.folioPages(head) }
+    return mapped
+  }
+}

@@ -1,0 +1,70 @@
+public import Holdfast
+
+/// When an invariant must hold.
+public enum InvariantMoment: String, Hashable, Sendable {
+  /// At any instant between two steps.
+  case always
+  /// When no call is in progress.
+  case quiesced
+}
+
+/// A breach of an invariant.
+public struct InvariantViolation: Hashable, Sendable, CustomStringConvertible {
+  /// The invariant's name.
+  public let invariant: String
+  /// What is wrong, in a sentence.
+  public let what: String
+
+  /// Name and sentence.
+  public var description: String { "\(invariant): \(what)" }
+}
+
+/// A named condition over a machine's tables.
+public struct Invariant: Sendable {
+  /// A short name, as `holdfast invariants` lists it.
+  public let name: String
+  /// Its numbers in the specification's list of invariants, and the properties of the bug catalogue.
+  public let source: String
+  /// One line that says what holds.
+  public let statement: String
+  /// When it holds.
+  public let moment: InvariantMoment
+  let check: @Sendable (InvariantContext) -> [String]
+}
+
+/// What a check looks at: the machine, a fresh count, and the isolation references that callers hold.
+struct InvariantContext {
+  let machine: Machine
+  let recount: Recount
+  /// Folios that an actor keeps isolated, with how often.
+  let isolated: [FrameNumber: Int]
+  /// Frames that actors allocated as the kernel would.
+  let kernelFrames: Set<FrameNumber>
+}
+
+extension Invariant {
+  /// Checks every invariant of a machine.
+  ///
+  /// Looks at everything: for tests, scenarios and small machines.
+  ///
+  /// - Parameters:
+  ///   - quiesced: whether no call is in progress, so that all of them must hold.
+  ///   - isolated: folios that callers hold isolated.
+  ///   - kernelFrames: heads of folios that callers allocated themselves.
+  /// - Returns: the breaches; none is good.
+  public static func violations(
+    of machine: Machine, quiesced: Bool = true, isolated: [FrameNumber] = [],
+    kernelFrames: Set<FrameNumber> = []
+  ) -> [InvariantViolation] {
+    var held: [FrameNumber: Int] = [:]
+    for frame in isolated { held[frame, default: 0] += 1 }
+    let context = InvariantContext(
+      machine: machine, recount: Recount(machine), isolated: held, kernelFrames: kernelFrames)
+    return all.filter { quiesced || $0.moment == .always }.flatMap { invariant in
+      invariant.check(context).map { InvariantViolation(invariant: invariant.name, what: $0) }
+    }
+  }
+
+  /// Every invariant, in the order of the specification.
+  public static let all: [Invariant] = counting + placement + lists
+}

@@ -1,0 +1,141 @@
+import Holdfast
+import Interleaving
+
+/// What the tables say about each folio, counted afresh: nothing here is taken from a counter.
+struct Recount {
+  /// References that the tables explain, by head.
+  private(set) var references: [FrameNumber: Int] = [:]
+  /// PTEs by page, PMD entries by head.
+  private(set) var smallMappings: [FrameNumber: Int] = [:]
+  private(set) var hugeMappings: [FrameNumber: Int] = [:]
+  /// Logical pins by head.
+  private(set) var pins: [FrameNumber: Int] = [:]
+  /// Address spaces that map an exclusive page, by page.
+  private(set) var mappers: [FrameNumber: Set<UInt32>] = [:]
+  /// Heads found on LRU lists, with the list.
+  private(set) var listed: [FrameNumber: LRUList] = [:]
+  /// Heads found in batches.
+  private(set) var batched: [FrameNumber: Int] = [:]
+  /// Frames that hold table pages in use.
+  private(set) var tableFrames: Set<FrameNumber> = []
+  /// Writable entries: page, and whether it is anonymous and not exclusive.
+  private(set) var writableNotExclusive: [FrameNumber] = []
+  /// Frames that migration entries name.
+  private(set) var migrating: [FrameNumber] = []
+  /// Lists that are broken: a sentence each.
+  private(set) var brokenLists: [String] = []
+
+  private let machine: Machine
+
+  init(_ machine: Machine) {
+    self.machine = machine
+    countSpaces()
+    countObjects()
+    countTables()
+    countRecords()
+    countLists()
+  }
+
+  private mutating func refer(_ head: FrameNumber, by count: Int) { references[head, default: 0] += count }
+
+  private mutating func countSpaces() {
+    for index in 1...max(1, machine.usedRows(.spaces)) {
+      let id = RowID(rawValue: UInt32(index))
+      let space = machine.space(id)
+      guard space.live != 0, space.rootTable != .none else { continue }
+      for mapped in machine.mappings(of: space) { note(mapped.entry, level: mapped.level, space: id) }
+    }
+  }
+
+  private mutating func note(_ entry: PageTableEntry, level: Int, space: RowID) {
+    if entry.isMigration {
+      migrating.append(entry.frame)
+      return
+    }
+    guard entry.mapsFrame, !entry.isSpecial else { return }
+    let head = machine.head(of: entry.frame)
+    refer(head, by: 1)
+    if level == 1 {
+      hugeMappings[head, default: 0] += 1
+    } else {
+      smallMappings[entry.frame, default: 0] += 1
+    }
+    let exclusive = machine.page(entry.frame).has(.anonExclusive)
+    guard machine.page(head).mapping.isAnonymous else { return }
+    if exclusive { mappers[entry.frame, default: []].insert(space.rawValue) }
+    if entry.isWritable, !exclusive { writableNotExclusive.append(entry.frame) }
+  }
+
+  private mutating func countObjects() {
+    for index in 1...max(1, machine.usedRows(.objects)) {
+      let object = machine.object(RowID(rawValue: UInt32(index)))
+      guard object.users != 0, object.rootTable != .none else { continue }
+      for cached in machine.cacheEntries(of: object) where cached.entry.mapsFrame {
+        let head = machine.head(of: cached.entry.frame)
+        // A hugetlb folio's cache holds one reference, whatever its size.
+        let isWhole = cached.level == 1 && !machine.page(head).isHugetlb
+        refer(head, by: isWhole ? machine.folioPages(head) : 1)
+      }
+    }
+  }
+
+  private mutating func countTables() {
+    for index in 1...max(1, machine.usedRows(.tablePages)) {
+      let meta = machine.tableMeta(RowID(rawValue: UInt32(index)))
+      guard meta.live != 0 else { continue }
+      tableFrames.insert(meta.frame)
+      refer(meta.frame, by: 1)
+    }
+  }
+
+  private mutating func countRecords() {
+    var held: [(FrameNumber, Bool)] = []
+    machine.forEachRecord { record, frames in
+      let isPin = record.kind == Machine.pinRecordKind
+      for frame in frames where frame != .none { held.append((frame, isPin)) }
+    }
+    for (frame, isPin) in held {
+      let head = machine.head(of: frame)
+      if isPin {
+        if machine.isUncountedZeroPage(frame) { continue }
+        pins[head, default: 0] += 1
+        let exact = machine.countsExactly(machine.page(head)) || machine.policy.counting == .reference
+        refer(head, by: exact ? 1 : Int(Machine.pinBias))
+      } else {
+        refer(head, by: 1)
+      }
+    }
+  }
+
+  private mutating func countLists() {
+    for index in 0..<machine.configuration.processors {
+      let cpu = machine.processor(index)
+      for i in 0..<cpu.batchCount {
+        batched[cpu.batchEntry(i), default: 0] += 1
+        refer(cpu.batchEntry(i), by: 1)
+      }
+    }
+    for node in machine.configuration.nodes.indices {
+      for which in LRUList.allCases {
+        let list = machine.node(node).list(which)
+        var frame = list.first
+        var previous = FrameNumber.none
+        var count = 0
+        while frame != .none, count <= list.count {
+          if machine.page(frame).previous != previous {
+            brokenLists.append("\(which) of node \(node): \(frame) does not point back to \(previous)")
+          }
+          if listed.updateValue(which, forKey: frame) != nil {
+            brokenLists.append("\(frame) is on an LRU list twice")
+          }
+          count += 1
+          previous = frame
+          frame = machine.page(frame).next
+        }
+        if count != list.count || list.last != previous {
+          brokenLists.append("\(which) of node \(node): \(count) folios where \(list.count) are counted")
+        }
+      }
+    }
+  }
+}

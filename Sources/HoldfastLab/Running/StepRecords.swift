@@ -1,0 +1,131 @@
+import Dispatch
+import Holdfast
+import HoldfastScenario
+import Interleaving
+
+/// What a step spent, by the counters of its processor.
+struct Costs {
+  private(set) var migrated: Int64 = 0
+  private(set) var failures: Int64 = 0
+  private(set) var drains: Int64 = 0
+  private(set) var retries: Int64 = 0
+  private let processor: Int
+
+  init(_ machine: Machine, actor: Process?) {
+    processor = actor?.processor ?? 0
+    let cpu = machine.processor(processor)
+    func read(_ counter: EventCounter) -> Int64 { Int64(clamping: cpu.event(counter).load(.relaxed)) }
+    migrated = read(.pgmigrateSuccess)
+    failures = read(.pgmigrateFail)
+    drains = read(.lruDrainAll)
+    retries = read(.longtermRetries)
+  }
+
+  /// What was spent since.
+  func spent(_ machine: Machine) -> Costs {
+    var now = self
+    let cpu = machine.processor(processor)
+    func read(_ counter: EventCounter) -> Int64 { Int64(clamping: cpu.event(counter).load(.relaxed)) }
+    now.migrated = read(.pgmigrateSuccess) - migrated
+    now.failures = read(.pgmigrateFail) - failures
+    now.drains = read(.lruDrainAll) - drains
+    now.retries = read(.longtermRetries) - retries
+    return now
+  }
+}
+
+extension StepError {
+  init(_ failure: StepFailure, _ stage: Stage) {
+    self.init(
+      errno: failure.errno, stage: failure.stage, cause: failure.cause,
+      page: failure.page.map(\.description),
+      holders: failure.holders.map { stage.describe($0) })
+  }
+}
+
+extension Stage {
+  func describe(_ holder: PinHolder) -> StepError.Holder {
+    let taken = machine.now &- holder.age
+    let label = pinLabels.last { $0.owner == holder.owner && $0.tick <= taken } ?? pinLabels.first { $0.owner == holder.owner }
+    return StepError.Holder(
+      owner: actorName(of: holder), purpose: holder.purpose, pin: label?.pin, pages: Int64(holder.pagesInRange),
+      firstPage: "\(holder.address)", longterm: holder.isLongterm, since: label?.label ?? "before")
+  }
+
+  /// Does a step once.
+  func perform(_ step: Step, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+    switch step.verb {
+    case .map(let map): try self.map(map, by: actor)
+    case .unmap(let range): try unmap(range, by: actor)
+    case .protect(let range, let word): try protect(range, word, by: actor)
+    case .advise(let range, let word): try advise(range, word, by: actor)
+    case .touch(let range, let access): try touch(range, access, by: actor)
+    case .write(let target, let pattern): try write(target, pattern, by: actor)
+    case .check(let target, let pattern): try check(target, pattern, by: actor)
+    case .get(let grab): try self.grab(grab, purpose: nil, step: step, by: actor)
+    case .put(let reference): put(reference)
+    case .pin(let grab, let purpose): try self.grab(grab, purpose: purpose, step: step, by: actor)
+    case .unpin(let unpin): self.unpin(unpin)
+    case .scopeSave(let name): try saveScope(name, by: actor)
+    case .scopeRestore(let name): try restoreScope(name, by: actor)
+    case .allocate(let allocate): try self.allocate(allocate, by: actor)
+    case .free(let frames, let every): try free(frames, every: every, by: actor)
+    case .allocateContiguous(let allocate): try allocateContiguous(allocate, by: actor)
+    case .releaseContiguous(let frames): try releaseContiguous(frames, by: actor)
+    case .isolate(let name, let range): try isolate(range, name: name, by: actor)
+    case .putback(let isolation): try putBack(isolation, by: actor)
+    case .drain(let target): try drain(target, by: actor)
+    case .compact(let node): try compact(node: node, by: actor)
+    case .migrate(let range, let node): try migrate(range, to: node, by: actor)
+    case .offline(let offline): try self.offline(offline, by: actor)
+    case .online(let blocks, let kind): try online(blocks, kind, by: actor)
+    case .add(let blocks, let node): try add(blocks: blocks, node: node)
+    case .remove(let blocks): try remove(blocks)
+    case .exit: try exit(actor)
+    case .signal(let name, let word): try signal(name, word)
+    case .fail(let fail): self.fail(fail)
+    case .dump(let range): try dump(range)
+    case .limit(let limit): try self.limit(limit, by: actor)
+    }
+  }
+
+  private func signal(_ name: String, _ word: SignalWord) throws(StepFailure) -> StepDone {
+    guard let actor = scenario.actor(named: name), let process = processes[actor.process] else {
+      throw StepFailure(.ESRCH, .argument, "the process of \(name) has ended")
+    }
+    process.raise(fatal: word == .kill)
+    return StepDone()
+  }
+}
+
+/// Tells how far a run is, at most every 50 ms.
+final class ProgressMeter {
+  private let total: Int
+  private let report: (@Sendable (RunProgress) -> Void)?
+  private var done = 0
+  private var current = ""
+  private var last: UInt64 = 0
+
+  init(total: Int, report: (@Sendable (RunProgress) -> Void)?) {
+    self.total = total
+    self.report = report
+  }
+
+  func note(_ what: String) {
+    current = what
+    tell()
+  }
+
+  func stepDone() {
+    done += 1
+    tell()
+  }
+
+  private func tell() {
+    guard let report else { return }
+    let now = DispatchTime.now().uptimeNanoseconds
+    guard now - last > 50_000_000 || done == total else { return }
+    last = now
+    report(RunProgress(stepsDone: done, steps: total, current: current))
+  }
+}

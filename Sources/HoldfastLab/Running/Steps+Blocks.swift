@@ -1,0 +1,146 @@
+import Holdfast
+import HoldfastScenario
+
+/// The verbs of memory blocks.
+extension Stage {
+  func offline(_ offline: Verb.Offline, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+    let process = try process(of: actor)
+    let blocks = pick(offline.blocks) { machine.state(of: $0) == .online }
+    var done = StepDone(requested: 0, pages: 0, blocks: 0, passes: 0)
+    var failed: StepFailure?
+    for block in blocks {
+      done.requested = (done.requested ?? 0) + Int64(machine.geometry.blockFrames)
+      do {
+        let report = try machine.offline(block, by: process, limits: OfflineLimits(passes: offline.passes))
+        done.add(
+          StepDone(pages: Int64(machine.geometry.blockFrames), blocks: 1, passes: Int64(report.passes)))
+      } catch {
+        done.passes = (done.passes ?? 0) + Int64(error.passes)
+        let failure = StepFailure(error)
+        if failed == nil { failed = failure } else { done.shortfall.append(failure) }
+        // A signal that came from outside ends the whole step, not only this block.
+        if process.hasSignal { break }
+      }
+    }
+    process.clearSignals()
+    if let failed { throw failed.after(done) }
+    guard !blocks.isEmpty else {
+      throw StepFailure(.EINVAL, .argument, "no block of the machine is meant").after(done)
+    }
+    return done
+  }
+
+  func online(
+    _ selection: Verb.BlockSelection, _ kind: Verb.OnlineKind, by actor: Scenario.Actor
+  ) throws(StepFailure) -> StepDone {
+    let process = try process(of: actor)
+    let word: OnlineKind =
+      switch kind {
+      case .standard: .online
+      case .kernel: .kernel
+      case .movable: .movable
+      }
+    return try each(selection, in: .offline) { block throws(StepFailure) in
+      do throws(OnlineError) { _ = try machine.online(block, as: word, by: process) } catch {
+        throw StepFailure(ErrorNumber(error.errno), .argument, error.description)
+      }
+    }
+  }
+
+  func add(blocks: Int, node: Int) throws(StepFailure) -> StepDone {
+    let absent = (0..<machine.blockCount).map(BlockID.init(rawValue:)).filter {
+      machine.state(of: $0) == .absent
+    }
+    var done = StepDone(requested: Int64(blocks * machine.geometry.blockFrames), blocks: 0)
+    guard absent.count >= blocks else {
+      throw StepFailure(
+        .ENOSPC, .argument, "the machine has room for \(absent.count) more blocks, not \(blocks)").after(done)
+    }
+    for block in absent.prefix(blocks) {
+      do throws(OnlineError) { try machine.addMemory(machine.frames(of: block), node: node) } catch {
+        throw StepFailure(ErrorNumber(error.errno), .argument, error.description).after(done)
+      }
+      done.add(StepDone(pages: Int64(machine.geometry.blockFrames), blocks: 1))
+    }
+    return done
+  }
+
+  func remove(_ selection: Verb.BlockSelection) throws(StepFailure) -> StepDone {
+    try each(selection, in: .offline) { block throws(StepFailure) in
+      do throws(RemoveError) { try machine.removeMemory(block) } catch {
+        throw StepFailure(ErrorNumber(error.errno), .references, error.description)
+      }
+    }
+  }
+
+  private func each(
+    _ selection: Verb.BlockSelection, in state: Holdfast.BlockState,
+    _ body: (BlockID) throws(StepFailure) -> Void
+  ) throws(StepFailure) -> StepDone {
+    let blocks = pick(selection) { machine.state(of: $0) == state }
+    let frames = Int64(machine.geometry.blockFrames)
+    var done = StepDone(requested: Int64(blocks.count) * frames, pages: 0, blocks: 0)
+    var failed: StepFailure?
+    for block in blocks {
+      do {
+        try body(block)
+        done.add(StepDone(pages: frames, blocks: 1))
+      } catch {
+        if failed == nil { failed = error } else { done.shortfall.append(error) }
+      }
+    }
+    if let failed { throw failed.after(done) }
+    guard !blocks.isEmpty else {
+      throw StepFailure(.EINVAL, .argument, "no block of the machine is meant").after(done)
+    }
+    return done
+  }
+
+  /// The blocks that a selection means, ascending.
+  private func pick(_ selection: Verb.BlockSelection, _ fits: (BlockID) -> Bool) -> [BlockID] {
+    if case .indices(let indices) = selection.pick { return indices.sorted().map(BlockID.init(rawValue:)) }
+    let candidates = (0..<machine.blockCount).map(BlockID.init(rawValue:)).filter { block in
+      guard fits(block) else { return false }
+      if let node = selection.node, machine.describe(block)?.node != node { return false }
+      guard let wanted = selection.zone.map(ZoneKind.init) else { return true }
+      guard machine.state(of: block) == .online else { return true }
+      if let zone = machine.describe(block)?.zone { return zone.kind == wanted }
+      return selection.pick == .all && machine.zonesTouched(by: block).contains(wanted)
+    }
+    switch selection.pick {
+    case .all: return candidates
+    case .whole: return candidates.filter { machine.isWhole($0) }
+    case .count(let count):
+      let best = candidates.map { (block: $0, free: machine.freeFrames(in: $0)) }
+        .sorted { $0.free != $1.free ? $0.free > $1.free : $0.block > $1.block }
+      return best.prefix(count).map(\.block).sorted()
+    case .indices: return []
+    }
+  }
+}
+
+extension ZoneKind {
+  init(_ zone: ZoneName) {
+    self =
+      switch zone {
+      case .dma: .dma
+      case .dma32: .dma32
+      case .normal: .normal
+      case .movable: .movable
+      case .device: .device
+      }
+  }
+}
+
+extension ZoneName {
+  init(_ zone: ZoneKind) {
+    self =
+      switch zone {
+      case .dma: .dma
+      case .dma32: .dma32
+      case .normal: .normal
+      case .movable: .movable
+      case .device: .device
+      }
+  }
+}
