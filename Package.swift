@@ -9,10 +9,10 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// A twin target is a symbolic link to the sources of another one. Its modules answer to the plain names
-/// through aliases, so that no engine source says which of the two it is; only `Interleaving` asks
-/// for `EXPLORER`, where a schedule point is a call instead of nothing. Fibers switch inside accesses, which
-/// the dynamic exclusivity checker cannot follow, hence the last flag.
+// A twin target is a symbolic link to the sources of another one. Its modules answer to the plain names
+// through aliases, so that no engine source says which of the two it is; only `Interleaving` asks
+// for `EXPLORER`, where a schedule point is a call instead of nothing. Fibers switch inside accesses, which
+// the dynamic exclusivity checker cannot follow, hence the last flag.
 func explored(_ modules: String...) -> [SwiftSetting] {
   strict + [
     .define("EXPLORER"),
@@ -79,5 +79,7 @@ let package = Package(
     .testTarget(
       name: "HoldfastReportTests", dependencies: ["HoldfastReport", "HoldfastScenario"],
       swiftSettings: strict),
+    // Runs the built command, which `swift test` builds with everything else.
+    .testTarget(name: "HoldfastCommandTests", swiftSettings: strict),
   ]
 )

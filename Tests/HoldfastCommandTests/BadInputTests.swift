@@ -1,0 +1,90 @@
+import Foundation
+import Testing
+
+/// A command line that cannot work, and what the command must say about it.
+struct BadInput: Sendable, CustomTestStringConvertible {
+  var arguments: [String]
+  var exitCode: Int32 = 2
+  /// All of them stand in standard error.
+  var says: [String]
+
+  var testDescription: String { arguments.joined(separator: " ") }
+
+  init(_ line: String, _ says: String..., exitCode: Int32 = 2) {
+    arguments = line.split(separator: " ").map(String.init)
+    self.says = says
+    self.exitCode = exitCode
+  }
+
+  static let all: [BadInput] = [
+    // Words
+    BadInput("rnu small", "unknown command \"rnu\"", "did you mean \"run\"?", "scenarios"),
+    BadInput("run", "<scenario>"),
+    BadInput("run small --polcy linux-6.1", "--polcy", "--policy"),
+    BadInput(
+      "run small --policy linux-6.2", "unknown policy \"linux-6.2\"", "did you mean", "linux-mainline"),
+    BadInput("compare small --policies linux-6.1,linux-5", "unknown policy \"linux-5\"", "linux-5.5"),
+    BadInput("compare small --policies linux-6.1,", "unknown policy \"\""),
+    BadInput("compare small --policies linux-6.1,linux-6.1", "linux-6.1 stands there twice"),
+    BadInput("run small --frames hugetlb", "hugetlb", "none", "memfd"),
+    BadInput("run small --machine dead", "dead", "live"),
+    BadInput("run small --machine live --machine-from truncated", "exclude each other"),
+    BadInput("policies all", "all"),
+    BadInput("snapshot", "<dir>"),
+    // Scenarios
+    BadInput("run missing.yaml", "missing.yaml", "No such file or directory"),
+    BadInput("run Scenarios/", "Scenarios/", "Is a directory"),
+    BadInput("run smal", "unknown scenario \"smal\"", "did you mean \"small\"?"),
+    BadInput("run twice", "several scenarios", "room/one/twice.yaml", "room/two/twice.yaml"),
+    BadInput("run malformed.yaml", "malformed.yaml:2:", "this is not YAML"),
+    BadInput("run verb.yaml", "verb.yaml:7:", "\"mapp\"", "did you mean \"map\"?"),
+    BadInput("run policy.yaml", "policy.yaml:11:", "\"linux-6.2\"", "did you mean"),
+    BadInput("compare missing.yaml", "missing.yaml"),
+    BadInput("scenarios missing", "missing", "expected a folder"),
+    BadInput("scenarios wrong.yaml", "wrong.yaml", "expected a folder"),
+    BadInput("scenarios mixed", "1 of 2 scenarios"),
+    // Machines
+    BadInput("run nothing.yaml", "nothing.yaml:3:", "memory"),
+    BadInput("run huge.yaml", "huge.yaml:3:", "9223372036854775808"),
+    BadInput("run block.yaml", "block.yaml:3:", "power of two"),
+    BadInput("run cma.yaml", "cma.yaml:3:", "camera"),
+    BadInput("run movable.yaml", "movable.yaml:3:", "movable"),
+    BadInput("run small --machine-from missing", "missing", "holdfast snapshot"),
+    BadInput("run small --machine-from wrong.yaml", "wrong.yaml", "not a directory"),
+    BadInput("run small --machine-from empty", "zoneinfo", "no such file"),
+    BadInput("run small --machine-from truncated", "truncated/proc/zoneinfo"),
+    BadInput("compare small --machine-from truncated", "truncated/proc/zoneinfo"),
+    // Places to write to
+    BadInput("run small --trace missing/trace.json", "missing/trace.json", "No such file or directory"),
+    BadInput("run small --trace mixed", "mixed", "Is a directory"),
+    BadInput("snapshot mixed", "mixed", "expected an empty one"),
+    BadInput("snapshot missing/deeper", "missing/deeper", "writable"),
+  ]
+}
+
+@Suite struct BadInputTests {
+  @Test(arguments: BadInput.all)
+  func `bad input ends with its exit code and a message on standard error`(_ input: BadInput) throws {
+    try withFixture { folder in
+      let ending = try Command.run(input.arguments, in: folder)
+      #expect(ending.exitCode == input.exitCode)
+      #expect(ending.errors.hasPrefix("holdfast: "))
+      for text in input.says { #expect(ending.errors.contains(text)) }
+      // A listing is a result even if a file of it is bad; otherwise nothing looks like one.
+      if input.arguments != ["scenarios", "mixed"] { #expect(ending.output.isEmpty) }
+    }
+  }
+
+  @Test func `a run that is refused leaves no trace file, and keeps the one that was there`() throws {
+    try withFixture { folder in
+      try Data("older".utf8).write(to: URL(filePath: "\(folder)/old.json"))
+      for file in ["new.json", "old.json"] {
+        let ending = try Command.run(
+          ["run", "small", "--machine-from", "empty", "--trace", file], in: folder)
+        #expect(ending.exitCode == 2)
+      }
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/new.json"))
+      #expect(try String(contentsOfFile: "\(folder)/old.json", encoding: .utf8) == "older")
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import Testing
+
+@Suite struct GoodInputTests {
+  private func object(_ text: String) throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+  }
+
+  private func list(_ text: String) throws -> [[String: Any]] {
+    try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
+  }
+
+  @Test(arguments: ["--help", "--version", "help", "help run", "run --help", "policies", "scenarios"])
+  func `help, version and listings are results, and say nothing else`(_ line: String) throws {
+    try withFixture { folder in
+      let ending = try Command.run(line.split(separator: " ").map(String.init), in: folder)
+      #expect(ending.exitCode == 0)
+      #expect(!ending.output.isEmpty)
+      #expect(ending.errors.isEmpty)
+    }
+  }
+
+  @Test func `the exit code of a run says whether its expectations hold`() throws {
+    try withFixture { folder in
+      for (scenario, exitCode, outcome) in [("small", 0, "holds"), ("wrong.yaml", 1, "fails")] {
+        let ending = try Command.run(["run", scenario, "--json"], in: folder)
+        #expect(ending.exitCode == Int32(exitCode))
+        let report = try object(ending.output)
+        #expect(report["schema"] as? Int == 1)
+        #expect(report["outcome"] as? String == outcome)
+        let table = try Command.run(
+          ["compare", scenario, "--policies", "linux-6.1,linux-5.10", "--json"], in: folder)
+        #expect(table.exitCode == Int32(exitCode))
+        #expect(try object(table.output)["policies"] as? [String] == ["linux-6.1", "linux-5.10"])
+      }
+    }
+  }
+
+  @Test func `what is not for a terminal has no colours and no progress bar`() throws {
+    try withFixture { folder in
+      let ending = try Command.run(["run", "small"], in: folder, environment: ["TERM": "xterm-256color"])
+      #expect(ending.exitCode == 0)
+      #expect(!ending.output.contains("\u{1B}"))
+      #expect(ending.errors.isEmpty)
+    }
+  }
+
+  @Test func `a trace is a file of Chrome trace events, and replaces a longer one`() throws {
+    try withFixture { folder in
+      let path = "\(folder)/trace.json"
+      try Data(String(repeating: "x", count: 1 << 20).utf8).write(to: URL(filePath: path))
+      let ending = try Command.run(["run", "small", "--trace", "trace.json"], in: folder)
+      #expect(ending.exitCode == 0)
+      let trace = try object(try String(contentsOfFile: path, encoding: .utf8))
+      let events = try #require(trace["traceEvents"] as? [[String: Any]])
+      #expect(events.contains { $0["ph"] as? String == "X" && $0["name"] as? String == "map mapped" })
+    }
+  }
+
+  @Test func `a policy given to a run is the one of the report`() throws {
+    try withFixture { folder in
+      let ending = try Command.run(["run", "small", "--policy", "pin-exact", "--json"], in: folder)
+      #expect(try object(ending.output)["policy"] as? String == "pin-exact")
+    }
+  }
+
+  @Test func `policies as JSON are all policies, with one default`() throws {
+    let ending = try Command.run(["policies", "--json"], in: Command.root)
+    let policies = try list(ending.output)
+    #expect(policies.count == 9)
+    #expect(policies.count { $0["default"] as? Bool == true } == 1)
+  }
+
+  @Test func `every shipped scenario can be read, and is called as its file`() throws {
+    let ending = try Command.run(["scenarios", "--json"], in: Command.root)
+    #expect(ending.exitCode == 0, "\(ending.errors)")
+    let scenarios = try list(ending.output)
+    #expect(!scenarios.isEmpty)
+    for scenario in scenarios {
+      let file = try #require(scenario["file"] as? String)
+      #expect(scenario["name"] as? String == URL(filePath: file).deletingPathExtension().lastPathComponent)
+    }
+  }
+
+  @Test func `a listing names the files that cannot be read`() throws {
+    try withFixture { folder in
+      let ending = try Command.run(["scenarios", "mixed", "--json"], in: folder)
+      #expect(ending.exitCode == 2)
+      let errors = try list(ending.output).compactMap { $0["error"] as? String }
+      #expect(errors.count == 1)
+      #expect(errors[0].hasPrefix("mixed/bad.yaml:2:1: "))
+    }
+  }
+
+  @Test func `a snapshot of this host is a machine that a scenario can run on`() throws {
+    try withFixture { folder in
+      let saving = try Command.run(["snapshot", "here"], in: folder)
+      // A host without memory blocks in sysfs has nothing to be saved, and says so.
+      guard saving.exitCode == 0 else {
+        #expect(saving.exitCode == 3)
+        #expect(saving.errors.contains("/sys/devices/system/memory"))
+        return
+      }
+      #expect(saving.output.contains("memory blocks of"))
+      let ending = try Command.run(["run", "small", "--machine-from", "here", "--json"], in: folder)
+      #expect(ending.exitCode == 0, "\(ending.errors)")
+      let machine = try #require(try object(ending.output)["machine"] as? [String: Any])
+      #expect(machine["origin"] as? String == "snapshot")
+    }
+  }
+}
