@@ -20,7 +20,9 @@ func smallMachine(
 /// Rules: spec 1.4, 1.5, 12 (9 to 11, 37), and the counts that vmstat and smaps print.
 func recount(_ machine: Machine) -> [String] {
   var wrong: [String] = []
-  for processor in 0..<machine.configuration.processors { machine.drainLRU(processor: processor, on: processor) }
+  for processor in 0..<machine.configuration.processors {
+    machine.drainLRU(processor: processor, on: processor)
+  }
   var references: [FrameNumber: Int32] = [machine.global.zeroPage: 1]
   var mapcounts: [FrameNumber: Int32] = [:]
   var entire: [FrameNumber: Int32] = [:]
@@ -139,7 +141,9 @@ func recount(_ machine: Machine) -> [String] {
 
 /// Frames that someone refers to, after the LRU batches are drained.
 func framesInUse(_ machine: Machine) -> Int {
-  for processor in 0..<machine.configuration.processors { machine.drainLRU(processor: processor, on: processor) }
+  for processor in 0..<machine.configuration.processors {
+    machine.drainLRU(processor: processor, on: processor)
+  }
   return (0..<machine.frameCount).count {
     machine.page(machine.head(of: FrameNumber($0))).refcount.load() > 0
   }

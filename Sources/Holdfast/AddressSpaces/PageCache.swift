@@ -167,7 +167,9 @@ extension Machine {
     }
   }
 
-  /// Lets a folio stand in the cache for another of its size: the end of a migration. Holds the object's lock.
+  /// Lets a folio stand in the cache for another of its size: the end of a migration.
+  ///
+  /// Holds the object's lock.
   func replaceCached(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
     let object = object(id)
     var index = page(source).index

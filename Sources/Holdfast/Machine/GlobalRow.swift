@@ -17,29 +17,45 @@ package struct GlobalRow {
   /// Protects pin records and their slots.
   var ledgerLock: SpinLock { SpinLock(row.raw + 12, rank: Ranks.ledger) }
 
-  /// The logical clock: advances with every call that a process makes. Atomic.
+  /// The logical clock: advances with every call that a process makes.
+  ///
+  /// Atomic.
   var clock: AtomicUInt64 { row.uint64(16) }
-  /// Nesting of `lru_cache_disable`: while not zero, nothing waits in batches. Atomic.
+  /// Nesting of `lru_cache_disable`: while not zero, nothing waits in batches.
+  ///
+  /// Atomic.
   var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
-  /// Times that every processor's batch was drained; concurrent drains share one. Atomic.
+  /// Times that every processor's batch was drained; concurrent drains share one.
+  ///
+  /// Atomic.
   var drainGeneration: AtomicUInt32 { row.uint32(28) }
-  /// The zero page. Immutable after start.
+  /// The zero page.
+  ///
+  /// Immutable after start.
   var zeroPage: FrameNumber {
     get { FrameNumber(rawValue: row.plain(32)) }
     nonmutating set { row.setPlain(32, newValue.rawValue) }
   }
-  /// CMA pages of the machine. Immutable after start.
+  /// CMA pages of the machine.
+  ///
+  /// Immutable after start.
   var cmaTotal: UInt64 {
     get { row.plain(40) }
     nonmutating set { row.setPlain(40, newValue) }
   }
 
-  /// First free row and high-water mark of a table. Protected by `tablesLock` (pins: `ledgerLock`).
+  /// First free row and high-water mark of a table.
+  ///
+  /// Protected by `tablesLock` (pins: `ledgerLock`).
   func pool(_ pool: TablePool) -> PoolState { PoolState(row: Row(row.raw + 64 + pool.rawValue * 8)) }
 
-  /// First free run of pin slots of 2^order slots. Protected by `ledgerLock`.
+  /// First free run of pin slots of 2^order slots.
+  ///
+  /// Protected by `ledgerLock`.
   func freeSlots(order: Int) -> Row { Row(row.raw + 160 + order * 4) }
-  /// High-water mark of pin slots. Protected by `ledgerLock`.
+  /// High-water mark of pin slots.
+  ///
+  /// Protected by `ledgerLock`.
   var slotsUsed: UInt32 {
     get { row.plain(152) }
     nonmutating set { row.setPlain(152, newValue) }
@@ -47,15 +63,21 @@ package struct GlobalRow {
 
   /// Protects the hugetlb pools and the flags of free hugetlb folios.
   var hugetlbLock: SpinLock { SpinLock(row.raw + 376, rank: Ranks.hugetlb) }
-  /// Free huge pages that mappings may claim for certain. Protected by `hugetlbLock`.
+  /// Free huge pages that mappings may claim for certain.
+  ///
+  /// Protected by `hugetlbLock`.
   var hugetlbReserved: Int {
     get { Int(row.plain(384, as: UInt64.self)) }
     nonmutating set { row.setPlain(384, UInt64(newValue)) }
   }
 
-  /// Pending injected failures of a kind. Atomic.
+  /// Pending injected failures of a kind.
+  ///
+  /// Atomic.
   func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(320 + point.rawValue * 8) }
-  /// Attempts that still succeed before those failures begin. Atomic.
+  /// Attempts that still succeed before those failures begin.
+  ///
+  /// Atomic.
   func failureDelay(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(324 + point.rawValue * 8) }
 }
 

@@ -156,7 +156,9 @@ public final class Machine: @unchecked Sendable {
     CMAArea(arena + (layout.cmaAreas + index * CMAArea.stride))
   }
 
-  /// A word of the CMA bitmaps. Protected by the lock of the area that it belongs to.
+  /// A word of the CMA bitmaps.
+  ///
+  /// Protected by the lock of the area that it belongs to.
   func cmaBitmapWord(_ index: Int) -> Row { Row(arena + (layout.cmaBitmaps + index * 8)) }
 
   /// How many rows of a pool were ever in use; rows are numbered from 1.
@@ -178,13 +180,17 @@ public final class Machine: @unchecked Sendable {
   /// How many memory blocks the tables have room for.
   public var blockCount: Int { (frameCount + geometry.blockFrames - 1) >> geometry.blockOrder }
 
-  /// The type of the pageblock that holds a frame. Written under the zone's lock; read freely, as Linux does.
+  /// The type of the pageblock that holds a frame.
+  ///
+  /// Written under the zone's lock; read freely, as Linux does.
   @inline(__always)
   package func pageblockType(of frame: FrameNumber) -> MigrateType {
     MigrateType(stored: pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType)
   }
 
-  /// Sets the type of the pageblock that holds a frame. The caller holds the zone's lock.
+  /// Sets the type of the pageblock that holds a frame.
+  ///
+  /// The caller holds the zone's lock.
   package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
     pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.rawValue ^ Self.zeroedType)
   }

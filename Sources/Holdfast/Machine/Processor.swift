@@ -20,23 +20,33 @@ package struct Processor {
   private static let nodeStride =
     (NodeCounter.allCases.count + ZoneKind.allCases.count * LRUList.allCases.count) * 8
 
-  /// Lockless walks under way on this processor: page tables are not freed meanwhile. Atomic.
+  /// Lockless walks under way on this processor: page tables are not freed meanwhile.
+  ///
+  /// Atomic.
   @inline(__always)
   package var walkers: AtomicUInt32 { row.uint32(0) }
-  /// The node that the processor belongs to. Immutable.
+  /// The node that the processor belongs to.
+  ///
+  /// Immutable.
   package var node: Int {
     get { Int(row.plain(8, as: UInt32.self)) }
     nonmutating set { row.setPlain(8, UInt32(newValue)) }
   }
 
-  /// Protects the batch. Another processor takes it to drain.
+  /// Protects the batch.
+  ///
+  /// Another processor takes it to drain.
   package var batchLock: SpinLock { SpinLock(row.raw + 12, rank: Ranks.lruBatch) }
-  /// Folios in the batch. Protected by `batchLock`.
+  /// Folios in the batch.
+  ///
+  /// Protected by `batchLock`.
   package var batchCount: Int {
     get { Int(row.plain(16, as: UInt32.self)) }
     nonmutating set { row.setPlain(16, UInt32(newValue)) }
   }
-  /// A folio of the batch. Protected by `batchLock`.
+  /// A folio of the batch.
+  ///
+  /// Protected by `batchLock`.
   package func batchEntry(_ index: Int) -> FrameNumber {
     FrameNumber(rawValue: row.plain(20 + index * 4))
   }
@@ -44,7 +54,9 @@ package struct Processor {
     row.setPlain(20 + index * 4, frame.rawValue)
   }
 
-  /// An event count. Written by the thread on this processor.
+  /// An event count.
+  ///
+  /// Written by the thread on this processor.
   @inline(__always)
   package func event(_ counter: EventCounter) -> AtomicUInt64 { row.uint64(128 + counter.rawValue * 8) }
 

@@ -11,7 +11,9 @@ package struct Node {
   /// Protects the lists and PG_lru's meaning "on exactly one of them".
   package var lruLock: SpinLock { SpinLock(row.raw, rank: Ranks.lru) }
 
-  /// One of the lists. Protected by `lruLock`.
+  /// One of the lists.
+  ///
+  /// Protected by `lruLock`.
   package func list(_ list: LRUList) -> FrameList { FrameList(row.raw + 8 + list.rawValue * 16) }
 }
 
@@ -60,22 +62,32 @@ package struct Zone {
   /// Protects free lists, pageblock types and the counts below unless noted.
   @inline(__always)
   package var lock: SpinLock { SpinLock(row.raw, rank: Ranks.zone) }
-  /// Nesting of operations during which nothing may wait in per-CPU lists. Atomic.
+  /// Nesting of operations during which nothing may wait in per-CPU lists.
+  ///
+  /// Atomic.
   package var perCPUDisabled: AtomicUInt32 { row.uint32(4) }
 
-  /// First frame spanned. Protected by the hotplug lock.
+  /// First frame spanned.
+  ///
+  /// Protected by the hotplug lock.
   package var start: FrameNumber {
     get { FrameNumber(rawValue: row.plain(8)) }
     nonmutating set { row.setPlain(8, newValue.rawValue) }
   }
-  /// Frames spanned, holes included. Protected by the hotplug lock.
+  /// Frames spanned, holes included.
+  ///
+  /// Protected by the hotplug lock.
   package var spanned: Int {
     get { Int(row.plain(16, as: UInt64.self)) }
     nonmutating set { row.setPlain(16, UInt64(newValue)) }
   }
-  /// Spanned frames that are memory. Protected by the hotplug lock; read freely.
+  /// Spanned frames that are memory.
+  ///
+  /// Protected by the hotplug lock; read freely.
   package var present: AtomicUInt64 { row.uint64(24) }
-  /// Present frames that the buddy allocator manages. Protected by the hotplug lock; read freely.
+  /// Present frames that the buddy allocator manages.
+  ///
+  /// Protected by the hotplug lock; read freely.
   package var managed: AtomicUInt64 { row.uint64(32) }
   /// Managed frames in CMA pageblocks.
   package var cma: AtomicUInt64 { row.uint64(40) }
@@ -95,16 +107,24 @@ package struct Zone {
   /// Frames in HIGHATOMIC pageblocks.
   package var highAtomic: AtomicUInt64 { row.uint64(88) }
 
-  /// A watermark in frames: 0 min, 1 low, 2 high. Protected by the hotplug lock; read freely.
+  /// A watermark in frames: 0 min, 1 low, 2 high.
+  ///
+  /// Protected by the hotplug lock; read freely.
   package func watermark(_ index: Int) -> AtomicUInt64 { row.uint64(96 + index * 8) }
-  /// Frames kept from requests that could use a higher zone. Protected by the hotplug lock; read freely.
+  /// Frames kept from requests that could use a higher zone.
+  ///
+  /// Protected by the hotplug lock; read freely.
   package func protection(_ from: ZoneKind) -> AtomicUInt64 { row.uint64(120 + from.rawValue * 8) }
 
-  /// Most frames on one processor's lists, and how many move at once. Hotplug lock; read freely.
+  /// Most frames on one processor's lists, and how many move at once.
+  ///
+  /// Hotplug lock; read freely.
   package var perCPUHigh: AtomicUInt32 { row.uint32(160) }
   package var perCPUBatch: AtomicUInt32 { row.uint32(164) }
 
-  /// Where compaction goes on: scanners for pages to move and for free pages. Zone lock.
+  /// Where compaction goes on: scanners for pages to move and for free pages.
+  ///
+  /// Zone lock.
   package var compactionMigrate: FrameNumber {
     get { FrameNumber(rawValue: row.plain(168)) }
     nonmutating set { row.setPlain(168, newValue.rawValue) }
@@ -162,7 +182,9 @@ public enum BlockState: UInt8, Hashable, Sendable, CustomStringConvertible {
   public var description: String { ["absent", "offline", "going-offline", "online"][Int(rawValue)] }
 }
 
-/// A memory block: the unit of online and offline. Protected by the hotplug lock; the state is read freely.
+/// A memory block: the unit of online and offline.
+///
+/// Protected by the hotplug lock; the state is read freely.
 package struct MemoryBlock {
   static let stride = 32
 

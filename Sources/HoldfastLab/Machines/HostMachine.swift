@@ -49,7 +49,8 @@ struct HostMachine {
       var wanted = try MachineConfiguration.area(area)
       wanted.base = nil
       configuration.cmaAreas.append(wanted)
-      changes.append("reserved a contiguous memory area \(name) of \(area.size), which the host does not have")
+      changes.append(
+        "reserved a contiguous memory area \(name) of \(area.size), which the host does not have")
     }
   }
 
@@ -170,11 +171,14 @@ struct HostMachine {
       let present = machine.blockRecords()
       let have = present.filter { $0.whole && $0.zone == zone }.count
       guard have < blocks else { continue }
-      let free = present.filter { $0.whole && $0.zone != zone && $0.state == .online && $0.free == Int64($0.frames) }
+      let free = present.filter {
+        $0.whole && $0.zone != zone && $0.state == .online && $0.free == Int64($0.frames)
+      }
       let chosen = free.suffix(blocks - have)
       guard chosen.count == blocks - have else {
         throw HostMachineError(
-          description: "the scenario needs \(blocks) whole blocks in zone \(kind), the host has \(have), and only "
+          description:
+            "the scenario needs \(blocks) whole blocks in zone \(kind), the host has \(have), and only "
             + "\(free.count) wholly free blocks that could be moved there")
       }
       guard let process = machine.processes.first else { continue }

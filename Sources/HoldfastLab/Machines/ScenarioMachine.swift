@@ -6,7 +6,8 @@ extension MachineConfiguration {
   /// The configuration of a scenario's `machine:`.
   ///
   /// - Throws: `ConfigurationError` where a size does not fit the tables.
-  public init(_ spec: MachineSpec, policy: PlacementPolicy, backing: FrameBacking) throws(ConfigurationError) {
+  public init(_ spec: MachineSpec, policy: PlacementPolicy, backing: FrameBacking) throws(ConfigurationError)
+  {
     var next = 0
     var nodes: [NodeConfiguration] = []
     for node in spec.nodes {
@@ -30,12 +31,14 @@ extension MachineConfiguration {
     geometry.blockOrder = try Self.order(spec.block, "block")
     geometry.maxOrder = max(geometry.pageblockOrder + 1, min(10, geometry.sectionOrder))
     if geometry.sectionOrder < geometry.maxOrder { geometry.maxOrder = geometry.sectionOrder }
-    dmaLimit = try spec.dmaLimit.map { limit throws(ConfigurationError) in
-      FrameNumber(try Self.frames(limit, "dma limit"))
-    } ?? FrameNumber(0)
-    dma32Limit = try spec.dma32Limit.map { limit throws(ConfigurationError) in
-      FrameNumber(try Self.frames(limit, "dma32 limit"))
-    } ?? dmaLimit
+    dmaLimit =
+      try spec.dmaLimit.map { limit throws(ConfigurationError) in
+        FrameNumber(try Self.frames(limit, "dma limit"))
+      } ?? FrameNumber(0)
+    dma32Limit =
+      try spec.dma32Limit.map { limit throws(ConfigurationError) in
+        FrameNumber(try Self.frames(limit, "dma32 limit"))
+      } ?? dmaLimit
     if let core = spec.movableCore { movable = .movablecore(frames: try Self.frames(core, of: next)) }
     if let core = spec.kernelCore { movable = .kernelcore(frames: try Self.frames(core, of: next)) }
     cmaAreas = try spec.contiguousAreas.map { area throws(ConfigurationError) in

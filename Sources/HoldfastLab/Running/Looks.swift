@@ -157,7 +157,9 @@ extension Stage {
 
   /// The frames of a part of a region, nil where nothing is mapped.
   func frames(of part: Verb.RegionRange) -> [FrameNumber?] {
-    guard let (region, address, pages) = try? span(part), let owner = processes[region.process] else { return [] }
+    guard let (region, address, pages) = try? span(part), let owner = processes[region.process] else {
+      return []
+    }
     return (0..<pages).map { index in
       let word = machine.pagemapWord(owner, address + UInt64(index * pageSize))
       return word >> 63 == 1 ? FrameNumber(rawValue: UInt32(truncatingIfNeeded: word)) : nil

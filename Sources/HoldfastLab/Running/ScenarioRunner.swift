@@ -211,7 +211,8 @@ final class ScenarioRun {
     for violation in found.prefix(4) {
       mandatory.append(
         Verdict(
-          expectation: "the invariant \(violation.invariant) holds", location: record?.location ?? SourceLocation(file: stage.scenario.file, line: 1, column: 1),
+          expectation: "the invariant \(violation.invariant) holds",
+          location: record?.location ?? SourceLocation(file: stage.scenario.file, line: 1, column: 1),
           state: .fails,
           reason: record.map { "after step \($0.sequence), \($0.detail)" } ?? "at the end",
           expected: "no violation", found: violation.what))

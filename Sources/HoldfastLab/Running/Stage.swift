@@ -93,7 +93,9 @@ final class Stage {
   }
 
   /// Where a part of a region lies.
-  func span(_ range: Verb.RegionRange) throws(StepFailure) -> (region: Region, address: VirtualAddress, pages: Int) {
+  func span(_ range: Verb.RegionRange) throws(StepFailure) -> (
+    region: Region, address: VirtualAddress, pages: Int
+  ) {
     let region = try region(range.region)
     let offset = Int(clamping: range.offset.pages)
     guard offset <= region.pages else {

@@ -46,9 +46,12 @@ extension StepError {
 extension Stage {
   func describe(_ holder: PinHolder) -> StepError.Holder {
     let taken = machine.now &- holder.age
-    let label = pinLabels.last { $0.owner == holder.owner && $0.tick <= taken } ?? pinLabels.first { $0.owner == holder.owner }
+    let label =
+      pinLabels.last { $0.owner == holder.owner && $0.tick <= taken }
+      ?? pinLabels.first { $0.owner == holder.owner }
     return StepError.Holder(
-      owner: actorName(of: holder), purpose: holder.purpose, pin: label?.pin, pages: Int64(holder.pagesInRange),
+      owner: actorName(of: holder), purpose: holder.purpose, pin: label?.pin,
+      pages: Int64(holder.pagesInRange),
       firstPage: "\(holder.address)", longterm: holder.isLongterm, since: label?.label ?? "before")
   }
 

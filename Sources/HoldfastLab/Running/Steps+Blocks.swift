@@ -54,7 +54,8 @@ extension Stage {
     var done = StepDone(requested: Int64(blocks * machine.geometry.blockFrames), blocks: 0)
     guard absent.count >= blocks else {
       throw StepFailure(
-        .ENOSPC, .argument, "the machine has room for \(absent.count) more blocks, not \(blocks)").after(done)
+        .ENOSPC, .argument, "the machine has room for \(absent.count) more blocks, not \(blocks)"
+      ).after(done)
     }
     for block in absent.prefix(blocks) {
       do throws(OnlineError) { try machine.addMemory(machine.frames(of: block), node: node) } catch {

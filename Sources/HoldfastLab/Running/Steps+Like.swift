@@ -18,7 +18,8 @@ extension Stage {
     let pages = areas.reduce(0) { $0 + Int($1.end - $1.start) / pageSize }
     guard pages > 0 else { throw StepFailure(.ESRCH, .argument, "process \(id) has no memory") }
     guard pages <= Self.likeLimit else {
-      throw StepFailure(.ENOMEM, .argument, "process \(id) has mapped \(pages) pages, more than are taken over")
+      throw StepFailure(
+        .ENOMEM, .argument, "process \(id) has mapped \(pages) pages, more than are taken over")
     }
     let base = try mapping(process, pages, .privateAnonymous, [.read, .write], populate: false)
     var address = base

@@ -13,7 +13,9 @@ extension Stage {
     }
     let name = grab.name ?? ""
     let hold =
-      holds[name] ?? Hold(process: actor.process, label: step.label ?? "line \(step.location.line)", isPin: purpose != nil)
+      holds[name]
+      ?? Hold(
+        process: actor.process, label: step.label ?? "line \(step.location.line)", isPin: purpose != nil)
     var done = StepDone(requested: Int64(pages), pages: 0)
     do {
       let entry = PinEntry(grab.entry)

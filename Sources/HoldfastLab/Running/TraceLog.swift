@@ -62,7 +62,10 @@ final class TraceLog: @unchecked Sendable {
     case .fault(_, let address, let write, let frame):
       (
         "fault", "fault",
-        ["address": "\(address)", "access": write ? "write" : "read", "frame": frame.map { "\($0)" } ?? "none"]
+        [
+          "address": "\(address)", "access": write ? "write" : "read",
+          "frame": frame.map { "\($0)" } ?? "none",
+        ]
       )
     case .pin(_, let address, let pages, let flags):
       (

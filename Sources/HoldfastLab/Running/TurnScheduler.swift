@@ -1,5 +1,6 @@
 import CLinux
 import Dispatch
+
 import class Foundation.Thread
 
 /// Runs actors one at a time, in an order that depends on the scenario's text only.

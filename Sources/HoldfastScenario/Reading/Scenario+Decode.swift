@@ -110,7 +110,8 @@ extension Step {
       var reader = VerbReader(word: word, place: place, machine: machine, names: names)
       let verb = try reader.read(value.empty)
       names = reader.names
-      return Step(location: value.location, label: nil, after: [], during: [], repeats: 1, mustSucceed: false,
+      return Step(
+        location: value.location, label: nil, after: [], during: [], repeats: 1, mustSucceed: false,
         verb: verb)
     }
     for key in try value.keys() {
