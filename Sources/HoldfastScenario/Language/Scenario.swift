@@ -75,6 +75,9 @@ public struct Step: Sendable, Equatable {
   public var label: String?
   /// Labels that must be done before it starts.
   public var after: [String]
+  /// Labels of steps that must have ended, or have begun and wait: in the retry loop of an offline or of a
+  /// long-term pin, or for a lock.
+  public var during: [String]
   /// How often it is done; it stops at the first failure.
   public var repeats: Int
   /// Whether a failure of this step ends the run and counts as a failed expectation.

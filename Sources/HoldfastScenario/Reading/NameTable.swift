@@ -50,7 +50,7 @@ struct NameTable {
   private var ranges: [(range: Verb.RegionRange, location: SourceLocation)] = []
   private var actorUses: [(name: String, location: SourceLocation)] = []
   private var labelPlaces: [String: (place: Place, location: SourceLocation)] = [:]
-  private var labelUses: [(label: String, value: Value, place: Place)] = []
+  private var waits: [StepOrder.Wait] = []
 
   // MARK: Collecting
 
@@ -90,12 +90,15 @@ struct NameTable {
     labelPlaces[name] = (place, value.location)
   }
 
-  mutating func labels(in value: Value?, at place: Place) throws(ScenarioError) -> [String] {
+  /// The labels that a step waits for: for their ends, or with `during` for their beginnings.
+  mutating func labels(in value: Value?, at place: Place, during: Bool = false) throws(ScenarioError)
+    -> [String]
+  {
     guard let value else { return [] }
     var labels: [String] = []
     for entry in try value.list() {
       let label = try entry.name()
-      labelUses.append((label, entry.named("label"), place))
+      waits.append(StepOrder.Wait(label: label, value: entry.named("label"), place: place, during: during))
       labels.append(label)
     }
     return labels
@@ -137,9 +140,8 @@ struct NameTable {
         "unknown actor \"\(use.name)\"", at: use.location, allowed: known,
         suggestion: Spelling.nearest(to: use.name, among: known))
     }
-    for use in labelUses { _ = try label(use.value) }
-    let order = try StepOrder(
-      actors, labels: labelPlaces.mapValues(\.place), waits: labelUses.map { ($0.label, $0.value, $0.place) })
+    for wait in waits { _ = try label(wait.value) }
+    let order = try StepOrder(actors, labels: labelPlaces.mapValues(\.place), waits: waits)
     for use in uses { try check(use, actors, order) }
     for (range, location) in ranges { try checkRange(range, location) }
   }

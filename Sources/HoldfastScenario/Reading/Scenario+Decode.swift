@@ -96,7 +96,7 @@ extension Scenario.Actor {
 }
 
 extension Step {
-  private static let ownKeys = ["label", "after", "repeat", "must"]
+  private static let ownKeys = ["label", "after", "during", "repeat", "must"]
 
   static func decode(
     _ value: Value, at place: NameTable.Place, machine: MachineSpec, names: inout NameTable
@@ -110,7 +110,9 @@ extension Step {
       var reader = VerbReader(word: word, place: place, machine: machine, names: names)
       let verb = try reader.read(value.empty)
       names = reader.names
-      return Step(location: value.location, label: nil, after: [], repeats: 1, mustSucceed: false, verb: verb)
+      return Step(
+        location: value.location, label: nil, after: [], during: [], repeats: 1, mustSucceed: false,
+        verb: verb)
     }
     for key in try value.keys() {
       let text = try key.text()
@@ -130,6 +132,7 @@ extension Step {
     }
     if let label = fields["label"] { try names.defineLabel(label, at: place) }
     let after = try names.labels(in: fields["after"], at: place)
+    let during = try names.labels(in: fields["during"], at: place, during: true)
     let repeats = try fields["repeat"]?.integer(1...1_000_000_000) ?? 1
     if repeats > 1, [.map, .scope, .exit].contains(word), let key = fields.key("repeat") {
       throw key.error("\(name) cannot be repeated")
@@ -143,7 +146,6 @@ extension Step {
     names = reader.names
     return Step(
       location: fields.key(name)?.location ?? value.location, label: try fields["label"]?.name(),
-      after: after,
-      repeats: repeats, mustSucceed: fields["must"] != nil, verb: verb)
+      after: after, during: during, repeats: repeats, mustSucceed: fields["must"] != nil, verb: verb)
   }
 }

@@ -1,12 +1,23 @@
 /// The order that program order and labels force upon the steps of a scenario.
+///
+/// A step has two moments, its beginning and its end: "after" waits for the end of another step, "during" for
+/// its beginning.
 struct StepOrder {
+  /// What a step waits for.
+  struct Wait {
+    let label: String
+    let value: Value
+    let place: NameTable.Place
+    /// Whether it is enough that the labelled step has begun.
+    let during: Bool
+  }
+
   private let first: [Int]
-  /// Per step, the steps that it waits for directly.
+  /// Per moment, the moments that come before it directly; steps take two places each.
   private var before: [[Int]]
 
   init(
-    _ actors: [Scenario.Actor], labels: [String: NameTable.Place],
-    waits: [(label: String, value: Value, place: NameTable.Place)]
+    _ actors: [Scenario.Actor], labels: [String: NameTable.Place], waits: [Wait]
   ) throws(ScenarioError) {
     var first: [Int] = []
     var count = 0
@@ -15,19 +26,22 @@ struct StepOrder {
       count += actor.steps.count
     }
     self.first = first
-    before = Array(repeating: [], count: count)
+    before = Array(repeating: [], count: 2 * count)
     for (index, actor) in actors.enumerated() {
-      for step in actor.steps.indices.dropFirst() {
-        before[first[index] + step].append(first[index] + step - 1)
+      for step in actor.steps.indices {
+        let place = NameTable.Place(actor: index, step: step)
+        before[end(place)].append(begin(place))
+        if step > 0 { before[begin(place)].append(end(NameTable.Place(actor: index, step: step - 1))) }
       }
     }
     for wait in waits {
       guard let target = labels[wait.label] else { continue }
-      let from = number(target)
-      let to = number(wait.place)
-      if from == to || reaches(to, from) {
+      let from = wait.during ? begin(target) : end(target)
+      let to = begin(wait.place)
+      if reaches(to, from) {
         throw wait.value.error(
-          "waiting for \(wait.label) makes a circle: it can only be done after this step")
+          "waiting for \(wait.label) makes a circle: it can only \(wait.during ? "begin" : "be done") after this step"
+        )
       }
       before[to].append(from)
     }
@@ -35,20 +49,22 @@ struct StepOrder {
 
   /// Whether one step is always done before the other begins.
   func precedes(_ early: NameTable.Place, _ late: NameTable.Place) -> Bool {
-    early != late && reaches(number(early), number(late))
+    early != late && reaches(end(early), begin(late))
   }
 
-  private func number(_ place: NameTable.Place) -> Int { first[place.actor] + place.step }
+  private func begin(_ place: NameTable.Place) -> Int { 2 * (first[place.actor] + place.step) }
+
+  private func end(_ place: NameTable.Place) -> Int { begin(place) + 1 }
 
   /// Whether a chain of waits leads back from `late` to `early`.
   private func reaches(_ early: Int, _ late: Int) -> Bool {
     var seen = [Bool](repeating: false, count: before.count)
     var open = [late]
-    while let step = open.popLast() {
-      if step == early { return true }
-      if seen[step] { continue }
-      seen[step] = true
-      open.append(contentsOf: before[step])
+    while let moment = open.popLast() {
+      if moment == early { return true }
+      if seen[moment] { continue }
+      seen[moment] = true
+      open.append(contentsOf: before[moment])
     }
     return false
   }
