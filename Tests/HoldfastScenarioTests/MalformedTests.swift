@@ -118,6 +118,11 @@ import Testing
     step("- compact:\n  label: a\n- exit:\n  label: a", 10, "\"a\" already labels the step of line 8"),
     step("- compact:\n  after: [later]\n- exit:\n  label: later", 8, "waiting for later makes a circle"),
     step("- compact:\n  after: [never]", 8, "unknown label \"never\""),
+    step("- compact:\n  during: [never]", 8, "unknown label \"never\""),
+    step(
+      "- compact:\n  during: [later]\n- compact:\n  label: later", 8,
+      "waiting for later makes a circle: it can only begin after this step"),
+    step("- compact:\n  label: self\n  during: [self]", 9, "waiting for self makes a circle"),
     step("- map: {region: a, size: 1MiB}\n  repeat: 2", 8, "map cannot be repeated"),
     step("- compact:\n  must: work", 8, "allowed: ok"),
   ]
@@ -214,6 +219,39 @@ import Testing
       let error = #expect(throws: ScenarioError.self) {
         try Scenario(yaml: text(after, thread: thread), file: "f")
       }
+      #expect(error?.problem.contains(message) == true, "\(String(describing: error))")
+    }
+  }
+
+  @Test func `a step can wait for the beginning of another, with all that comes before it`() throws {
+    func text(_ late: String, pin: String = "") -> String {
+      """
+      scenario: two
+      summary: two threads
+      machine: {memory: 1GiB}
+      actors:
+        - name: one
+          steps:
+            - map: {region: ram, size: 1MiB}
+            - pin: {as: dma, region: ram, flags: [longterm]}
+              label: pinned\(pin)
+        - name: two
+          thread-of: one
+          steps:
+            - \(late)
+              during: [pinned]
+              label: second
+      """
+    }
+    let scenario = try Scenario(yaml: text("touch: ram"), file: "f")
+    #expect(scenario.actors[1].steps[0].during == ["pinned"])
+    #expect(scenario.actors[1].steps[0].after.isEmpty)
+    for (yaml, message) in [
+      (text("unpin: dma"), "nothing makes this step wait for one to define \"dma\" in line 8"),
+      (text("touch: ram", pin: "\n        during: [second]"), "waiting for pinned makes a circle"),
+      (text("touch: ram", pin: "\n        after: [second]"), "waiting for pinned makes a circle"),
+    ] {
+      let error = #expect(throws: ScenarioError.self) { try Scenario(yaml: yaml, file: "f") }
       #expect(error?.problem.contains(message) == true, "\(String(describing: error))")
     }
   }

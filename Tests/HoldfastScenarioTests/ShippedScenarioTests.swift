@@ -1,0 +1,41 @@
+import Foundation
+import HoldfastScenario
+import Testing
+
+/// The scenarios that the repository ships.
+@Suite struct ShippedScenarioTests {
+  private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Scenarios")
+
+  private static func paths() throws -> [String] {
+    try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }.sorted()
+  }
+
+  @Test func `every shipped scenario decodes, with a seed and expectations`() throws {
+    let paths = try Self.paths()
+    #expect(paths.count >= 15)
+    var names: Set<String> = []
+    for path in paths {
+      let scenario: Scenario
+      do throws(ScenarioError) {
+        scenario = try Scenario.load(path: Self.folder.appending(path: path).path)
+      } catch {
+        Issue.record("\(error)")
+        continue
+      }
+      #expect(scenario.seed != nil, "\(path)")
+      #expect(!scenario.expectations.isEmpty, "\(path)")
+      #expect(names.insert(scenario.name).inserted, "\(path) has the name of another scenario")
+    }
+  }
+
+  @Test func `every shipped scenario says what to expect under every policy`() throws {
+    for path in try Self.paths() {
+      let scenario = try Scenario.load(path: Self.folder.appending(path: path).path)
+      for policy in PolicyName.allCases {
+        let said = scenario.expectations.contains { $0.terms(under: policy) != .skip }
+        #expect(said, "\(path) under \(policy)")
+      }
+    }
+  }
+}
