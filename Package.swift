@@ -74,6 +74,17 @@ let package = Package(
       dependencies: ["HoldfastExplored", "HoldfastLabExplored", "InterleavingExplored", "CLinux", system],
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(
+      name: "HoldfastLabTests",
+      dependencies: ["HoldfastLab", "Holdfast", "Interleaving", "HoldfastScenario", "HoldfastLinux"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "HoldfastLabExploredTests",
+      dependencies: [
+        "HoldfastLabExplored", "HoldfastExplored", "InterleavingExplored", "HoldfastScenario",
+        "HoldfastLinux",
+      ],
+      swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
+    .testTarget(
       name: "HoldfastScenarioTests", dependencies: ["HoldfastScenario"], swiftSettings: strict),
     .testTarget(name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux"], swiftSettings: strict),
     .testTarget(

@@ -1,0 +1,114 @@
+import Holdfast
+import HoldfastLab
+import Interleaving
+import Testing
+
+/// Every invariant is broken by hand once: one that cannot fail proves nothing.
+@Suite struct InvariantTests {
+  /// A machine with memory of every kind, in order.
+  private struct Rig {
+    let machine: Machine
+    let process: Process
+    let frame: FrameNumber
+    let huge: FrameNumber
+    let pins: Box
+
+    init() throws {
+      var configuration = MachineConfiguration.small(frames: 128, movable: 32)
+      configuration.limits = TableLimits()
+      machine = try Machine(configuration)
+      process = try machine.createProcess(name: "vmm", memlockLimit: .max)
+      let small = try machine.map(process, pages: 4)
+      frame = try machine.touch(process, small, write: true)
+      let large = try machine.map(process, pages: 8)
+      try machine.advise(process, AddressRange(start: large, pages: 8), .hugePage)
+      huge = machine.head(of: try machine.touch(process, large, write: true))
+      pins = Box(try machine.pin(process, at: small, pages: 1))
+      machine.drainLRUAll(for: process)
+    }
+  }
+
+  private struct Breach: CustomTestStringConvertible {
+    let invariant: String
+    let breakIt: @Sendable (Machine, FrameNumber, FrameNumber) -> Void
+    var testDescription: String { invariant }
+  }
+
+  private static let breaches: [Breach] = [
+    Breach(invariant: "reference-count") { machine, frame, _ in machine.page(frame).refcount.fetchAdd(1) },
+    Breach(invariant: "reference-floor") { machine, frame, _ in machine.page(frame).refcount.store(1) },
+    Breach(invariant: "map-count") { machine, frame, _ in machine.page(frame).mapcount.fetchAdd(1) },
+    Breach(invariant: "pin-count") { machine, _, huge in machine.page(huge).pincount.fetchAdd(1) },
+    Breach(invariant: "pinned-is-seen") { machine, frame, _ in machine.page(frame).refcount.store(1000) },
+    Breach(invariant: "pin-statistics") { machine, _, _ in
+      machine.processor(0).count(.follPinAcquired, node: 0).addAsOwner(1)
+    },
+    Breach(invariant: "anon-exclusive") { machine, frame, _ in machine.page(frame).clear(.anonExclusive) },
+    Breach(invariant: "free-is-unused") { machine, _, _ in
+      machine.page(firstFree(machine)).mapcount.store(1)
+    },
+    Breach(invariant: "free-counts") { machine, _, _ in
+      machine.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)
+    },
+    Breach(invariant: "nothing-isolated") { machine, frame, _ in _ = machine.isolate(frame, on: 0) },
+    Breach(invariant: "lru-lists") { machine, frame, _ in machine.page(frame).clear(.lru) },
+    Breach(invariant: "zone-counts") { machine, _, _ in
+      machine.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
+    },
+    Breach(invariant: "migration-entries") { machine, frame, _ in machine.page(frame).set(.locked) },
+    Breach(invariant: "page-tables") { machine, frame, _ in machine.page(frame).type = .table },
+    Breach(invariant: "resident-pages") { machine, _, _ in
+      machine.processor(0).count(.anonPages, node: 0).addAsOwner(1)
+    },
+  ]
+
+  private static func firstFree(_ machine: Machine) -> FrameNumber {
+    var found = FrameNumber.none
+    machine.forEachFrameWithMetadata { if found == .none, machine.page($0).type == .buddy { found = $0 } }
+    return found
+  }
+
+  @Test("an invariant notices its breach, and nothing before", arguments: breaches)
+  private func notices(breach: Breach) throws {
+    let rig = try Rig()
+    #expect(Invariant.violations(of: rig.machine) == [])
+    breach.breakIt(rig.machine, rig.frame, rig.huge)
+    let names = Set(Invariant.violations(of: rig.machine).map(\.invariant))
+    #expect(names.contains(breach.invariant), "noticed only by \(names)")
+    // The machine is not whole any more: neither pins nor processes can end in order.
+    _ = Unmanaged.passRetained(Keeper(rig))
+  }
+
+  @Test("a pin that the policy forbids is noticed")
+  func placement() throws {
+    var configuration = MachineConfiguration.small(frames: 64, movable: 32)
+    configuration.limits = TableLimits()
+    let machine = try Machine(configuration)
+    let process = try machine.createProcess(name: "vmm")
+    let address = try machine.map(process, pages: 1)
+    let pins = try machine.pin(process, at: address, pages: 1, flags: [.write, .longterm])
+    #expect(Invariant.violations(of: machine) == [])
+    // The frame's zone is in its flags: as if it had moved into ZONE_MOVABLE under the pin.
+    let word = machine.page(pins[0]).flagWord
+    word.store(word.load() | UInt64(ZoneKind.movable.rawValue) << 51)
+    #expect(Invariant.violations(of: machine).contains { $0.invariant == "pin-placement" })
+    word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.normal.rawValue) << 51)
+    pins.unpin()
+  }
+
+  @Test("every invariant has a name of its own, a source and a statement")
+  func listed() {
+    #expect(Set(Invariant.all.map(\.name)).count == Invariant.all.count)
+    #expect(Invariant.all.allSatisfy { !$0.source.isEmpty && !$0.statement.isEmpty })
+  }
+
+  private final class Keeper {
+    let rig: Rig
+    init(_ rig: Rig) { self.rig = rig }
+  }
+
+  private final class Box {
+    let pins: PinnedPages
+    init(_ pins: consuming PinnedPages) { self.pins = pins }
+  }
+}

@@ -1,0 +1,72 @@
+import Foundation
+import HoldfastLab
+import HoldfastScenario
+import Interleaving
+import Testing
+
+/// The shipped scenarios, each a test of its own expectations and of every invariant.
+@Suite struct ShippedScenarioTests {
+  static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  static let files: [String] = {
+    let folder = root.appending(path: "Scenarios").path
+    let names = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
+    return names.filter { $0.hasSuffix(".yaml") }.sorted().map { folder + "/" + $0 }
+  }()
+
+  @Test("a scenario's expectations hold under its own policy", arguments: files)
+  func ownPolicy(file: String) throws {
+    try expectSuccess(try Scenario.load(path: file), RunOptions())
+  }
+
+  /// In the twin, which is optimised whatever the build, under every policy; that includes what `under` says.
+  @Test(
+    "a scenario's expectations hold under every policy", .enabled(if: isExplored), arguments: files,
+    PolicyName.allCases)
+  func everyPolicy(file: String, policy: PolicyName) throws {
+    var options = RunOptions()
+    options.policy = policy
+    try expectSuccess(try Scenario.load(path: file), options)
+  }
+
+  @Test(
+    "the main job on real bytes, on this host's machine and on saved ones",
+    arguments: [
+      RunOptions.Machine.configured, .live,
+      .snapshot(directory: root.appending(path: "Snapshots/firecracker-24g").path),
+    ])
+  func mainJob(machine: RunOptions.Machine) throws {
+    let scenario = try Scenario.load(
+      path: Self.root.appending(path: "Scenarios/hot-remove/vfio-guest.yaml").path)
+    var options = RunOptions()
+    options.machine = machine
+    options.ground = .memory
+    do {
+      try expectSuccess(scenario, options)
+    } catch RunFailure.cannotRun(let why) where machine == .live {
+      // A host without eight free blocks, or whose files cannot be read, cannot show this.
+      print("left out: \(why)")
+    }
+  }
+
+  @Test("the same run gives the same report, whatever threads do")
+  func repeats() throws {
+    let file = try #require(Self.files.first { $0.hasSuffix("short-pin-delays.yaml") })
+    let scenario = try Scenario.load(path: file)
+    var reports = try (0..<3).map { _ in try ScenarioRunner.run(scenario, RunOptions()) }
+    for index in reports.indices {
+      reports[index].wallNanoseconds = 0
+      for step in reports[index].steps.indices { reports[index].steps[step].wallNanoseconds = 0 }
+    }
+    #expect(reports[0] == reports[1] && reports[1] == reports[2])
+  }
+
+  private func expectSuccess(_ scenario: Scenario, _ options: RunOptions) throws {
+    let report = try ScenarioRunner.run(scenario, options)
+    for verdict in report.verdicts where verdict.state == .fails {
+      Issue.record("\(verdict.location): \(verdict.expectation), found \(verdict.found ?? "-")")
+    }
+    #expect(report.outcome == .holds)
+  }
+}
