@@ -16,6 +16,8 @@ public enum PolicyName: String, Sendable, Hashable, Codable, CaseIterable, Custo
   case linux513 = "linux-5.13"
   /// The default.
   case linux61 = "linux-6.1"
+  /// Mainline while an empty list of isolated pages counted as nothing to do.
+  case linux614 = "linux-6.14"
   /// Folio based.
   case linuxMainline = "linux-mainline"
 
@@ -37,6 +39,7 @@ public enum PolicyName: String, Sendable, Hashable, Codable, CaseIterable, Custo
     case .linux513:
       "long-term pins move pages out of CMA and ZONE_MOVABLE; a page that cannot move fails the pin"
     case .linux61: "as linux-5.13, and pages of blocks that are being taken away are moved too"
+    case .linux614: "as linux-mainline, but pages that nobody can isolate stay pinned where they are"
     case .linuxMainline: "as linux-6.1 on whole folios, draining only where a reference is unexplained"
     }
   }
@@ -52,6 +55,7 @@ public enum PolicyName: String, Sendable, Hashable, Codable, CaseIterable, Custo
     case .movableV4: "seed 000"
     case .linux513: "Linux 5.13"
     case .linux61: "Linux 6.1"
+    case .linux614: "Linux 6.14 to 6.15, reverted: seed 002's hole again"
     case .linuxMainline: "Linux mainline"
     }
   }
