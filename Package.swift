@@ -75,13 +75,15 @@ let package = Package(
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(
       name: "HoldfastLabTests",
-      dependencies: ["HoldfastLab", "Holdfast", "Interleaving", "HoldfastScenario", "HoldfastLinux"],
+      dependencies: [
+        "HoldfastLab", "Holdfast", "Interleaving", "HoldfastScenario", "HoldfastLinux", system,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "HoldfastLabExploredTests",
       dependencies: [
         "HoldfastLabExplored", "HoldfastExplored", "InterleavingExplored", "HoldfastScenario",
-        "HoldfastLinux",
+        "HoldfastLinux", system,
       ],
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(

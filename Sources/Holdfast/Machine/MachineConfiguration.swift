@@ -78,14 +78,23 @@ public struct CMAConfiguration: Hashable, Sendable {
   public var frames: Int
   /// Where it begins, or nil to take the end of the highest zone that is not movable.
   public var base: FrameNumber?
+  /// The kind of zone to lie in, or nil for the highest that is not movable.
+  public var zone: ZoneKind?
+  /// Frames of which the first one's number is a multiple: a power of two.
+  public var alignment: Int
   /// Frames per bit of the bitmap, as an order.
   public var orderPerBit = 0
 
-  /// An area of `frames` frames.
-  public init(name: String, frames: Int, base: FrameNumber? = nil, orderPerBit: Int = 0) {
+  /// An area of `frames` frames; where it begins overrides zone and alignment.
+  public init(
+    name: String, frames: Int, base: FrameNumber? = nil, zone: ZoneKind? = nil, alignment: Int = 1,
+    orderPerBit: Int = 0
+  ) {
     self.name = name
     self.frames = frames
     self.base = base
+    self.zone = zone
+    self.alignment = alignment
     self.orderPerBit = orderPerBit
   }
 }

@@ -44,6 +44,10 @@ extension MachineConfiguration {
         field: "\(field).frames", found: "\(area.frames)",
         expected: "a multiple of a pageblock's \(geometry.pageblockFrames) frames")
     }
+    guard area.alignment > 0, area.alignment.nonzeroBitCount == 1 else {
+      throw ConfigurationError(
+        field: "\(field).alignment", found: "\(area.alignment)", expected: "a power of two of frames")
+    }
     guard area.orderPerBit >= 0, area.orderPerBit <= geometry.pageblockOrder else {
       throw ConfigurationError(
         field: "\(field).orderPerBit", found: "\(area.orderPerBit)",
@@ -81,22 +85,26 @@ extension MachineConfiguration {
   private func chosenPlace(
     _ index: Int, _ extents: [ZoneExtent], _ taken: [FrameRange]
   ) throws(ConfigurationError) -> FrameRange {
-    let frames = cmaAreas[index].frames
-    let mask = geometry.pageblockFrames - 1
-    let kernel = extents.filter { $0.zone.kind != .movable }
+    let area = cmaAreas[index]
+    let frames = area.frames
+    let mask = max(geometry.pageblockFrames, area.alignment) - 1
+    let kernel = extents.filter {
+      if let zone = area.zone { $0.zone.kind == zone } else { $0.zone.kind != .movable }
+    }
     // Memory of the highest kind first; within it, from the top down.
     for extent in kernel.sorted(by: { ($0.zone.kind, $0.frames.start) > ($1.zone.kind, $1.frames.start) }) {
-      var end = extent.frames.endIndex & ~mask
-      while end - frames >= extent.frames.start.index {
-        let range = FrameRange(start: FrameNumber(end - frames), count: frames)
+      var start = (extent.frames.endIndex - frames) & ~mask
+      while start >= extent.frames.start.index {
+        let range = FrameRange(start: FrameNumber(start), count: frames)
         guard let other = taken.filter({ $0.intersection(range) != nil }).map(\.start.index).min() else {
           return range
         }
-        end = other & ~mask
+        start = (other - frames) & ~mask
       }
     }
     throw ConfigurationError(
       field: "cmaAreas[\(index)].frames", found: "\(frames)",
-      expected: "as many free frames in a row in a zone that is not movable")
+      expected:
+        "as many free frames in a row in \(area.zone.map { "zone \($0)" } ?? "a zone that is not movable")")
   }
 }
