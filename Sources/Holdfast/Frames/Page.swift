@@ -173,8 +173,7 @@ package struct Page: Equatable {
   package var zone: ZoneID {
     let word = flagWord.load(.relaxed)
     // As `ZoneID(node:kind:)`, without the detour over the kind.
-    return ZoneID(
-      rawValue: Int((word &>> PageFlags.nodeShift) & 0x3ff) &* 5 &+ Int((word &>> PageFlags.zoneShift) & 7))
+    return ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word))
   }
 
   /// Gives the frame its zone and wipes its flags: metadata of a section coming into being.

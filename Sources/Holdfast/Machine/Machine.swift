@@ -26,6 +26,8 @@ public final class Machine: @unchecked Sendable {
   let tableShift: Int
   let store: FrameStore?
   let trace: TraceSink?
+  /// The policy's rules for single pages.
+  let pinRules: PinRules
   /// Zones in the order in which a node's allocations try them (spec 2.5), by node.
   let zonelists: [[ZoneID]]
 
@@ -40,6 +42,7 @@ public final class Machine: @unchecked Sendable {
     let plan = try ZonePlan(configuration)
     self.configuration = configuration
     policy = configuration.policy
+    pinRules = PinRules(configuration.policy, zeroPage: plan.zeroPage)
     geometry = configuration.geometry
     extents = plan.extents
     zonelists = plan.zonelists
@@ -181,7 +184,13 @@ public final class Machine: @unchecked Sendable {
   /// The type of the pageblock that holds a frame. Written under the zone's lock; read freely, as Linux does.
   @inline(__always)
   package func pageblockType(of frame: FrameNumber) -> MigrateType {
-    MigrateType(stored: pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType)
+    MigrateType(stored: pageblockTypeNumber(of: frame))
+  }
+
+  /// The raw value of `pageblockType(of:)`, for a test against a mask of types.
+  @inline(__always)
+  func pageblockTypeNumber(of frame: FrameNumber) -> UInt8 {
+    pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType
   }
 
   /// Sets the type of the pageblock that holds a frame. The caller holds the zone's lock.

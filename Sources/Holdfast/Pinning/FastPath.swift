@@ -62,40 +62,58 @@ extension Machine {
   }
 
   /// Takes the pages of one table of PTEs; false ends the walk.
-  @inline(__always)
+  @inline(never)  // A loop of its own, with the registers to itself.
   private func takeEntries(
     _ upper: PageTableEntry, _ upperCell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
     _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
   ) -> Bool {
-    let table = tablePage(upper.tableID)
     let flags = walk.flags
+    let processor = walk.processor
+    let pins = flags.contains(.pin)
+    let longterm = flags.contains(.longterm)
+    let mayUnshare = policy.tracksExclusive && pins && !flags.contains(.write)
     let needed =
       PageTableEntry.present | PageTableEntry.user | (flags.contains(.write) ? PageTableEntry.writable : 0)
-    while walk.page < end {
-      let cell = table.entry(Int(walk.page & mask))
+    let row = tablePage(upper.tableID).row.raw + Int(truncatingIfNeeded: walk.page & mask) &* 8
+    let count = Int(truncatingIfNeeded: end &- walk.page)
+    let out = out + walk.taken
+    var taken = 0
+    while taken < count {
+      let cell = AtomicUInt64(row + taken &* 8)
       let raw = cell.load()
-      let entry = PageTableEntry(rawValue: raw)
-      guard raw & (needed | PageTableEntry.special) == needed else { return false }
-      let frame = entry.frame
-      guard let head = grabLockless(frame, 1, flags, on: walk.processor) else { return false }
+      guard raw & (needed | PageTableEntry.special) == needed else { break }
+      let frame = PageTableEntry(rawValue: raw).frame
+      var head = frame
+      var descriptor = page(frame)
+      var word = descriptor.flagWord.load(.acquire)
+      var counted = 1
+      if pins, word & PageFlags.head.rawValue == 0, !descriptor.isTail, !isUncountedZeroPage(frame) {
+        guard let after = pinSmallPage(frame, descriptor, word, longterm: longterm, on: processor) else {
+          break
+        }
+        word = after
+      } else {
+        head = grabLockless(frame, 1, flags, on: processor)
+        if head == .none { break }
+        descriptor = page(head)
+        word = descriptor.flagWord.load(.relaxed)
+        counted = pins && !isUncountedZeroPage(frame) ? 1 : 0
+      }
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
       guard cell.load() == raw, upperCell.load() == upper.rawValue,
-        !mustUnshare(frame, entry, flags)
+        !(mayUnshare && mustUnshare(frame, PageTableEntry(rawValue: raw), flags))
       else {
-        undoLocklessGrab(head, 1, flags, on: walk.processor)
-        return false
+        undoLocklessGrab(head, 1, flags, on: processor)
+        break
       }
-      let descriptor = page(head)
-      let word = descriptor.flagWord.load(.relaxed)
       if word & PageFlags.referenced.rawValue == 0 { descriptor.set(.referenced) }
-      if flags.contains(.pin), !isUncountedZeroPage(frame) {
-        walk.count(1, node: Int((word &>> PageFlags.nodeShift) & 0x3ff), self)
-      }
-      out[walk.taken] = frame
-      walk.taken &+= 1
-      walk.page &+= 1
+      walk.count(counted, node: PageFlags.node(of: word), self)
+      out[taken] = frame
+      taken &+= 1
     }
-    return true
+    walk.taken &+= taken
+    walk.page &+= UInt64(truncatingIfNeeded: taken)
+    return taken == count
   }
 
   /// Takes the wanted part of a folio that one PMD entry maps, with one grab; false ends the walk.
@@ -107,21 +125,25 @@ extension Machine {
     if flags.contains(.write), !entry.isWritable { return false }
     let frame = entry.frame + Int(walk.page & mask)
     let refs = Int32(truncatingIfNeeded: end &- walk.page)
-    guard let head = grabLockless(frame, refs, flags, on: walk.processor) else { return false }
+    let head = grabLockless(frame, refs, flags, on: walk.processor)
+    if head == .none { return false }
     guard cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
       undoLocklessGrab(head, refs, flags, on: walk.processor)
       return false
     }
     if !page(head).has(.referenced) { page(head).set(.referenced) }
-    if flags.contains(.pin) { walk.count(Int(refs), node: page(head).zone.node, self) }
-    for i in 0..<Int(refs) { out[walk.taken &+ i] = frame + i }
+    if flags.contains(.pin) {
+      walk.count(Int(refs), node: PageFlags.node(of: page(head).flagWord.load(.relaxed)), self)
+    }
+    let next = out + walk.taken
+    for i in 0..<Int(refs) { next[i] = frame + i }
     walk.taken &+= Int(refs)
     walk.page = end
     return true
   }
 
   /// Whether a read-only pin must first make the page the process's own (gup_must_unshare, spec 5.8).
-  @inline(__always)
+  @inline(never)
   func mustUnshare(_ frame: FrameNumber, _ entry: PageTableEntry, _ flags: PinFlags) -> Bool {
     guard policy.tracksExclusive, flags.contains(.pin), !flags.contains(.write), !entry.isWritable else {
       return false
@@ -159,6 +181,7 @@ private struct LocklessWalk {
     pending &+= pins
   }
 
+  @inline(never)
   mutating func flushCount(_ machine: Machine) {
     if pending > 0 { machine.countAcquired(pending, node: node, on: processor) }
     pending = 0
