@@ -210,10 +210,23 @@ public final class Machine: @unchecked Sendable {
     frame.index < frameCount && page(frame).type != .absent
   }
 
-  /// Advances the logical clock and returns it.
-  @inline(__always) @discardableResult
-  func tick() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 }
+  /// Advances the logical clock.
+  @inline(__always)
+  func tick() { global.clock.fetchAdd(1, .relaxed) }
+
+  /// Advances the logical clock for a call that is as short as an allocation: without a word that processors share.
+  @inline(__always)
+  func tick(on processor: Int) { self.processor(processor).calls.addAsOwner(1) }
+
+  /// Advances the logical clock and returns it; no other call gets the same time, unless it allocates or frees.
+  func stamp() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 &+ callsOnProcessors }
 
   /// The logical time: how many calls were made.
-  public var now: UInt64 { global.clock.load(.relaxed) }
+  public var now: UInt64 { global.clock.load(.relaxed) &+ callsOnProcessors }
+
+  private var callsOnProcessors: UInt64 {
+    var sum: UInt64 = 0
+    for index in 0..<layout.processorCount { sum &+= processor(index).calls.load(.relaxed) }
+    return sum
+  }
 }

@@ -44,6 +44,10 @@ package struct Processor {
     row.setPlain(20 + index * 4, frame.rawValue)
   }
 
+  /// Allocations and frees made here: this processor's part of the logical clock. Written by the thread on it.
+  @inline(__always)
+  var calls: AtomicUInt64 { row.uint64(80) }
+
   /// An event count. Written by the thread on this processor.
   @inline(__always)
   package func event(_ counter: EventCounter) -> AtomicUInt64 { row.uint64(128 + counter.rawValue * 8) }

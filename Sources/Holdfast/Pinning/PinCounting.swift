@@ -87,26 +87,6 @@ extension Machine {
     return head
   }
 
-  /// `grabLockless` for one pin of a page that is no part of a folio, given its flag word: few steps, since a walk
-  /// does it for every page.
-  ///
-  /// - Returns: the flag word afterwards, or nil.
-  @inline(__always)
-  func pinSmallPage(
-    _ frame: FrameNumber, _ descriptor: Page, _ word: UInt64, longterm: Bool, on processor: Int
-  ) -> UInt64? {
-    if longterm, !pinRules.mayStay(frame, inBlockOf: pageblockTypeNumber(of: frame), flagWord: word) {
-      return nil
-    }
-    guard descriptor.refcount.addIfPositive(pinRules.bias) else { return nil }
-    let after = descriptor.flagWord.load(.acquire)
-    if after & PageFlags.head.rawValue != 0 || descriptor.isTail {
-      putFolio(frame, refs: pinRules.bias, on: processor)
-      return nil
-    }
-    return after
-  }
-
   /// Undoes a lockless grab whose page turned out to be the wrong one; the pin was not counted yet.
   @inline(never)
   func undoLocklessGrab(_ head: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int) {
@@ -155,9 +135,9 @@ extension Machine {
       var refs: Int32 = 1
       if word & PageFlags.head.rawValue != 0 {
         // Its order stays, since we hold it.
-        let pages = UInt32(1) &<< UInt32(truncatingIfNeeded: descriptor.order)
+        let last = head.rawValue &+ UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
         let first = i
-        while i < count, frames[i].rawValue &- head.rawValue < pages { i &+= 1 }
+        while i < count, frames[i] >= head, frames[i].rawValue <= last { i &+= 1 }
         refs = Int32(truncatingIfNeeded: i &- first &+ 1)
       }
       if tracked {
