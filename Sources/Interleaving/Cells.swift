@@ -100,6 +100,14 @@ public struct AtomicUInt32 {
     }
   }
 
+  /// Reads one byte of the cell that holds it, relaxed.
+  @inlinable @inline(__always)
+  public static func loadByte(_ raw: UnsafeMutableRawPointer) -> UInt8 {
+    // To an observer this is an operation on the whole cell, as the writer's is.
+    schedulePoint(.load, raw - Int(bitPattern: raw) % 4)
+    return raw.assumingMemoryBound(to: Atomic<UInt8>.self).pointee.load(ordering: .relaxed)
+  }
+
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: UInt32, _ order: MemoryOrder = .release) {

@@ -13,6 +13,18 @@ package struct TablePage {
   /// Atomic: lockless walks read it; changed under the page-table or object lock.
   @inline(__always)
   package func entry(_ index: Int) -> AtomicUInt64 { row.uint64(index &* 8) }
+
+  /// The entries from one on, numbered from zero.
+  @inline(__always)
+  func entries(from first: Int) -> Entries { Entries(row: Row(row.raw + first &* 8)) }
+
+  /// Consecutive entries of a table page.
+  struct Entries {
+    fileprivate let row: Row
+
+    @inline(__always)
+    subscript(_ index: Int) -> AtomicUInt64 { row.uint64(index &* 8) }
+  }
 }
 
 /// What is known about a table page beside its entries.

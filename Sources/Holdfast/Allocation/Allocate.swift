@@ -29,8 +29,10 @@ extension Machine {
   ) throws(AllocationError) -> FrameNumber {
     let scope = process.scope
     let number = process.processor
-    let limited =
-      policy.scopeInFastPath ? gfp.limited(by: scope, clearsMovable: policy.scopeClearsMovable) : gfp
+    var limited = gfp
+    if !scope.isEmpty, policy.scopeInFastPath {
+      limited = gfp.limited(by: scope, clearsMovable: policy.scopeClearsMovable)
+    }
     guard let highest = limited.highestZone, let type = limited.migrateType else {
       throw AllocationError(order: order, gfp: gfp, cause: .illegalFlags)
     }
@@ -38,19 +40,46 @@ extension Machine {
       throw AllocationError(order: order, gfp: gfp, cause: .orderOutOfRange(largest: geometry.maxOrder))
     }
     let home = node ?? processor(number).node
-    guard home >= 0, home < zonelists.count else {
-      throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: zonelists.count))
+    guard home >= 0, home < layout.nodeCount else {
+      throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: layout.nodeCount))
     }
     if shouldFail(.allocation) { throw AllocationError(order: order, gfp: gfp, cause: .injected) }
 
     var request = AllocationRequest(
       order: order, gfp: limited, highest: highest, type: type, flags: .low, node: home, processor: number)
     if mayUseCMA(type, scope) { request.flags.formUnion(.cma) }
-    if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
-    var frame = take(request)
-    if frame == .none { frame = try allocateSlowly(request, asked: gfp, for: process) }
+    var frame = takeWaiting(request)
+    if frame == .none {
+      if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
+      frame = take(request)
+      if frame == .none { frame = try allocateSlowly(request, asked: gfp, for: process) }
+    }
     prepare(frame, order, gfp)
     processor(number).event(allocationCounter(frame)).addAsOwner(1 &<< UInt64(order))
+    return frame
+  }
+
+  /// A block that waits on the processor's list in the first zone that the request may use, if there is one.
+  ///
+  /// What most allocations are: the beginning of `take`, which does not depend on whether types may be mixed.
+  @inline(__always)
+  private func takeWaiting(_ request: AllocationRequest) -> FrameNumber {
+    if request.type == .movable && !request.flags.contains(.cma) { return .none }
+    let index = perCPUIndex(request.order, request.type)
+    if index < 0 { return .none }
+    var number = request.node &* 5 &+ request.highest.rawValue
+    var zone = zone(ZoneID(rawValue: number))
+    while !zone.isManaged {
+      if number == request.node &* 5 { return .none }
+      number &-= 1
+      zone = self.zone(ZoneID(rawValue: number))
+    }
+    let id = ZoneID(rawValue: number)
+    guard watermarkPasses(id, zone, request.order, request.highest, request.flags) else { return .none }
+    let lists = perCPULists(request.processor, id)
+    lists.lock.lock()
+    let frame = popFirst(of: lists.list(index), in: lists, request.order)
+    lists.lock.unlock()
     return frame
   }
 
@@ -145,7 +174,7 @@ extension Machine {
 
   @inline(__always)
   private func allocationCounter(_ frame: FrameNumber) -> EventCounter {
-    switch page(frame).zone.rawValue % 5 {
+    switch PageFlags.zoneKind(of: page(frame).flagWord.load(.relaxed)) {
     case 0: .pgallocDMA
     case 1: .pgallocDMA32
     case 3: .pgallocMovable
@@ -160,6 +189,12 @@ extension Machine {
   /// Clears what is left of flags and of a folio's head and tails. Takes the per-CPU and zone locks.
   /// (mm/page_alloc.c:free_unref_page and __free_pages_ok, 6.1)
   package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
+    giveBack(frame, order: order, on: processor)
+  }
+
+  /// `freeBlock` for callers that free often.
+  @inline(__always)
+  func giveBack(_ frame: FrameNumber, order: Int, on processor: Int) {
     let page = page(frame)
     assert(page.refcount.load(.relaxed) == 0, "\(frame) is freed while it is referenced")
     assert(page.type == .none || page.type == .table, "\(frame) is freed twice")

@@ -145,17 +145,18 @@ extension Machine {
   private func hasBlock(_ id: ZoneID, _ zone: Zone, _ order: Int, _ flags: AllocationFlags) -> Bool {
     guard order <= geometry.maxOrder else { return false }
     while true {
-      for current in order...geometry.maxOrder {
-        for type in MigrateType.unmovable.rawValue...MigrateType.reclaimable.rawValue
-        where zone.freeList(order: current, MigrateType(stored: type)).first != .none {
-          return true
-        }
-        if flags.contains(.cma), zone.freeList(order: current, .cma).first != .none { return true }
-        if !flags.isDisjoint(with: [.highAtomic, .oom]),
-          zone.freeList(order: current, .highAtomic).first != .none
+      var current = order
+      while current <= geometry.maxOrder {
+        if zone.freeList(order: current, .unmovable).first != .none
+          || zone.freeList(order: current, .movable).first != .none
+          || zone.freeList(order: current, .reclaimable).first != .none
+          || flags.contains(.cma) && zone.freeList(order: current, .cma).first != .none
+          || !flags.isDisjoint(with: [.highAtomic, .oom])
+            && zone.freeList(order: current, .highAtomic).first != .none
         {
           return true
         }
+        current &+= 1
       }
       if zone.deferred.load(.relaxed) == 0 { return false }
       let grown = zone.lock.withLock { growZone(id, zone, forCMA: false) }

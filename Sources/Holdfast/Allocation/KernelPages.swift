@@ -12,7 +12,7 @@ extension Machine {
   public func allocate(
     order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
   ) throws(AllocationError) -> FrameNumber {
-    tick()
+    tick(on: process.processor)
     let frame = try allocateFolio(order: order, gfp: gfp, node: node, for: process)
     if slab {
       let page = page(frame)
@@ -31,21 +31,25 @@ extension Machine {
   public func free(
     _ frame: FrameNumber, order: Int = 0, by process: Process
   ) throws(AllocationError) {
-    tick()
-    guard order >= 0, order <= geometry.maxOrder, hasMetadata(frame), !page(frame).has(.reserved),
-      page(frame).type == .none, !page(frame).isTail, page(frame).refcount.load() > 0,
-      !page(frame).isLarge || page(frame).order == order
-    else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
+    let processor = process.processor
+    tick(on: processor)
+    guard order >= 0, order <= geometry.maxOrder, frame.index < frameCount else {
+      throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame))
+    }
     let page = page(frame)
-    let large = page.isLarge
-    let slab = page.has(.slab)
+    let word = page.flagWord.load(.acquire)
+    let state = page.state
+    let large = word & PageFlags.head.rawValue != 0
+    guard state.isOf(.none), word & PageFlags.reserved.rawValue == 0, !page.isTail,
+      page.refcount.load() > 0, !large || state.order == order
+    else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
     if page.refcount.fetchAdd(-1) == 1 {
-      if slab { count(.slabUnreclaimable, node: page.zone.node, by: -(1 << order), on: process.processor) }
-      freeBlock(frame, order: order, on: process.processor)
-    } else if !large {
-      for part in (0..<order).reversed() {
-        freeBlock(frame + 1 << part, order: part, on: process.processor)
+      if word & PageFlags.slab.rawValue != 0 {
+        count(.slabUnreclaimable, node: PageFlags.node(of: word), by: -(1 << order), on: processor)
       }
+      giveBack(frame, order: order, on: processor)
+    } else if !large {
+      for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }
     }
   }
 }

@@ -26,6 +26,14 @@ extension Machine {
     let list = lists.list(index)
     lists.lock.lock()
     if list.first == .none { refill(lists, list, order, type, flags, id, zone) }
+    let frame = popFirst(of: list, in: lists, order)
+    lists.lock.unlock()
+    return frame
+  }
+
+  /// Takes the first block of a list; `.none` if it is empty. The lists' lock is held.
+  @inline(__always)
+  func popFirst(of list: FrameList, in lists: PerCPULists, _ order: Int) -> FrameNumber {
     let frame = list.first
     if frame != .none {
       // As `unlink`, for the first of the list.
@@ -35,7 +43,6 @@ extension Machine {
       list.count = list.count &- 1
       lists.count = lists.count &- 1 &<< order
     }
-    lists.lock.unlock()
     return frame
   }
 
@@ -71,14 +78,15 @@ extension Machine {
     let lists = perCPULists(processor, id)
     lists.lock.lock()
     // Both are looked at under the lock: whoever isolates a pageblock or disables lists drains them under it.
-    var type = pageblockType(of: frame)
-    if type == .isolate || zone.perCPUDisabled.load(.relaxed) != 0 {
+    let type = pageblockTypeNumber(of: frame)
+    if type == MigrateType.isolate.rawValue || zone.perCPUDisabled.load(.relaxed) != 0 {
       lists.lock.unlock()
       return false
     }
-    page(frame).state = PageState(order: order, type: .perCPU, listType: type)
-    if type.rawValue > MigrateType.reclaimable.rawValue { type = .movable }
-    let index = perCPUIndex(order, type)
+    page(frame).state = PageState(order: order, type: .perCPU, listTypeNumber: type)
+    // Blocks of types that have no list of their own wait with the movable ones.
+    let index = perCPUIndex(
+      order, type > MigrateType.reclaimable.rawValue ? .movable : MigrateType(stored: type))
     pushFirst(frame, on: lists.list(index))
     let count = lists.count &+ 1 &<< order
     lists.count = count

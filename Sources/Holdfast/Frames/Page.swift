@@ -173,8 +173,7 @@ package struct Page: Equatable {
   package var zone: ZoneID {
     let word = flagWord.load(.relaxed)
     // As `ZoneID(node:kind:)`, without the detour over the kind.
-    return ZoneID(
-      rawValue: Int((word &>> PageFlags.nodeShift) & 0x3ff) &* 5 &+ Int((word &>> PageFlags.zoneShift) & 7))
+    return ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word))
   }
 
   /// Gives the frame its zone and wipes its flags: metadata of a section coming into being.
@@ -240,8 +239,14 @@ package struct PageState: RawRepresentable, Hashable, Sendable {
   /// The state of a frame that is not hugetlb.
   @inline(__always)
   package init(order: Int, type: PageType, listType: MigrateType) {
+    self.init(order: order, type: type, listTypeNumber: listType.rawValue)
+  }
+
+  /// The same, given the number of the list's type.
+  @inline(__always)
+  init(order: Int, type: PageType, listTypeNumber: UInt8) {
     rawValue =
-      UInt32(truncatingIfNeeded: order) | UInt32(type.rawValue) &<< 8 | UInt32(listType.rawValue) &<< 16
+      UInt32(truncatingIfNeeded: order) | UInt32(type.rawValue) &<< 8 | UInt32(listTypeNumber) &<< 16
   }
 
   @inline(__always)
@@ -251,6 +256,12 @@ package struct PageState: RawRepresentable, Hashable, Sendable {
   @inline(__always)
   package var listType: MigrateType {
     MigrateType(stored: UInt8(truncatingIfNeeded: rawValue &>> 16))
+  }
+
+  /// `type == wanted`, in fewer steps.
+  @inline(__always)
+  package func isOf(_ wanted: PageType) -> Bool {
+    rawValue & 0xff00 == UInt32(wanted.rawValue) &<< 8
   }
 
   /// Whether the frame heads a free block of that order in the buddy lists.

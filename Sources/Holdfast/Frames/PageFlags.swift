@@ -51,6 +51,18 @@ public struct PageFlags: OptionSet, Hashable, Sendable {
   package static let named: UInt64 = (1 << 27) - 1
   package static let zoneShift: UInt64 = 51
   package static let nodeShift: UInt64 = 54
+
+  /// The node in a flag word.
+  @inline(__always)
+  package static func node(of word: UInt64) -> Int {
+    Int(truncatingIfNeeded: (word &>> nodeShift) & 0x3ff)
+  }
+
+  /// The number of the zone's kind in a flag word.
+  @inline(__always)
+  package static func zoneKind(of word: UInt64) -> Int {
+    Int(truncatingIfNeeded: (word &>> zoneShift) & 7)
+  }
   /// The last-cpupid field with nothing recorded: all ones, as a kernel without NUMA balancing shows it.
   package static let lastProcessor: UInt64 = 0x1f_ffff << 30
 

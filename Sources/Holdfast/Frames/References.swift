@@ -25,7 +25,7 @@ extension Machine {
   /// Drops references; the last one ends the folio.
   @inline(__always)
   package func putFolio(_ head: FrameNumber, refs: Int32 = 1, on processor: Int) {
-    let before = page(head).refcount.fetchAdd(-refs)
+    let before = page(head).refcount.fetchAdd(0 &- refs)
     if before == refs { destroyFolio(head, on: processor) }
     assert(before >= refs || before < 0, "refcount of \(head) fell from \(before) by \(refs)")
   }

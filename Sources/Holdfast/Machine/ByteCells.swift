@@ -1,6 +1,7 @@
 import Interleaving
 
 /// A table of bytes that are read without the lock under which they are written, four to an atomic word.
+/// Bytes are the word's from the lowest up: the order of x86-64.
 ///
 /// The table begins and ends at a multiple of four bytes.
 struct ByteCells {
@@ -11,10 +12,7 @@ struct ByteCells {
 
   /// Reads a byte.
   @inline(__always)
-  func load(_ index: Int) -> UInt8 {
-    let word = AtomicUInt32(base + (index & ~3)).load(.relaxed)
-    return UInt8(truncatingIfNeeded: word &>> UInt32((index & 3) &* 8))
-  }
+  func load(_ index: Int) -> UInt8 { AtomicUInt32.loadByte(base + index) }
 
   /// Writes a byte; its neighbours in the word may have other locks.
   func store(_ index: Int, _ value: UInt8) {

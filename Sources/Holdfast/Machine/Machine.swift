@@ -26,6 +26,8 @@ public final class Machine: @unchecked Sendable {
   let tableShift: Int
   let store: FrameStore?
   let trace: TraceSink?
+  /// The policy's rules for single pages.
+  let pinRules: PinRules
   /// Zones in the order in which a node's allocations try them (spec 2.5), by node.
   let zonelists: [[ZoneID]]
 
@@ -40,6 +42,7 @@ public final class Machine: @unchecked Sendable {
     let plan = try ZonePlan(configuration)
     self.configuration = configuration
     policy = configuration.policy
+    pinRules = PinRules(configuration.policy, zeroPage: plan.zeroPage)
     geometry = configuration.geometry
     extents = plan.extents
     zonelists = plan.zonelists
@@ -185,7 +188,13 @@ public final class Machine: @unchecked Sendable {
   /// Written under the zone's lock; read freely, as Linux does.
   @inline(__always)
   package func pageblockType(of frame: FrameNumber) -> MigrateType {
-    MigrateType(stored: pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType)
+    MigrateType(stored: pageblockTypeNumber(of: frame))
+  }
+
+  /// The raw value of `pageblockType(of:)`, for a test against a mask of types.
+  @inline(__always)
+  func pageblockTypeNumber(of frame: FrameNumber) -> UInt8 {
+    pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType
   }
 
   /// Sets the type of the pageblock that holds a frame.
@@ -207,10 +216,23 @@ public final class Machine: @unchecked Sendable {
     frame.index < frameCount && page(frame).type != .absent
   }
 
-  /// Advances the logical clock and returns it.
-  @inline(__always) @discardableResult
-  func tick() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 }
+  /// Advances the logical clock.
+  @inline(__always)
+  func tick() { global.clock.fetchAdd(1, .relaxed) }
+
+  /// Advances the logical clock for a call that is as short as an allocation: without a word that processors share.
+  @inline(__always)
+  func tick(on processor: Int) { self.processor(processor).calls.addAsOwner(1) }
+
+  /// Advances the logical clock and returns it; no other call gets the same time, unless it allocates or frees.
+  func stamp() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 &+ callsOnProcessors }
 
   /// The logical time: how many calls were made.
-  public var now: UInt64 { global.clock.load(.relaxed) }
+  public var now: UInt64 { global.clock.load(.relaxed) &+ callsOnProcessors }
+
+  private var callsOnProcessors: UInt64 {
+    var sum: UInt64 = 0
+    for index in 0..<layout.processorCount { sum &+= processor(index).calls.load(.relaxed) }
+    return sum
+  }
 }

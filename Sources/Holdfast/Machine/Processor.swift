@@ -54,6 +54,12 @@ package struct Processor {
     row.setPlain(20 + index * 4, frame.rawValue)
   }
 
+  /// Allocations and frees made here: this processor's part of the logical clock.
+  ///
+  /// Written by the thread on it.
+  @inline(__always)
+  var calls: AtomicUInt64 { row.uint64(80) }
+
   /// An event count.
   ///
   /// Written by the thread on this processor.

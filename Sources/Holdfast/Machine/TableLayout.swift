@@ -28,7 +28,9 @@ struct TableLayout: Sendable {
   let tablePages: Int
 
   let frameCount: Int
+  let nodeCount: Int
   let zoneCount: Int
+  let processorCount: Int
   let zoneStride: Int
   let processorStride: Int
   let tablePageCount: Int
@@ -40,7 +42,9 @@ struct TableLayout: Sendable {
     let geometry = configuration.geometry
     self.frameCount = frameCount
     limits = configuration.limits
+    nodeCount = configuration.nodes.count
     zoneCount = configuration.nodes.count * ZoneKind.allCases.count
+    processorCount = configuration.processors
     zoneStride = Zone.stride(geometry)
     processorStride = Processor.stride(nodes: configuration.nodes.count)
     tablePageCount = limits.tablePages ?? (frameCount / 64 + 4096)

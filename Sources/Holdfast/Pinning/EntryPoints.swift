@@ -57,7 +57,7 @@ extension Machine {
     _ process: Process, _ owner: Process, _ address: VirtualAddress, _ pages: Int, _ given: PinFlags,
     _ entry: PinEntry, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting
   ) throws(PinError) -> HeldPages {
-    let now = tick()
+    let now = stamp()
     let flags = try completeFlags(given, entry, isPin: isPin)
     let start = address.page
     let space = self.space(owner.space)

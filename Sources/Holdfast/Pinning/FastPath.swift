@@ -62,39 +62,106 @@ extension Machine {
   }
 
   /// Takes the pages of one table of PTEs; false ends the walk.
-  @inline(__always)
+  @inline(never)
   private func takeEntries(
     _ upper: PageTableEntry, _ upperCell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
     _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
   ) -> Bool {
     let table = tablePage(upper.tableID)
+    while true {
+      if walk.flags.contains(.pin) {
+        let lost = takeSmallPages(table, upper, upperCell, end, mask, out, &walk)
+        if lost != .none {
+          putFolio(lost, refs: pinRules.bias, on: walk.processor)
+          return false
+        }
+        if walk.page == end { return true }
+      }
+      let cell = table.entry(Int(truncatingIfNeeded: walk.page & mask))
+      guard takeEntry(cell, upper, upperCell, out, &walk) else { return false }
+      if walk.page == end { return true }
+    }
+  }
+
+  /// Pins pages that are no part of a folio, up to the first entry that needs a closer look.
+  ///
+  /// No call and no rare case inside: this loop is what a pin costs.
+  ///
+  /// - Returns: a page whose pin must be taken back, since its entry changed meanwhile.
+  @inline(__always)
+  private func takeSmallPages(
+    _ table: TablePage, _ upper: PageTableEntry, _ upperCell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
+    _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
+  ) -> FrameNumber {
+    // Read-only pins of pages that might have to be unshared first need the closer look.
+    let isWrite = walk.flags.contains(.write) || policy.tracksExclusive
+    let needed =
+      PageTableEntry.present | PageTableEntry.user | (isWrite ? PageTableEntry.writable : 0)
+    let longterm = walk.flags.contains(.longterm)
+    let first = walk.page
+    let entries = table.entries(from: Int(truncatingIfNeeded: first & mask))
+    let out = out + walk.taken
+    let count = Int(truncatingIfNeeded: end &- first)
+    let node = walk.node
+    var lost = FrameNumber.none
+    var taken = 0
+    while taken < count {
+      let cell = entries[taken]
+      let raw = cell.load()
+      if raw & (needed | PageTableEntry.special) != needed { break }
+      let frame = PageTableEntry(rawValue: raw).frame
+      let descriptor = page(frame)
+      let word = descriptor.flagWord.load(.acquire)
+      if word & PageFlags.head.rawValue != 0 || descriptor.isTail || isUncountedZeroPage(frame)
+        || PageFlags.node(of: word) != node
+      {
+        break
+      }
+      if longterm, !pinRules.mayStay(frame, inBlockOf: pageblockTypeNumber(of: frame), flagWord: word) {
+        break
+      }
+      if !descriptor.refcount.addIfPositive(pinRules.bias) { break }
+      let after = descriptor.flagWord.load(.acquire)
+      // Whoever removed or replaced the entry before the reference was there did not see the reference.
+      if after & PageFlags.head.rawValue != 0 || descriptor.isTail || cell.load() != raw
+        || upperCell.load() != upper.rawValue
+      {
+        lost = frame
+        break
+      }
+      if after & PageFlags.referenced.rawValue == 0 { descriptor.set(.referenced) }
+      out[taken] = frame
+      taken &+= 1
+    }
+    walk.advance(by: taken, pins: taken)
+    return lost
+  }
+
+  /// Takes the page of one entry, whatever it is; false ends the walk.
+  @inline(never)
+  private func takeEntry(
+    _ cell: AtomicUInt64, _ upper: PageTableEntry, _ upperCell: AtomicUInt64,
+    _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
+  ) -> Bool {
     let flags = walk.flags
     let needed =
       PageTableEntry.present | PageTableEntry.user | (flags.contains(.write) ? PageTableEntry.writable : 0)
-    while walk.page < end {
-      let cell = table.entry(Int(walk.page & mask))
-      let raw = cell.load()
-      let entry = PageTableEntry(rawValue: raw)
-      guard raw & (needed | PageTableEntry.special) == needed else { return false }
-      let frame = entry.frame
-      guard let head = grabLockless(frame, 1, flags, on: walk.processor) else { return false }
-      // Whoever removed or replaced the entry before the reference was there did not see the reference.
-      guard cell.load() == raw, upperCell.load() == upper.rawValue,
-        !mustUnshare(frame, entry, flags)
-      else {
-        undoLocklessGrab(head, 1, flags, on: walk.processor)
-        return false
-      }
-      let descriptor = page(head)
-      let word = descriptor.flagWord.load(.relaxed)
-      if word & PageFlags.referenced.rawValue == 0 { descriptor.set(.referenced) }
-      if flags.contains(.pin), !isUncountedZeroPage(frame) {
-        walk.count(1, node: Int((word &>> PageFlags.nodeShift) & 0x3ff), self)
-      }
-      out[walk.taken] = frame
-      walk.taken &+= 1
-      walk.page &+= 1
+    let entry = PageTableEntry(rawValue: cell.load())
+    guard entry.rawValue & (needed | PageTableEntry.special) == needed else { return false }
+    let head = grabLockless(entry.frame, 1, flags, on: walk.processor)
+    if head == .none { return false }
+    // As above.
+    guard cell.load() == entry.rawValue, upperCell.load() == upper.rawValue,
+      !mustUnshare(entry.frame, entry, flags)
+    else {
+      undoLocklessGrab(head, 1, flags, on: walk.processor)
+      return false
     }
+    let descriptor = page(head)
+    if !descriptor.has(.referenced) { descriptor.set(.referenced) }
+    walk.change(to: PageFlags.node(of: descriptor.flagWord.load(.relaxed)), self)
+    out[walk.taken] = entry.frame
+    walk.advance(by: 1, pins: flags.contains(.pin) && !isUncountedZeroPage(entry.frame) ? 1 : 0)
     return true
   }
 
@@ -107,21 +174,22 @@ extension Machine {
     if flags.contains(.write), !entry.isWritable { return false }
     let frame = entry.frame + Int(walk.page & mask)
     let refs = Int32(truncatingIfNeeded: end &- walk.page)
-    guard let head = grabLockless(frame, refs, flags, on: walk.processor) else { return false }
+    let head = grabLockless(frame, refs, flags, on: walk.processor)
+    if head == .none { return false }
     guard cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
       undoLocklessGrab(head, refs, flags, on: walk.processor)
       return false
     }
     if !page(head).has(.referenced) { page(head).set(.referenced) }
-    if flags.contains(.pin) { walk.count(Int(refs), node: page(head).zone.node, self) }
-    for i in 0..<Int(refs) { out[walk.taken &+ i] = frame + i }
-    walk.taken &+= Int(refs)
-    walk.page = end
+    walk.change(to: PageFlags.node(of: page(head).flagWord.load(.relaxed)), self)
+    let next = out + walk.taken
+    for i in 0..<Int(refs) { next[i] = frame + i }
+    walk.advance(by: Int(refs), pins: flags.contains(.pin) ? Int(refs) : 0)
     return true
   }
 
   /// Whether a read-only pin must first make the page the process's own (gup_must_unshare, spec 5.8).
-  @inline(__always)
+  @inline(never)
   func mustUnshare(_ frame: FrameNumber, _ entry: PageTableEntry, _ flags: PinFlags) -> Bool {
     guard policy.tracksExclusive, flags.contains(.pin), !flags.contains(.write), !entry.isWritable else {
       return false
@@ -135,13 +203,14 @@ extension Machine {
 
 /// Where a lockless walk is, and what it has counted but not yet added to the statistics.
 private struct LocklessWalk {
-  var page: UInt64
+  private(set) var page: UInt64
   let end: UInt64
   let flags: PinFlags
   let processor: Int
-  var taken = 0
+  private(set) var taken = 0
   private var pending = 0
-  private var node = 0
+  /// The node of the pages that are being counted.
+  private(set) var node = 0
 
   init(page: UInt64, end: UInt64, flags: PinFlags, processor: Int) {
     self.page = page
@@ -150,15 +219,23 @@ private struct LocklessWalk {
     self.processor = processor
   }
 
+  /// Goes on by so many pages, of which so many are pins that count.
   @inline(__always)
-  mutating func count(_ pins: Int, node: Int, _ machine: Machine) {
-    if node != self.node {
-      flushCount(machine)
-      self.node = node
-    }
+  mutating func advance(by pages: Int, pins: Int) {
+    taken &+= pages
+    page &+= UInt64(truncatingIfNeeded: pages)
     pending &+= pins
   }
 
+  /// Counts for another node from here on.
+  @inline(__always)
+  mutating func change(to node: Int, _ machine: Machine) {
+    if node == self.node { return }
+    flushCount(machine)
+    self.node = node
+  }
+
+  @inline(never)
   mutating func flushCount(_ machine: Machine) {
     if pending > 0 { machine.countAcquired(pending, node: node, on: processor) }
     pending = 0

@@ -8,25 +8,16 @@ extension Machine {
   /// Whether a folio counts its pins exactly.
   @inline(__always)
   package func countsExactly(_ descriptor: Page) -> Bool {
-    guard descriptor.isLarge else { return false }
-    switch policy.counting {
-    case .reference, .bias: return false
-    case .exactAboveOrderOne: return descriptor.order > 1
-    case .exactForLarge: return true
-    }
+    pinRules.countsExactly(descriptor, flagWord: descriptor.flagWord.load(.acquire))
   }
 
   /// What `refs` pins add to the reference count.
   @inline(__always)
-  func pinReferences(_ refs: Int32, exact: Bool) -> Int32 {
-    exact || policy.counting == .reference ? refs : refs &* Self.pinBias
-  }
+  func pinReferences(_ refs: Int32, exact: Bool) -> Int32 { pinRules.references(refs, exact: exact) }
 
   /// Whether a frame is the zero page and pins of it do not count (6.1.192, mainline).
   @inline(__always)
-  package func isUncountedZeroPage(_ frame: FrameNumber) -> Bool {
-    frame == global.zeroPage && !policy.zeroPageCounted
-  }
+  package func isUncountedZeroPage(_ frame: FrameNumber) -> Bool { frame == pinRules.uncountedZeroPage }
 
   /// Whether a folio may be pinned for DMA: never false for a pinned one (page_maybe_dma_pinned).
   ///
@@ -34,7 +25,7 @@ extension Machine {
   /// references are mistaken for a pin. The test is unsigned: an overflowed count stays recognisable.
   package func isMaybePinned(_ head: FrameNumber) -> Bool {
     let descriptor = page(head)
-    if policy.counting == .reference { return false }
+    if !pinRules.isTracked { return false }
     if countsExactly(descriptor) { return descriptor.pincount.load() > 0 }
     return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(Self.pinBias)
   }
@@ -42,12 +33,8 @@ extension Machine {
   /// Whether a long-term pin may stay on a frame under the policy (is_longterm_pinnable_page, spec 6.1).
   package func isLongtermPinnable(_ frame: FrameNumber) -> Bool {
     let head = head(of: frame)
-    let block = pageblockType(of: head)
-    if block == .cma { return false }
-    if block == .isolate, policy.forbidden == .cmaIsolateAndMovable { return false }
-    if policy.forbidden == .cma { return true }
-    if policy.zeroPageExempt, frame == global.zeroPage { return true }
-    return page(head).zone.kind != .movable
+    return pinRules.mayStay(
+      frame, inBlockOf: pageblockTypeNumber(of: head), flagWord: page(head).flagWord.load(.relaxed))
   }
 
   // MARK: - Grab
@@ -74,23 +61,27 @@ extension Machine {
 
   /// Takes references or pins without any lock (try_grab_folio, 6.1).
   ///
-  /// - Returns: the head, or nil if the folio is free, frozen, overflowed, split meanwhile, or may not be
+  /// - Returns: the head, or `.none` if the folio is free, frozen, overflowed, split meanwhile, or may not be
   ///   pinned where it is; the caller then goes the slow way.
-  @inline(__always)
   func grabLockless(
     _ frame: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int
-  ) -> FrameNumber? {
-    if flags.contains(.get) { return tryGetFolio(frame, refs: refs, processor: processor) }
+  ) -> FrameNumber {
+    if flags.contains(.get) { return tryGetFolio(frame, refs: refs, processor: processor) ?? .none }
     if isUncountedZeroPage(frame) { return frame }
-    if flags.contains(.longterm), !isLongtermPinnable(frame) { return nil }
     let head = head(of: frame)
     let descriptor = page(head)
-    let exact = countsExactly(descriptor)
-    let added = pinReferences(refs, exact: exact)
-    guard descriptor.refcount.addIfPositive(added) else { return nil }
+    let word = descriptor.flagWord.load(.acquire)
+    if flags.contains(.longterm),
+      !pinRules.mayStay(frame, inBlockOf: pageblockTypeNumber(of: head), flagWord: word)
+    {
+      return .none
+    }
+    let exact = pinRules.countsExactly(descriptor, flagWord: word)
+    let added = pinRules.references(refs, exact: exact)
+    guard descriptor.refcount.addIfPositive(added) else { return .none }
     if self.head(of: frame) != head || countsExactly(descriptor) != exact {
       putFolio(head, refs: added, on: processor)
-      return nil
+      return .none
     }
     if exact { descriptor.pincount.fetchAdd(refs, .sequential) }
     return head
@@ -112,58 +103,51 @@ extension Machine {
   /// Adds to nr_foll_pin_acquired; a kernel without pin tracking has no such counter.
   @inline(__always)
   func countAcquired(_ pins: Int, node: Int, on processor: Int) {
-    if policy.counting == .reference { return }
+    if !pinRules.isTracked { return }
     self.processor(processor).count(.follPinAcquired, node: node).addAsOwner(UInt64(pins))
   }
 
   // MARK: - Release
 
-  /// Gives back `refs` pins or references of one folio (gup_put_folio, 6.1).
-  @inline(__always)
-  func release(_ head: FrameNumber, _ refs: Int32, pins: Bool, on processor: Int) {
-    guard pins else {
-      putFolio(head, refs: refs, on: processor)
-      return
-    }
-    if isUncountedZeroPage(head) { return }
-    let descriptor = page(head)
-    if policy.counting != .reference {
-      self.processor(processor).count(.follPinReleased, node: descriptor.zone.node)
-        .addAsOwner(UInt64(truncatingIfNeeded: refs))
-    }
-    let exact = countsExactly(descriptor)
-    if exact { descriptor.pincount.fetchAdd(-refs) }
-    putFolio(head, refs: pinReferences(refs, exact: exact), on: processor)
-  }
-
-  /// Gives back an array of pages, a group of consecutive entries of one folio at a time.
+  /// Gives back an array of pages, a group of consecutive entries of one folio at a time (gup_put_folio, 6.1).
   ///
   /// - Parameter markDirty: lock each clean folio and mark it dirty first (unpin_user_pages_dirty_lock).
   func releaseAll(
     _ frames: UnsafeMutablePointer<FrameNumber>, _ count: Int, pins: Bool, markDirty: Bool,
     on processor: Int
   ) {
+    let cpu = self.processor(processor)
+    // Where pins are not tracked they are references.
+    let tracked = pins && pinRules.isTracked
     var i = 0
     while i < count {
       let frame = frames[i]
-      if frame == .none {
-        i &+= 1
-        continue
-      }
+      i &+= 1
+      if frame == .none { continue }
       let head = head(of: frame)
-      var group = 1
-      if page(head).isLarge {
-        while i &+ group < count, frames[i &+ group] != .none, self.head(of: frames[i &+ group]) == head {
-          group &+= 1
-        }
+      let descriptor = page(head)
+      let word = descriptor.flagWord.load(.acquire)
+      if markDirty, word & PageFlags.dirty.rawValue == 0 {
+        descriptor.lock.lock()
+        descriptor.set(.dirty)
+        descriptor.lock.unlock()
       }
-      if markDirty, !page(head).has(.dirty) {
-        page(head).lock.lock()
-        page(head).set(.dirty)
-        page(head).lock.unlock()
+      var refs: Int32 = 1
+      if word & PageFlags.head.rawValue != 0 {
+        // Its order stays, since we hold it.
+        let last = head.rawValue &+ UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
+        let first = i
+        while i < count, frames[i] >= head, frames[i].rawValue <= last { i &+= 1 }
+        refs = Int32(truncatingIfNeeded: i &- first &+ 1)
       }
-      release(head, Int32(truncatingIfNeeded: group), pins: pins, on: processor)
-      i &+= group
+      if tracked {
+        if isUncountedZeroPage(head) { continue }
+        cpu.count(.follPinReleased, node: PageFlags.node(of: word)).addAsOwner(UInt64(truncatingIfNeeded: refs))
+        let exact = pinRules.countsExactly(descriptor, flagWord: word)
+        if exact { descriptor.pincount.fetchAdd(0 &- refs) }
+        refs = pinRules.references(refs, exact: exact)
+      }
+      putFolio(head, refs: refs, on: processor)
     }
   }
 }

@@ -2,7 +2,34 @@
 let catalogue = engineRows + floorRows
 
 /// The engine beside its twins.
-let engineRows: [Row] = []
+let engineRows: [Row] = [
+  .pin(pages: pinBatch, ours: .enginePin()),
+  .pin(pages: 16_384, ours: .enginePin(pages: 16_384)),
+  .pinTwoThreads(ours: .enginePin(threads: 2), oursAlone: .enginePin("\(engine) x1")),
+  .pinHuge(ours: .enginePin(huge: true)),
+  .engineAllocation(order: 0, count: 1), .engineAllocation(order: 0, count: 256),
+  .engineAllocation(order: 0, count: 4096),
+  .engineAllocationTwoThreads(order: 0, count: 256, scales: true),
+  .engineAllocationTwoThreads(order: 0, count: 4096, scales: false),
+  .engineAllocation(order: 9, count: 1), .engineAllocation(order: 9, count: 128),
+  .engineAllocationTwoThreads(order: 9, count: 1, scales: true),
+  .engineAllocationTwoThreads(order: 9, count: 128, scales: false),
+  .migration(ours: .engineMigration()), .offline(ours: .engineOffline()),
+  .hotRemove(ours: .engineHotRemove()), .start(ours: .engineStart()),
+]
+
+extension Row {
+  fileprivate static func engineAllocation(order: Int, count: Int) -> Row {
+    allocation(order: order, count: count, ours: .engineAllocation(order: order, count: count))
+  }
+
+  fileprivate static func engineAllocationTwoThreads(order: Int, count: Int, scales: Bool) -> Row {
+    allocationTwoThreads(
+      order: order, count: count, scales: scales,
+      ours: .engineAllocation(order: order, count: count, threads: 2),
+      oursAlone: .engineAllocation("\(engine) x1", order: order, count: count))
+  }
+}
 
 /// The twins alone.
 let floorRows: [Row] = [

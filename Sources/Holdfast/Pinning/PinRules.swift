@@ -1,0 +1,54 @@
+import Interleaving
+
+/// What the placement policy says about single pages, worked out once: the lockless path asks for every page.
+struct PinRules: Sendable {
+  /// Whether pins are told from other references at all.
+  let isTracked: Bool
+  /// What a pin adds to the reference count of a folio that does not count exactly.
+  let bias: Int32
+  /// Large folios of at least this order count their pins exactly.
+  let leastExactOrder: Int
+  /// The zero page if pins of it do not count (6.1.192, mainline), else no frame.
+  let uncountedZeroPage: FrameNumber
+  /// The zero page if it may be pinned wherever it is, else no frame.
+  let exemptZeroPage: FrameNumber
+  /// Pageblock types that a long-term pin may not stay in, a bit for each.
+  let forbiddenTypes: UInt32
+  /// Whether a long-term pin may not stay in ZONE_MOVABLE.
+  let forbidsMovable: Bool
+
+  init(_ policy: PlacementPolicy, zeroPage: FrameNumber) {
+    isTracked = policy.counting != .reference
+    bias = isTracked ? Machine.pinBias : 1
+    leastExactOrder =
+      switch policy.counting {
+      case .reference, .bias: .max
+      case .exactAboveOrderOne: 2
+      case .exactForLarge: 1
+      }
+    uncountedZeroPage = policy.zeroPageCounted ? .none : zeroPage
+    exemptZeroPage = policy.zeroPageExempt ? zeroPage : .none
+    forbiddenTypes =
+      1 << UInt32(MigrateType.cma.rawValue)
+      | (policy.forbidden == .cmaIsolateAndMovable ? 1 << UInt32(MigrateType.isolate.rawValue) : 0)
+    forbidsMovable = policy.forbidden != .cma
+  }
+
+  /// Whether a folio counts its pins exactly, given the flag word of its head.
+  @inline(__always)
+  func countsExactly(_ head: Page, flagWord: UInt64) -> Bool {
+    flagWord & PageFlags.head.rawValue != 0 && head.order >= leastExactOrder
+  }
+
+  /// What `refs` pins add to the reference count.
+  @inline(__always)
+  func references(_ refs: Int32, exact: Bool) -> Int32 { exact ? refs : refs &* bias }
+
+  /// Whether a long-term pin may stay on a frame, given the number of its pageblock's type and the flag word of its head.
+  @inline(__always)
+  func mayStay(_ frame: FrameNumber, inBlockOf type: UInt8, flagWord: UInt64) -> Bool {
+    if forbiddenTypes &>> UInt32(type) & 1 != 0 { return false }
+    if !forbidsMovable || frame == exemptZeroPage { return true }
+    return PageFlags.zoneKind(of: flagWord) != ZoneKind.movable.rawValue
+  }
+}
