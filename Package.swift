@@ -67,6 +67,8 @@ let package = Package(
       path: "Sources/holdfast", swiftSettings: strict),
 
     .testTarget(
+      name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
+    .testTarget(
       name: "HoldfastTests", dependencies: ["Holdfast", "HoldfastLab", "Interleaving", "CLinux", system],
       swiftSettings: strict),
     .testTarget(

@@ -1,0 +1,124 @@
+import CLinux
+import Foundation
+import Interleaving
+import Testing
+
+/// The primitives that everything else is built of.
+@Suite struct LockTests {
+  /// Words of a table: zeroed, stable, freed at the end.
+  private final class Words: @unchecked Sendable {
+    // Sendable: the pointer never changes; what it points to is reached through atomic cells and locks.
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 64)
+    init() { raw.initializeMemory(as: UInt8.self, repeating: 0, count: 256) }
+    deinit { raw.deallocate() }
+    var row: Row { Row(raw) }
+  }
+
+  private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    let group = DispatchGroup()
+    for index in 0..<count {
+      group.enter()
+      Thread {
+        body(index)
+        group.leave()
+      }.start()
+    }
+    group.wait()
+  }
+
+  @Test("a spin lock lets one thread in at a time")
+  func spin() {
+    let words = Words()
+    onThreads(3) { _ in
+      let lock = SpinLock(words.raw, rank: LockRank(rawValue: 1))
+      for _ in 0..<2000 { lock.withLock { words.row.setPlain(8, words.row.plain(8, as: UInt64.self) + 1) } }
+    }
+    #expect(words.row.plain(8, as: UInt64.self) == 6000)
+  }
+
+  @Test("a read-write lock keeps writers from everyone")
+  func readWrite() {
+    let words = Words()
+    onThreads(3) { index in
+      let lock = ReadWriteLock(words.raw, rank: LockRank(rawValue: 1))
+      for _ in 0..<1000 {
+        if index == 0 {
+          lock.lockShared()
+          // Both halves are written under the exclusive lock, so a reader never sees them differ.
+          if words.row.plain(8, as: UInt64.self) != words.row.plain(16, as: UInt64.self) {
+            words.row.setPlain(24, UInt64(1))
+          }
+          lock.unlockShared()
+        } else {
+          lock.lockExclusive()
+          words.row.setPlain(8, words.row.plain(8, as: UInt64.self) + 1)
+          words.row.setPlain(16, words.row.plain(16, as: UInt64.self) + 1)
+          lock.unlockExclusive()
+        }
+      }
+    }
+    #expect(words.row.plain(8, as: UInt64.self) == 2000)
+    #expect(words.row.plain(24, as: UInt64.self) == 0)
+    #expect(!ReadWriteLock(words.raw, rank: LockRank(rawValue: 1)).approximateIsHeld)
+  }
+
+  @Test("a bit lock leaves the other bits alone, and a count refuses what is not above zero")
+  func bits() {
+    let words = Words()
+    let word = words.row.uint64(0)
+    word.store(0xf0)
+    let lock = BitLock(word, bit: 1, rank: LockRank(rawValue: 1))
+    #expect(lock.tryLock())
+    #expect(!lock.tryLock())
+    #expect(word.load() == 0xf1)
+    lock.unlock()
+    #expect(word.load() == 0xf0)
+    let count = words.row.int32(16)
+    for (start, taken) in [(Int32(0), false), (-1, false), (.min, false), (1, true), (.max, true)] {
+      count.store(start)
+      #expect(count.addIfPositive(1) == taken)
+      #expect(count.load() == (taken ? start &+ 1 : start))
+    }
+  }
+
+  @Test("a thread that must wait runs its handler, if it has one")
+  func waiting() {
+    let words = Words()
+    let lock = SpinLock(words.raw, rank: LockRank(rawValue: 1))
+    words.row.uint32(0).store(1)
+    // The handler frees the lock, as another actor would.
+    hf_set_wait_handler(
+      { context, reason in
+        guard let context else { return }
+        Row(context).uint32(0).store(0)
+        Row(context).setPlain(32, reason + 1)
+      }, words.raw)
+    lock.lock()
+    lock.unlock()
+    hf_set_wait_handler(nil, nil)
+    #expect(words.row.plain(32, as: UInt32.self) == WaitReason.lock.rawValue + 1)
+  }
+
+  #if DEBUG
+  @Test("taking a lock of a lower rank after one of a higher rank ends the program in debug builds")
+  func order() async {
+    await #expect(processExitsWith: .failure) {
+      let words = Words()
+      SpinLock(words.raw, rank: LockRank(rawValue: 2)).lock()
+      SpinLock(words.raw + 4, rank: LockRank(rawValue: 1)).lock()
+    }
+    await #expect(processExitsWith: .success) {
+      let words = Words()
+      let first = SpinLock(words.raw, rank: LockRank(rawValue: 1))
+      let second = SpinLock(words.raw + 4, rank: LockRank(rawValue: 2))
+      first.lock()
+      second.lock()
+      first.unlock()
+      second.unlock()
+      // Trying never waits, so it may come out of order.
+      second.lock()
+      _ = first.tryLock()
+    }
+  }
+  #endif
+}
