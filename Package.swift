@@ -66,14 +66,18 @@ let package = Package(
       ],
       path: "Sources/holdfast", swiftSettings: strict),
 
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(
       name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
     .testTarget(
-      name: "HoldfastTests", dependencies: ["Holdfast", "HoldfastLab", "Interleaving", "CLinux", system],
+      name: "HoldfastTests",
+      dependencies: ["Holdfast", "HoldfastLab", "Interleaving", "CLinux", "CAllocationCounter", system],
       swiftSettings: strict),
     .testTarget(
       name: "HoldfastExploredTests",
-      dependencies: ["HoldfastExplored", "HoldfastLabExplored", "InterleavingExplored", "CLinux", system],
+      dependencies: [
+        "HoldfastExplored", "HoldfastLabExplored", "InterleavingExplored", "CLinux", "CAllocationCounter", system,
+      ],
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(
       name: "HoldfastLabTests",

@@ -57,7 +57,7 @@ extension Machine {
     let pages = folioPages(source)
     if from.has(.writeback) {
       let failed = failure(source, .writeback, reason)
-      return mode == .sync ? .again(failed) : .permanent(failed)
+      return mode == .sync || mode == .syncNoCopy ? .again(failed) : .permanent(failed)
     }
     // Nobody else knows the target, so its lock is free.
     guard to.lock.tryLock() else { fatalError("\(target), just allocated, is locked") }
@@ -193,7 +193,8 @@ extension Machine {
   /// Moves the statistics that follow a cached folio when its node changes.
   private func moveAccounting(from source: FrameNumber, to target: FrameNumber, pages: Int, on processor: Int) {
     let (old, new) = (page(source).zone.node, page(target).zone.node)
-    guard old != new, page(target).mapping.object != nil else { return }
+    // Huge pages of the pool are in neither statistic.
+    guard old != new, page(target).mapping.object != nil, !page(target).isHugetlb else { return }
     for counter in [NodeCounter.filePages, .shmem] {
       count(counter, node: old, by: -pages, on: processor)
       count(counter, node: new, by: pages, on: processor)

@@ -51,12 +51,13 @@ extension Machine {
       var again = FolioList()
       while let head = batch.popFirst(in: self) {
         let pages = folioPages(head)
-        let isHuge = pages > 1
+        // Once it moved, the head may be anything.
+        let isCounted = isTransparentHuge(head)
         // From the fourth pass on a synchronous migration waits for the page lock.
         switch migrateFolio(head, reason, mode, wait: pass > 2, target, process) {
         case .moved:
           outcome.succeededPages += pages
-          if isHuge { bump(.thpMigrationSuccess, on: process) }
+          if isCounted { bump(.thpMigrationSuccess, on: process) }
         case .again(let failure):
           outcome.attempts[failure.stage.rawValue] += 1
           if pass + 1 < Self.migrationPasses {
@@ -71,7 +72,12 @@ extension Machine {
           outcome.attempts[failure.stage.rawValue] += 1
           fail(head, failure, &kept, &outcome, process)
           outcome.aborted = .noMemory
-          while let rest = again.popFirst(in: self) { kept.append(rest, in: self) }
+          // Those of this pass that were to be tried again have had their outcome too.
+          while let rest = again.popFirst(in: self) {
+            outcome.failedPages += folioPages(rest)
+            if isTransparentHuge(rest) { bump(.thpMigrationFail, on: process) }
+            kept.append(rest, in: self)
+          }
           while let rest = batch.popFirst(in: self) { kept.append(rest, in: self) }
           return
         }
@@ -86,10 +92,13 @@ extension Machine {
     _ outcome: inout MigrationOutcome, _ process: Process
   ) {
     outcome.failedPages += failure.pages
-    if failure.pages > 1 { bump(.thpMigrationFail, on: process) }
+    if isTransparentHuge(head) { bump(.thpMigrationFail, on: process) }
     outcome.note(failure)
     kept.append(head, in: self)
   }
+
+  /// Whether the thp_migration counters count a folio: those of the hugetlb pools are not theirs.
+  private func isTransparentHuge(_ head: FrameNumber) -> Bool { page(head).isLarge && !page(head).isHugetlb }
 
   /// Waits until a page that a migration entry names is unlocked; the caller then looks at the entry again.
   ///

@@ -79,7 +79,7 @@ extension Machine {
           + "type \(Self.padded("\(type)", 12)) "
         for order in 0...geometry.maxOrder {
           let blocks = freeBlocks(id, order, type)
-          text += Self.padded(blocks > 100_000 ? ">100000" : "\(blocks)", 6) + " "
+          text += Self.padded(blocks >= 100_000 ? ">100000" : "\(blocks)", 6) + " "
         }
         text += "\n"
       }
@@ -140,8 +140,16 @@ extension Machine {
     for index in 0..<configuration.processors {
       text += "    cpu: \(index)\n              count: \(perCPULists(index, id).count)\n"
       text += "              high:  \(zone.perCPUHigh.load())\n              batch: \(zone.perCPUBatch.load())\n"
+      text += "  vm stats threshold: \(statisticsThreshold(zone))\n"
     }
     return text + "  node_unreclaimable:  0\n  start_pfn:           \(zone.start.index)\n"
+  }
+
+  /// What a processor counts for itself before it adds to the zone's counts (calculate_normal_threshold): shown
+  /// for readers of the text only, since here every processor's counts are added up when asked for.
+  private func statisticsThreshold(_ zone: Zone) -> Int {
+    func bits(_ number: Int) -> Int { Int.bitWidth - number.leadingZeroBitCount }
+    return min(125, 2 * bits(configuration.processors) * (1 + bits(Int(zone.managed.load()) >> 15)))
   }
 
   private func sum(_ values: [UInt64]) -> UInt64 { values.reduce(0, &+) }

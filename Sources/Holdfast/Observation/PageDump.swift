@@ -16,6 +16,9 @@ extension Machine {
       lines.append(largeLine(head))
     }
     lines.append(flagLine(frame, head))
+    if policy == .linuxMainline || policy == .linux6_14, let type = Self.typeLine(page(frame).type) {
+      lines.append(type)
+    }
     if policy.counting != .reference, policy != .pinExact, policy != .pinBias {
       lines += rawLines("raw: ", frame)
       if head != frame { lines += rawLines("head: ", head) }
@@ -90,6 +93,16 @@ extension Machine {
     ]
     return stride(from: 0, to: 8, by: 4).map { start in
       prefix + words[start..<(start + 4)].map(Self.digits).joined(separator: " ")
+    }
+  }
+
+  /// The type of a page that is never mapped to user space: every bit set but the type's own.
+  private static func typeLine(_ type: PageType) -> String? {
+    switch type {
+    case .buddy: "page_type: 0xffffff7f(buddy)"
+    case .offline: "page_type: 0xfffffeff(offline)"
+    case .table: "page_type: 0xfffffdff(table)"
+    case .absent, .none, .perCPU: nil
     }
   }
 

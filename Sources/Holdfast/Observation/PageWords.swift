@@ -4,7 +4,8 @@ import Interleaving
 extension Machine {
   /// The KPF_* word of a frame; only NOPAGE (bit 20) where there is none.
   public func kpageflags(_ frame: FrameNumber) -> UInt64 {
-    guard hasMetadata(frame), block(block(of: frame)).state == .online else { return 1 << 20 }
+    guard frame.index < frameCount, block(block(of: frame)).state == .online else { return 1 << 20 }
+    guard hasMetadata(frame) else { return isDeferred(frame) ? 1 << 10 : 1 << 20 }
     let own = page(frame)
     let head = head(of: frame)
     let top = page(head)
@@ -20,13 +21,14 @@ extension Machine {
     set(34, own.has(.anonExclusive))
     set(35, flags.contains(.hasPrivate))
     set(37, flags.contains(.ownerPrivate))
-    set(10, own.type == .buddy)
+    set(10, own.refcount.load() == 0 && freeBlock(covering: frame) != nil)
     set(11, folioMapcount(head) > 0)
     set(12, top.mapping.isAnonymous)
     set(15, own.has(.head))
     set(16, own.isTail)
     set(17, top.isHugetlb)
-    set(22, top.isLarge && !top.isHugetlb)
+    // A driver's compound page is none.
+    set(22, top.isLarge && !top.isHugetlb && (flags.contains(.lru) || top.mapping.isAnonymous))
     set(23, own.type == .offline)
     set(24, frame == global.zeroPage)
     set(26, own.type == .table)

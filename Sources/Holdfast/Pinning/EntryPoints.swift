@@ -58,13 +58,32 @@ extension Machine {
     _ entry: PinEntry, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting
   ) throws(PinError) -> HeldPages {
     let now = stamp()
-    let flags = try completeFlags(given, entry, isPin: isPin)
+    let flags: PinFlags
+    do {
+      flags = try completeFlags(given, entry, isPin: isPin)
+    } catch {
+      // These entry points are never negative: whoever calls them goes on another way.
+      guard entry == .fastOnly else { throw error }
+      return emptyResult(error)
+    }
     let start = address.page
-    let space = self.space(owner.space)
-    if pages == 0 { return try emptyResult(process, now) }
+    guard process.live != 0 else { throw gone(process) }
+    if pages == 0 { return emptyResult() }
     guard pages > 0 else { throw PinError(.arguments, .badRange, .badAddress, address: address) }
+    // Another process may end meanwhile; the caller itself cannot.
+    let isRemote = owner.id != process.id
+    if isRemote {
+      guard entry == .remote else {
+        throw PinError(
+          .arguments, .illegalFlags("only the remote entry point takes another process's memory"),
+          .invalidArgument)
+      }
+      guard owner.live != 0, holdSpace(owner.space) else { throw gone(owner) }
+    }
+    defer { if isRemote { releaseSpace(owner.space, on: process.processor) } }
+    let space = self.space(owner.space)
     if entry == .fast || entry == .fastOnly, try isEmptyByOverflow(start, pages, entry, address) {
-      return try emptyResult(process, now)
+      return emptyResult()
     }
 
     try charge(owner.space, pages: pages, accounting, process, at: address)
@@ -85,6 +104,10 @@ extension Machine {
       trace(.pin(process: process.id, address: VirtualAddress(page: start), pages: taken, flags: flags))
     }
     return HeldPages(self, record, count: taken, shortfall: taken < pages ? failure : nil)
+  }
+
+  private func gone(_ process: Process) -> PinError {
+    PinError(.arguments, .noSuchProcess(process.id), .noSuchProcess)
   }
 
   private func fill(
@@ -116,7 +139,7 @@ extension Machine {
     if entry == .fast || entry == .fastOnly {
       if flags.contains(.pin) { markHasPinned(space) }
       prefix = takeLockless(space, start, count, flags, out, on: process.processor)
-      if prefix == count || entry == .fastOnly { return (prefix, nil) }
+      if prefix == count || flags.contains(.fastOnly) { return (prefix, nil) }
     }
     let rest = start + UInt64(prefix)
     let slowFlags = flags.subtracting(.fastOnly)
@@ -147,6 +170,9 @@ extension Machine {
     }
     let own = isPin ? "the pin entry points" : "the get entry points"
     if given.contains(.pin) { throw refuse("FOLL_PIN is set by the pin entry points, not by callers") }
+    if policy.refusesInternalFlags, !given.isDisjoint(with: .internalFlags) {
+      throw refuse("TOUCH, TRIED, REMOTE and FAST_ONLY are set by entry points, not by callers")
+    }
     if isPin, given.contains(.get) { throw refuse("FOLL_GET and FOLL_PIN exclude each other") }
     if !isPin, given.contains(.longterm) { throw refuse("FOLL_LONGTERM needs FOLL_PIN, which \(own) do not set") }
     let isFast = entry == .fast || entry == .fastOnly
@@ -186,12 +212,9 @@ extension Machine {
     return false
   }
 
-  /// What a call for no pages gives: no pages, and no error.
-  private func emptyResult(_ process: Process, _ now: UInt64) throws(PinError) -> HeldPages {
-    guard let record = openRecord(count: 1) else { throw PinError(.ledger, .ledgerFull, .noMemory) }
-    fill(
-      record, process, process, 0, 0, [], isPin: false, PinPurpose(""), .none, now)
-    return HeldPages(self, record, count: 0, shortfall: nil)
+  /// What a call for no pages gives: no pages, no record, and no error.
+  private func emptyResult(_ shortfall: PinError? = nil) -> HeldPages {
+    HeldPages(self, pinRecord(.none), count: 0, shortfall: shortfall)
   }
 
   // MARK: - Accounting

@@ -88,13 +88,16 @@ extension Machine {
   /// Everything that is held now, oldest first.
   public var pinHolders: [PinHolder] {
     var found: [PinHolder] = []
-    forEachRecord { record, _ in found.append(holder(record, pagesInRange: record.remaining)) }
+    forEachRecord { record, _ in
+      if record.remaining > 0 { found.append(holder(record, pagesInRange: record.remaining)) }
+    }
     return found.sorted { $0.age > $1.age }
   }
 
   private func holder(_ record: PinRecord, pagesInRange: Int) -> PinHolder {
     PinHolder(
-      owner: record.owner, ownerName: record.ownerName, purpose: record.purpose.description, isPin: record.kind == Self.pinRecordKind,
+      owner: record.owner, ownerName: record.ownerName, purpose: record.purpose.description,
+      isPin: record.kind == Self.pinRecordKind,
       isLongterm: record.flags.contains(.longterm), address: VirtualAddress(page: record.startPage),
       pagesInRange: pagesInRange, pages: record.remaining, age: now &- record.tick)
   }

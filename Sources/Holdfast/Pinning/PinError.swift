@@ -43,6 +43,8 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
   public enum Cause: Hashable, Sendable {
     /// Flags that do not go together, or that this entry point does not take; the reason in words.
     case illegalFlags(String)
+    /// The caller or the owner of the memory has ended.
+    case noSuchProcess(ProcessID)
     /// The range is empty, wraps, or leaves user space.
     case badRange
     /// No area at the address.
@@ -51,6 +53,8 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     case noPages
     /// FOLL_ANON, and the area is not anonymous.
     case notAnonymous
+    /// FOLL_SPLIT_PMD, and the area is one of huge pages that never split.
+    case hugetlbSplit
     /// Write access to an area that is not writable, or read access to one that is not readable.
     case notPermitted(write: Bool)
     /// A hole or the zero page where FOLL_DUMP wants neither.
@@ -107,10 +111,12 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     var text =
       switch cause {
       case .illegalFlags(let reason): reason
+      case .noSuchProcess(let id): "process \(id) has ended"
       case .badRange: "the range is empty, wraps around or leaves user space"
       case .noArea: "nothing is mapped there"
       case .noPages: "the area maps frames that have no page descriptors"
       case .notAnonymous: "the area is not anonymous"
+      case .hugetlbSplit: "a hugetlb area cannot be mapped page by page"
       case .notPermitted(let write): "the area may not be \(write ? "written" : "read")"
       case .holeForDump: "a hole or the zero page, which a dump leaves out"
       case .wouldFault: "the page is not there, and the call may not fault"

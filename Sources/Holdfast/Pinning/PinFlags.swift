@@ -37,6 +37,9 @@ public struct PinFlags: OptionSet, Hashable, Sendable {
   /// FOLL_FAST_ONLY: no slow path.
   public static let fastOnly = PinFlags(rawValue: 0x80000)
 
+  /// What only entry points set; mainline refuses it from callers.
+  static let internalFlags: PinFlags = [.touch, .tried, .remote, .pin, .fastOnly]
+
   /// What the fast entry points accept.
   static let fastLegal: PinFlags = [.write, .longterm, .force, .pin, .get, .fastOnly, .noFault]
 }

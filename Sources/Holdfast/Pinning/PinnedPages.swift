@@ -51,7 +51,7 @@ public struct GottenPages: ~Copyable {
   public consuming func put() { pages.finish(markDirty: false) }
 }
 
-/// A ledger record and the pages that it stands for.
+/// A ledger record and the pages that it stands for; row zero, and no pages, where nothing was asked for.
 struct HeldPages: ~Copyable {
   private let machine: Machine
   private let record: PinRecord
@@ -65,7 +65,7 @@ struct HeldPages: ~Copyable {
     self.shortfall = shortfall
   }
 
-  deinit { machine.endRecord(record) }
+  deinit { if record.id != .none { machine.endRecord(record) } }
 
   subscript(index: Int) -> FrameNumber {
     precondition(index >= 0 && index < count, "page index out of range")
@@ -80,11 +80,11 @@ struct HeldPages: ~Copyable {
 
   func release(_ range: Range<Int>, markDirty: Bool) {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "page range out of range")
-    machine.releasePart(record, range, markDirty: markDirty)
+    if !range.isEmpty { machine.releasePart(record, range, markDirty: markDirty) }
   }
 
   /// Ends the record, which the end of `self` does.
-  consuming func finish(markDirty: Bool) { record.marksDirty = markDirty }
+  consuming func finish(markDirty: Bool) { if record.id != .none { record.marksDirty = markDirty } }
 }
 
 extension Machine {

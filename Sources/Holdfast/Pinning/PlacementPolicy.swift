@@ -79,6 +79,8 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   public let longtermUnlocked: Bool
   /// Whether an overflow of start plus length is EOVERFLOW instead of "no pages".
   public let reportsOverflow: Bool
+  /// Whether flags that only entry points set are refused from callers (mainline's one check of all arguments).
+  public let refusesInternalFlags: Bool
   /// Whether each entry of a large folio is looked at only if it follows another folio; else by stepping (K5.10).
   public let collectsByStep: Bool
 
@@ -87,7 +89,8 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     zeroPageExempt: Bool = true, zeroPageCounted: Bool = true, failure: Failure, drain: Drain = .ifOffList,
     scopeClearsMovable: Bool = true, scopeInFastPath: Bool = true, longtermForcesWrite: Bool = false,
     tracksExclusive: Bool = false, unsharesAnyPrivate: Bool = false, retriesSplit: Bool = false,
-    longtermUnlocked: Bool = false, reportsOverflow: Bool = false, collectsByStep: Bool = false
+    longtermUnlocked: Bool = false, reportsOverflow: Bool = false, refusesInternalFlags: Bool = false,
+    collectsByStep: Bool = false
   ) {
     self.name = name
     self.summary = summary
@@ -105,6 +108,7 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     self.retriesSplit = retriesSplit
     self.longtermUnlocked = longtermUnlocked
     self.reportsOverflow = reportsOverflow
+    self.refusesInternalFlags = refusesInternalFlags
     self.collectsByStep = collectsByStep
   }
 }
@@ -161,14 +165,16 @@ extension PlacementPolicy {
     "linux-mainline", "folio based, drains only for unexpected references, unshares read-only pins",
     forbidden: .cmaIsolateAndMovable, zeroPageCounted: false, failure: .migrationFatal,
     drain: .ifUnexpectedReferences(ownPins: true), tracksExclusive: true, unsharesAnyPrivate: true,
-    retriesSplit: true, longtermUnlocked: true, reportsOverflow: true)
+    retriesSplit: true, longtermUnlocked: true, reportsOverflow: true,
+    refusesInternalFlags: true)
 
   /// Mainline during 6.14: pages that cannot be isolated stay pinned where they are (spec 6.7).
   public static let linux6_14 = PlacementPolicy(
     "linux-6.14", "mainline with the regression that an empty isolation list means success",
     forbidden: .cmaIsolateAndMovable, zeroPageCounted: false, failure: .emptyListSucceeds,
     drain: .ifUnexpectedReferences(ownPins: true), tracksExclusive: true, unsharesAnyPrivate: true,
-    retriesSplit: true, longtermUnlocked: true, reportsOverflow: true)
+    retriesSplit: true, longtermUnlocked: true, reportsOverflow: true,
+    refusesInternalFlags: true)
 
   /// Every policy, oldest first.
   public static let all: [PlacementPolicy] = [

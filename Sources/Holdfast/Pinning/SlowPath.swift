@@ -22,6 +22,8 @@ extension Machine {
     if flags.contains(.pin) { space.flags.fetchOr(AddressSpace.hasPinned) }
     var area: Area?
     var taken = 0
+    // The page whose write fault FOLL_FORCE has just taken (FOLL_COW).
+    var copied: UInt64?
     while taken < count {
       let virtual = start + UInt64(taken)
       let address = VirtualAddress(page: virtual)
@@ -33,7 +35,7 @@ extension Machine {
         if let failure = checkArea(area, flags, address) { return (taken, failure) }
       }
       guard let current = area else { return (taken, nil) }
-      switch follow(space, current, virtual, flags, on: process.processor) {
+      switch follow(space, current, virtual, flags, wasCopied: copied == virtual, on: process.processor) {
       case .page(let frame):
         out[taken] = frame
         taken += 1
@@ -44,6 +46,7 @@ extension Machine {
         if let failure = faultIn(process, space, current, virtual, flags, unshare: unshare) {
           return (taken, failure)
         }
+        if flags.contains([.force, .write]) { copied = virtual }
       case .failed(let failure): return (taken, failure)
       }
     }
@@ -59,6 +62,9 @@ extension Machine {
     let has = area.flags
     if !has.isDisjoint(with: [.io, .frameMap]) { return refuse(.noPages) }
     if flags.contains(.anonymous), !area.isAnonymous { return refuse(.notAnonymous) }
+    if policy.refusesInternalFlags, flags.contains(.splitPMD), has.contains(.hugetlb) {
+      return PinError(.area, .hugetlbSplit, .notSupported, address: address)
+    }
     if flags.contains(.write) {
       if !has.contains(.write) {
         guard flags.contains(.force), !has.contains(.hugetlb), area.isCopyOnWrite else {
@@ -72,25 +78,33 @@ extension Machine {
   }
 
   /// Looks at one address and takes its page if it may (mm/gup.c:follow_page_mask, 6.1).
+  ///
+  /// - Parameter wasCopied: whether a forced write has faulted on the page, so that what is there is its copy.
   private func follow(
-    _ space: AddressSpace, _ area: Area, _ virtual: UInt64, _ flags: PinFlags, on processor: Int
+    _ space: AddressSpace, _ area: Area, _ virtual: UInt64, _ flags: PinFlags, wasCopied: Bool,
+    on processor: Int
   ) -> Followed {
     space.pageTableLock.lock()
     defer { space.pageTableLock.unlock() }
     let address = VirtualAddress(page: virtual)
-    guard let slot = leafSlot(space, virtual) else { return hole(area, flags, address) }
-    let entry = PageTableEntry(rawValue: slot.cell.load())
+    guard var slot = leafSlot(space, virtual) else { return hole(area, flags, address) }
+    if slot.level == 1, flags.contains(.splitPMD), !area.flags.contains(.hugetlb), !slot.entry.isMigration {
+      splitHuge(space, slot, virtual, on: processor)
+      guard let small = leafSlot(space, virtual) else { return hole(area, flags, address) }
+      slot = small
+    }
+    let entry = slot.entry
     if entry.isNone { return hole(area, flags, address) }
     if entry.isMigration { return .fault(unshare: false) }
     if entry.isProtNone, !flags.contains(.force) { return .fault(unshare: false) }
     let offset = slot.level == 1 ? Int(virtual & UInt64(geometry.tableEntries - 1)) : 0
     let frame = entry.frame + offset
-    if entry.isSpecial, flags.contains(.dump) {
-      return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
-    }
     let first = slot.level == 1 ? entry.frame : frame
     if flags.contains(.write), !entry.isWritable {
-      guard mayForceWrite(first, area, flags) else { return .fault(unshare: false) }
+      guard mayForceWrite(first, entry, area, flags, wasCopied) else { return .fault(unshare: false) }
+    }
+    if entry.isSpecial, flags.contains(.dump) {
+      return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
     }
     if needsUnsharing(first, entry, area, flags) { return .fault(unshare: true) }
     guard grabStable(frame, flags, on: processor) else {
@@ -119,10 +133,15 @@ extension Machine {
   }
 
   /// FOLL_FORCE may write through a read-only entry only to an exclusive anonymous page (can_follow_write_pte).
-  private func mayForceWrite(_ frame: FrameNumber, _ area: Area, _ flags: PinFlags) -> Bool {
+  ///
+  /// Before 5.19 no bit says so; then it must be the dirty copy that this call's own fault has made.
+  private func mayForceWrite(
+    _ frame: FrameNumber, _ entry: PageTableEntry, _ area: Area, _ flags: PinFlags, _ wasCopied: Bool
+  ) -> Bool {
     flags.contains(.force) && area.isCopyOnWrite && !area.flags.contains(.write)
       && page(head(of: frame)).mapping.isAnonymous
-      && (policy.tracksExclusive ? page(frame).has(.anonExclusive) : page(head(of: frame)).refcount.load() == 1)
+      && (policy.tracksExclusive
+        ? page(frame).has(.anonExclusive) : wasCopied && entry.has(PageTableEntry.dirty))
   }
 
   private func needsUnsharing(

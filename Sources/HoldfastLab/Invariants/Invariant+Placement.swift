@@ -53,7 +53,9 @@ extension Invariant {
     ) { context in
       let machine = context.machine
       var anon = 0
-      for (head, pages) in context.mappedPages where machine.page(head).mapping.isAnonymous { anon += pages }
+      // Huge pages of the pools count in no statistic.
+      for (head, pages) in context.mappedPages
+      where machine.page(head).mapping.isAnonymous && !machine.page(head).isHugetlb { anon += pages }
       let counted = machine.total(.anonPages, node: nil)
       return counted == Int64(anon) ? [] : ["nr_anon_pages is \(counted), \(anon) anonymous pages are mapped"]
     },

@@ -1,0 +1,198 @@
+import Interleaving
+import SystemPackage
+import Testing
+
+@testable import Holdfast
+
+@Suite("Ledger")
+struct LedgerTests {
+  @Test("who holds what, since when, and how much is left of it")
+  func holders() throws {
+    let rig = try PinRig()
+    let machine = rig.machine
+    let start = try rig.make(.anonymous)
+    let other = try machine.createProcess(name: "a-long-process-name", processor: 1)
+    let first = try machine.pin(
+      rig.process, at: start, pages: 4, flags: [.write, .longterm], purpose: PinPurpose("vfio"))
+    let taken = machine.now
+    let second = try machine.get(
+      other, at: start + 4096, pages: 2, entry: .remote, of: rig.process,
+      purpose: PinPurpose("a purpose of more than thirty-two bytes"))
+    for _ in 0..<5 { try machine.touch(rig.process, start, write: true) }
+
+    let all = machine.pinHolders
+    same(all.map(\.purpose), ["vfio", "a purpose of more than thirty-tw"], "oldest first")
+    same(all.map(\.isPin), [true, false], "kinds")
+    same(all.map(\.isLongterm), [true, false], "long term")
+    same(all.map(\.owner), [rig.process.id, other.id], "owners")
+    same(all.map(\.ownerName), ["dma", "a-long-process-"], "names")
+    same(all.map(\.address), [start, start + 4096], "addresses")
+    same(all.map(\.pages), [4, 2], "pages")
+    same(all[0].age, machine.now - taken, "age")
+    same(all[1].age < all[0].age, true, "the second is younger")
+
+    func inRange(_ frame: FrameNumber) -> [Int] {
+      machine.holders(of: FrameRange(start: frame, count: 1)).map(\.pagesInRange)
+    }
+    let frames = (0..<4).map { first[$0] }
+    same(frames.map(inRange), [[1], [1, 1], [1, 1], [1]], "holders of each frame")
+    let low = frames.min() ?? .none
+    let high = frames.max() ?? .none
+    let everything = FrameRange(start: low, count: high.index - low.index + 1)
+    same(machine.holders(of: everything).map(\.pagesInRange), [4, 2], "most pages first")
+
+    first.unpin(1..<3)
+    same(frames.map(inRange), [[1], [1], [1], [1]], "after a part")
+    same(machine.pinHolders.map(\.pages), [2, 2], "pages left")
+    same((0..<4).map { first[$0] == .none }, [false, true, true, false], "given back")
+    first.unpin(0..<4)
+    same(machine.pinHolders.map(\.pages), [2], "a record without pages is no holder")
+    rig.check("all given back in parts")
+    first.unpin()
+    machine.exit(other)
+    same(machine.pinHolders.first?.ownerName, "a-long-process-", "the holder outlives its process")
+    second.put()
+    same(machine.pinHolders.count, 0, "nobody")
+    rig.check("nobody")
+  }
+
+  @Test("dropping the value unpins, in every way in which it can end")
+  func drops() throws {
+    let rig = try PinRig()
+    let machine = rig.machine
+    let start = try rig.make(.anonymous)
+    func pinned() throws -> PinnedPages { try machine.pin(rig.process, at: start, pages: 4) }
+    struct Stop: Error {}
+    func thrown() throws {
+      let pins = try pinned()
+      if pins.count == 4 { throw Stop() }
+    }
+    _ = try pinned()
+    same(machine.pinHolders.count, 0, "ignored")
+    do { let pins = try pinned(); same(pins.count, 4, "scope") }
+    same(machine.pinHolders.count, 0, "end of scope")
+    #expect(throws: Stop.self) { try thrown() }
+    same(machine.pinHolders.count, 0, "thrown past")
+    func replace(_ pins: inout PinnedPages?) { pins = nil }
+    var kept: PinnedPages? = try pinned()
+    same(machine.pinHolders.count, 1, "kept")
+    replace(&kept)
+    same(machine.pinHolders.count, 0, "assigned over")
+    do { _ = try machine.get(rig.process, at: start, pages: 4) }
+    same(machine.pinHolders.count, 0, "references")
+    rig.check("dropped")
+  }
+
+  @Test("dirty on release marks clean folios, and only those of the pages given back (spec 1.8)")
+  func dirtyOnRelease() throws {
+    for kind in PageKind.owned {
+      let rig = try PinRig()
+      let start = try rig.make(kind)
+      let pins = try rig.machine.pin(rig.process, at: start, pages: 4, flags: .write)
+      let heads = (0..<4).map { rig.machine.head(of: pins[$0]) }
+      for head in heads { rig.page(head).clear(.dirty) }
+      pins.unpin(1..<2)
+      same(heads.map { rig.page($0).has(.dirty) }, [false, false, false, false], "\(kind.rawValue), clean")
+      pins.unpin(0..<1, markDirty: true)
+      let first = heads.map { $0 == heads[0] }
+      same(heads.map { rig.page($0).has(.dirty) }, first, "\(kind.rawValue), one page")
+      pins.unpin(markDirty: true)
+      let rest = heads.map { $0 == heads[0] || $0 != heads[1] }
+      same(heads.map { rig.page($0).has(.dirty) }, rest, "\(kind.rawValue), the rest")
+      same(heads.contains { rig.page($0).has(.locked) }, false, "\(kind.rawValue), unlocked")
+      rig.check(kind.rawValue)
+    }
+  }
+
+  @Test("charges follow pins: at the limit, part by part, past a short result and past the process (spec 9.2, 9.3)")
+  func charges() throws {
+    for accounting in [PinAccounting.locked, .pinned] {
+      for isPartial in [false, true] {
+        let what = "\(accounting) partial \(isPartial)"
+        let rig = try PinRig()
+        let machine = rig.machine
+        let start = try rig.map(6)
+        rig.process.memlockLimit = 6 * 4096 + 4095
+        func charged() -> [Int] {
+          let usage = machine.usage(of: rig.process)
+          return [usage.locked, usage.pinned]
+        }
+        func expected(_ pages: Int) -> [Int] { accounting == .locked ? [pages, 0] : [0, pages] }
+        func pin(_ pages: Int, at page: Int = 0) throws(PinError) -> PinnedPages {
+          try machine.pin(
+            rig.process, at: start + page * 4096, pages: pages, flags: [.write, .longterm], accounting: accounting)
+        }
+        let four = try pin(4)
+        same(charged(), expected(4), what)
+        let error = pinError { _ = try pin(3) }
+        same(error?.errno, .noMemory, what + ", over the limit")
+        same(error?.stage, .account, what + ", over the limit")
+        same(charged(), expected(4), what + ", nothing charged")
+        // Two more are allowed; the second of these is not there, and only what was taken stays charged.
+        if isPartial { try machine.unmap(rig.process, AddressRange(start: start + 5 * 4096, pages: 1)) }
+        let two = try pin(2, at: 4)
+        let count = isPartial ? 1 : 2
+        same(two.count, count, what + ", short")
+        same(charged(), expected(4 + count), what + ", short")
+        four.unpin(0..<3)
+        same(charged(), expected(1 + count), what + ", in part")
+        four.unpin(0..<3)
+        same(charged(), expected(1 + count), what + ", in part again")
+        rig.process.capabilities = .ipcLock
+        rig.process.memlockLimit = 0
+        let free = try pin(4)
+        same(charged(), expected(5 + count), what + ", with CAP_IPC_LOCK")
+        free.unpin()
+        four.unpin()
+        same(charged(), expected(count), what + ", nearly all given back")
+        let failure = pinError {
+          _ = try machine.pin(rig.process, at: VirtualAddress(page: 2), pages: 1, accounting: accounting)
+        }
+        same(failure?.stage, .area, what + ", no area")
+        same(charged(), expected(count), what + ", after a failure")
+        let space = rig.process.space
+        machine.exit(rig.process)
+        rig.check(what + ", exited while pinned")
+        two.unpin()
+        rig.check(what + ", unpinned after the exit")
+        same(machine.space(space).row.plain(0, as: UInt32.self), 0, what + ", the space's row is free")
+        // The row serves the next process, which owes nothing.
+        let next = try machine.createProcess(name: "next")
+        same(next.space, space, what + ", the row")
+        same(machine.usage(of: next).locked + machine.usage(of: next).pinned, 0, what + ", next process")
+      }
+    }
+  }
+
+  @Test("a full ledger is ENOMEM before anything was taken, and serves again when there is room")
+  func full() throws {
+    for limit in ["records", "slots"] {
+      let rig = try PinRig {
+        if limit == "records" { $0.limits.pinRecords = 4 } else { $0.limits.pinSlots = 16 }
+      }
+      let machine = rig.machine
+      let start = try rig.make(.anonymous)
+      do { _ = try machine.get(rig.process, at: start, pages: 4) }
+      let before = rig.state()
+      // Row and slot 0 stand for "none".
+      let one = try machine.pin(rig.process, at: start, pages: 4, accounting: .locked)
+      let two = try machine.get(rig.process, at: start, pages: 4)
+      let three = try machine.pin(rig.process, at: start, pages: 4)
+      let error = pinError { _ = try machine.pin(rig.process, at: start, pages: 4, accounting: .locked) }
+      same(error?.cause, .ledgerFull, limit)
+      same(error?.stage, .ledger, limit)
+      same(error?.errno, .noMemory, limit)
+      same(machine.usage(of: rig.process).locked, 4, limit + ", charged")
+      rig.check(limit)
+      same(pinError { _ = try machine.pin(rig.process, at: start, pages: 0) }?.cause, nil, limit + ", no pages")
+      two.put()
+      let four = try machine.pin(rig.process, at: start, pages: 3)
+      same(four.count, 3, limit + ", room again")
+      one.unpin()
+      three.unpin()
+      four.unpin()
+      same(rig.state(), before, limit + ", state")
+      rig.check(limit + ", empty")
+    }
+  }
+}

@@ -1,0 +1,406 @@
+import Interleaving
+import SystemPackage
+import Testing
+
+@testable import Holdfast
+
+@Suite("Migration")
+struct MigrationTests {
+  /// Isolates the folio behind an address and migrates it; what came of it. Folios that stay are put back.
+  static func migrate(
+    _ rig: PinRig, _ start: VirtualAddress, mode: MigrationMode = .sync, gfp: GFPFlags = .highUserMovable,
+    node: Int? = nil
+  ) throws -> MigrationOutcome {
+    let head = rig.machine.head(of: try #require(rig.frame(start)))
+    var list = FolioList()
+    same(rig.machine.isolate(head, on: 0), true, "isolated")
+    list.append(head, in: rig.machine)
+    let outcome = rig.machine.migratePages(
+      &list, reason: .systemCall, mode: mode, target: .allocate(gfp: gfp, node: node), for: rig.process)
+    same(list.count, outcome.remaining, "folios left on the list")
+    same(list.count > 0, !outcome.isComplete, "the list and the result agree")
+    while let head = list.popFirst(in: rig.machine) { rig.machine.putBack(head, on: 0) }
+    rig.machine.drainLRUAll(for: rig.process)
+    return outcome
+  }
+
+  @Test("who else refers to a folio decides, for every kind of it (spec 7.3, 12: 24 to 26, 30 to 32)")
+  func expectedReferences() throws {
+    for kind in PageKind.owned + [.memfdPrivate] {
+      for extra in ["none", "get", "pin", "two gets", "cleared mapping"] {
+        for backing in [FrameBacking.none, .memfd] {
+          let what = "\(kind.rawValue), \(extra), \(backing)"
+          let trace = PinTrace()
+          let rig = try PinRig(trace: trace) { $0.backing = backing }
+          let machine = rig.machine
+          let start = try rig.make(kind)
+          let old = machine.head(of: try #require(rig.frame(start)))
+          let size = machine.folioPages(old)
+          var pins: PinnedPages?
+          var gets: GottenPages?
+          let canPin = kind != .memfdPrivate
+          switch extra {
+          case "get": gets = try machine.get(rig.process, at: start, pages: 1, flags: [])
+          case "two gets": gets = try machine.get(rig.process, at: start, pages: rig.unit, flags: [])
+          case "pin": pins = try machine.pin(rig.process, at: start, pages: 1, flags: canPin ? .write : [])
+          case "cleared mapping":
+            // Mapped again by the next access: the cache alone holds what an object has.
+            try machine.advise(rig.process, AddressRange(start: start, pages: rig.unit), .dontNeed)
+          default: break
+          }
+          let before = rig.state()
+          trace.events = []
+          let moves = extra == "none" || extra == "cleared mapping"
+          if extra == "cleared mapping" {
+            guard rig.page(old).refcount.load() > 0, rig.page(old).mapping.object != nil else { continue }
+            var list = FolioList()
+            same(machine.isolate(old, on: 0), true, what + ", isolated")
+            list.append(old, in: machine)
+            let outcome = machine.migratePages(
+              &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
+              for: rig.process)
+            same(outcome.succeededPages, size, what)
+            machine.drainLRUAll(for: rig.process)
+            rig.check(what)
+            same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+            continue
+          }
+          let outcome = try Self.migrate(rig, start)
+          same(outcome.isComplete, moves, what)
+          same(outcome.succeededPages, moves ? size : 0, what + ", pages moved")
+          same(outcome.failedPages, moves ? 0 : size, what + ", pages not moved")
+          same(machine.total(.pgmigrateSuccess), UInt64(moves ? size : 0), what + ", pgmigrate_success")
+          same(machine.total(.pgmigrateFail), UInt64(moves ? 0 : size), what + ", pgmigrate_fail")
+          let isHuge = kind == .hugePMD || kind == .hugePTE
+          same(machine.total(.thpMigrationSuccess), isHuge && moves ? 1 : 0, what + ", thp_migration_success")
+          same(machine.total(.thpMigrationFail), isHuge && !moves ? 1 : 0, what + ", thp_migration_fail")
+          same(machine.total(.isolatedAnon) + machine.total(.isolatedFile), 0, what + ", isolated")
+          same(rig.frame(start) == old, !moves, what + ", moved")
+          if moves {
+            same(rig.page(old).refcount.load(), 0, what + ", the source is free")
+          } else {
+            same(trace.failedMoves, Machine.migrationPasses, what + ", passes")
+            let isRefused = extra == "pin" && rig.page(old).mapping.isAnonymous
+            let stage = isRefused ? MigrationStage.unmap : .references
+            same(outcome.attempts[stage.rawValue], 10, what + ", attempts")
+            same(outcome.failures.first?.stage, stage, what + ", stage")
+            same(outcome.failures.first?.maybePinned, extra == "pin", what + ", maybe pinned")
+            same(rig.state(), before, what + ", state")
+          }
+          rig.check(what)
+          same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+          pins.take()?.unpin()
+          gets.take()?.put()
+          if !moves {
+            same(try Self.migrate(rig, start).isComplete, true, what + ", once let go")
+            rig.check(what + ", once let go")
+            same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("a batch hides a page and a reference; a drain shows both (spec 1.4, 7.7)")
+  func batches() throws {
+    for kind in [PageKind.anonymous, .sharedAnonymous] {
+      let rig = try PinRig()
+      let machine = rig.machine
+      let start = try rig.map(1, kind == .anonymous ? .privateAnonymous : .sharedAnonymous)
+      let frame = try machine.touch(rig.process, start, write: true)
+      let page = rig.page(frame)
+      let own: Int32 = kind == .anonymous ? 1 : 2
+      same(page.refcount.load(), own + 1, "\(kind.rawValue), fresh")
+      same(page.has(.lru), false, "\(kind.rawValue), fresh")
+      rig.check("\(kind.rawValue), fresh")
+      same(machine.isolate(frame, on: 0), false, "\(kind.rawValue), in a batch")
+      same(machine.total(.isolationFailures), 1, "\(kind.rawValue), counted")
+      machine.drainLRU(processor: 1, on: 0)
+      same(page.has(.lru), false, "\(kind.rawValue), another processor's drain")
+      machine.drainLRU(for: rig.process)
+      same(page.refcount.load(), own, "\(kind.rawValue), drained")
+      same(page.has(.lru), true, "\(kind.rawValue), drained")
+      same(try Self.migrate(rig, start).isComplete, true, "\(kind.rawValue), migrates")
+      rig.check("\(kind.rawValue), migrated")
+    }
+    // A batch holds 15; the 15th flushes it, as does a large folio, and nothing waits while batches are off.
+    let rig = try PinRig()
+    let machine = rig.machine
+    let start = try rig.map(40)
+    for page in 0..<14 { try machine.touch(rig.process, start + page * 4096, write: true) }
+    same(machine.processor(0).batchCount, 14, "fourteen")
+    try machine.touch(rig.process, start + 14 * 4096, write: true)
+    same(machine.processor(0).batchCount, 0, "fifteen")
+    try machine.touch(rig.process, start + 15 * 4096, write: true)
+    same(machine.processor(0).batchCount, 1, "sixteen")
+    let huge = try rig.map(4)
+    try machine.advise(rig.process, AddressRange(start: huge, pages: 4), .hugePage)
+    try machine.touch(rig.process, huge, write: true)
+    same(machine.processor(0).batchCount, 0, "a large folio")
+    machine.disableLRUBatches(for: rig.process)
+    machine.disableLRUBatches(for: rig.process)
+    for nesting in 0..<3 {
+      try machine.touch(rig.process, start + (16 + nesting) * 4096, write: true)
+      same(machine.processor(0).batchCount, nesting < 2 ? 0 : 1, "disabled \(2 - nesting) times")
+      if nesting < 2 { machine.enableLRUBatches() }
+    }
+    rig.check("batches")
+  }
+
+  @Test("locks and writeback: who waits, who tries again, who gives up (spec 7.2)")
+  func locksAndWriteback() throws {
+    for mode in [MigrationMode.async, .syncLight, .sync, .syncNoCopy] {
+      let what = "\(mode)"
+      let trace = PinTrace()
+      let rig = try PinRig(trace: trace)
+      let start = try rig.make(.anonymous)
+      let frame = try #require(rig.frame(start))
+      rig.page(frame).set(.writeback)
+      let busy = try Self.migrate(rig, start, mode: mode)
+      let isSync = mode == .sync || mode == .syncNoCopy
+      same(busy.attempts[MigrationStage.writeback.rawValue], isSync ? 10 : 1, what + ", writeback")
+      same(busy.remaining, 1, what + ", writeback")
+      rig.page(frame).clear(.writeback)
+      if mode == .async {
+        same(rig.page(frame).lock.tryLock(), true, what)
+        let locked = try Self.migrate(rig, start, mode: mode)
+        same(locked.attempts[MigrationStage.lock.rawValue], 10, what + ", locked")
+        rig.page(frame).lock.unlock()
+      } else {
+        // Given back before the fourth pass would wait for it.
+        trace.events = []
+        same(rig.page(frame).lock.tryLock(), true, what)
+        trace.watch = { event in
+          guard case .migrate(_, nil, _, _) = event, trace.failedMoves == 3 else { return }
+          rig.page(frame).lock.unlock()
+        }
+        let waited = try Self.migrate(rig, start, mode: mode)
+        same(waited.isComplete, true, what + ", lock given back")
+        same(waited.attempts[MigrationStage.lock.rawValue], 3, what + ", lock")
+      }
+      rig.check(what)
+    }
+  }
+
+  @Test("flags go along, and entries keep what they allowed (spec 7.2, 7.4)")
+  func carried() throws {
+    let carried: [PageFlags] = [
+      .referenced, .uptodate, .dirty, .active, .workingset, .ownerPrivate, .unevictable, .mlocked,
+    ]
+    for kind in PageKind.owned {
+      for flag in carried {
+        if kind.isHugetlb, flag == .active || flag == .unevictable { continue }
+        let what = "\(kind.rawValue) \(flag.rawValue)"
+        let rig = try PinRig()
+        let start = try rig.make(kind)
+        let old = rig.machine.head(of: try #require(rig.frame(start)))
+        let entries = (0..<rig.unit).map { rig.entryBits(start + $0 * 4096) }
+        let head = rig.page(old)
+        // What decides about the list changes only while the folio is on none.
+        var list = FolioList()
+        same(rig.machine.isolate(old, on: 0), true, what + ", isolated")
+        head.set(flag)
+        list.append(old, in: rig.machine)
+        _ = rig.machine.migratePages(
+          &list, reason: .systemCall, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
+          for: rig.process)
+        rig.machine.drainLRUAll(for: rig.process)
+        let new = rig.machine.head(of: try #require(rig.frame(start)))
+        same(new == old, false, what + ", moved")
+        same(rig.page(new).has(flag), true, what + ", carried")
+        same((0..<rig.unit).map { rig.entryBits(start + $0 * 4096) }, entries, what + ", entries")
+        rig.check(what)
+      }
+    }
+  }
+
+  @Test("a folio that everyone let go of while it was isolated counts as moved (spec 7.2)")
+  func freedUnderUs() throws {
+    for kind in [PageKind.anonymous, .hugePMD, .sharedAnonymous] {
+      let rig = try PinRig()
+      let machine = rig.machine
+      let start = try rig.make(kind)
+      let head = try #require(rig.frame(start))
+      let size = machine.folioPages(head)
+      same(machine.isolate(head, on: 0), true, "\(kind.rawValue), isolated")
+      try machine.unmap(rig.process, AddressRange(start: start, pages: rig.unit))
+      same(rig.page(head).refcount.load(), 1, "\(kind.rawValue), only isolated")
+      var list = FolioList()
+      list.append(head, in: machine)
+      let outcome = machine.migratePages(
+        &list, reason: .memoryHotplug, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
+        for: rig.process)
+      same(outcome.isComplete, true, kind.rawValue)
+      same(outcome.succeededPages, size, "\(kind.rawValue), pages")
+      same(rig.page(head).refcount.load(), 0, "\(kind.rawValue), free")
+      rig.check(kind.rawValue)
+    }
+  }
+
+  @Test("a failure at each stage leaves everything as before (spec 7.2, 12: 25)")
+  func injected() throws {
+    let stages: [(FailurePoint, MigrationStage, Int)] = [
+      (.allocation, .allocate, 1), (.pageLock, .lock, 10), (.unmap, .unmap, 10), (.copy, .copy, 1),
+    ]
+    for kind in PageKind.owned + [.memfdPrivate] {
+      for (point, stage, attempts) in stages {
+        for after in 0..<(point == .unmap && kind == .hugePTE ? 4 : 1) {
+          let what = "\(kind.rawValue) \(point) after \(after)"
+          let trace = PinTrace()
+          let rig = try PinRig(trace: trace)
+          let machine = rig.machine
+          let start = try rig.make(kind)
+          let before = rig.state()
+          machine.injectFailures(point, count: 1000, after: after)
+          let outcome = try Self.migrate(rig, start)
+          machine.injectFailures(point, count: 0)
+          same(outcome.attempts[stage.rawValue], attempts, what + ", attempts")
+          same(outcome.aborted, point == .allocation ? .noMemory : nil, what + ", aborted")
+          same(rig.state(), before, what + ", state")
+          same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+          rig.check(what)
+          // Once is not enough to fail where another pass follows.
+          machine.injectFailures(point, count: 1, after: after)
+          same(try Self.migrate(rig, start).isComplete, attempts > 1, what + ", once")
+          machine.injectFailures(point, count: 0)
+          same(try Self.migrate(rig, start).isComplete, true, what + ", afterwards")
+          rig.check(what + ", afterwards")
+        }
+      }
+    }
+    let rig = try PinRig()
+    let start = try rig.make(.anonymous)
+    let frame = try #require(rig.frame(start))
+    rig.machine.injectFailures(.isolation, count: 1)
+    same(rig.machine.isolate(frame, on: 0), false, "isolation")
+    rig.check("isolation")
+  }
+
+  @Test("a call that runs out of memory stops, and counts what had its turn (spec 7.5, 12: 31)")
+  func aborted() throws {
+    let rig = try PinRig()
+    let machine = rig.machine
+    var list = FolioList()
+    var starts: [VirtualAddress] = []
+    for i in 0..<6 {
+      let start = try rig.make(.anonymous, pattern: UInt64(100 * (i + 1)))
+      starts.append(start)
+      let head = try #require(rig.frame(start))
+      // The second one must be tried again; the fourth finds no target.
+      if i == 1 { rig.page(head).refcount.fetchAdd(1) }
+      same(machine.isolate(head, on: 0), true, "isolated \(i)")
+      list.append(head, in: machine)
+    }
+    machine.injectFailures(.allocation, count: 1, after: 3)
+    let outcome = machine.migratePages(
+      &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
+      for: rig.process)
+    same(outcome.aborted, .noMemory, "aborted")
+    same(outcome.succeededPages, 2, "moved")
+    same(outcome.failedPages, 2, "failed: the one without a target and the one to be tried again")
+    same(outcome.remaining, 4, "left on the list")
+    same(list.count, 4, "no folio is lost")
+    same(machine.total(.pgmigrateSuccess), 2, "pgmigrate_success")
+    same(machine.total(.pgmigrateFail), 2, "pgmigrate_fail")
+    while let head = list.popFirst(in: machine) { machine.putBack(head, on: 0) }
+    if let frame = rig.frame(starts[1]) { rig.page(frame).refcount.fetchAdd(-1) }
+    rig.check("aborted")
+    for (i, start) in starts.enumerated() {
+      same(try machine.check(rig.process, start, pages: 4, pattern: UInt64(100 * (i + 1))), nil, "contents \(i)")
+    }
+  }
+
+  @Test("more pages than one batch: each folio has one outcome and none is lost (spec 7.5)")
+  func batchesOfTheDriver() throws {
+    let rig = try PinRig(frames: 4096)
+    let machine = rig.machine
+    let start = try rig.map(200)
+    let second = try machine.createProcess(name: "second")
+    let more = try machine.map(second, pages: 200)
+    try machine.fill(rig.process, start, pages: 200, pattern: 1)
+    try machine.fill(second, more, pages: 200, pattern: 1001)
+    let huge = try rig.make(.hugetlb, pattern: 2001)
+    machine.drainLRUAll(for: rig.process)
+    var list = FolioList()
+    var held = 0
+    for frame in 0..<machine.frameCount {
+      let frame = FrameNumber(frame)
+      let page = rig.page(frame)
+      guard page.type == .none, !page.isTail, page.has(.lru) || page.isHugetlb, page.refcount.load() > 0 else {
+        continue
+      }
+      if frame.index % 10 == 0 {
+        page.refcount.fetchAdd(1)
+        held += 1
+      }
+      same(machine.isolate(frame, on: 0), true, "\(frame)")
+      list.append(frame, in: machine)
+    }
+    same(list.count, 401, "folios")
+    let kept = Set((0..<machine.frameCount).map(FrameNumber.init).filter {
+      rig.page($0).type == .none && $0.index % 10 == 0 && rig.page($0).refcount.load() > 1
+    })
+    let outcome = machine.migratePages(
+      &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
+      for: rig.process)
+    same(outcome.remaining, list.count, "left")
+    same(outcome.remaining, held, "those with another reference")
+    same(outcome.failures.count, min(held, MigrationOutcome.failureLimit), "described")
+    while let head = list.popFirst(in: machine) {
+      same(kept.contains(head), true, "\(head) stayed without a reason")
+      machine.putBack(head, on: 0)
+      machine.putFolio(head, on: 0)
+    }
+    rig.check("batches")
+    same(try machine.check(rig.process, start, pages: 200, pattern: 1), nil, "contents")
+    same(try machine.check(second, more, pages: 200, pattern: 1001), nil, "contents of the second process")
+    same(try machine.check(rig.process, huge, pages: 4, pattern: 2001), nil, "contents of the huge page")
+  }
+
+  private static let twoNodes = [
+    NodeConfiguration(memory: [frames(0, 128)]), NodeConfiguration(memory: [frames(128, 256)]),
+  ]
+
+  @Test("move_pages: every status, and the statistics of the nodes (spec 7.8)")
+  func movePages() throws {
+    for kind in PageKind.owned + [.memfdPrivate] {
+      let rig = try PinRig { $0.nodes = Self.twoNodes }
+      let machine = rig.machine
+      let start = try rig.make(kind)
+      let files = machine.total(.filePages, node: 0)
+      let moved = machine.movePages(rig.process, of: rig.process, at: start, pages: 1, to: 1)
+      same(moved, [nil], kind.rawValue)
+      same(rig.frame(start).map { rig.page($0).zone.node }, 1, "\(kind.rawValue), node")
+      let size = Int64(kind.isLarge ? rig.unit : 1)
+      let isFile = kind == .sharedAnonymous || kind == .memfd || kind == .memfdPrivate
+      same(files - machine.total(.filePages, node: 0), isFile ? size : 0, "\(kind.rawValue), nr_file_pages")
+      same(machine.total(.filePages, node: 1), isFile ? size : 0, "\(kind.rawValue), nr_file_pages of node 1")
+      rig.check(kind.rawValue)
+      let gets = try machine.get(rig.process, at: start, pages: 1, flags: [])
+      let busy = machine.movePages(rig.process, of: rig.process, at: start, pages: 1, to: 0)
+      same(busy[0]?.errno, .resourceBusy, "\(kind.rawValue), got")
+      gets.put()
+      same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, "\(kind.rawValue), contents")
+      rig.check("\(kind.rawValue), again")
+    }
+    let rig = try PinRig { $0.nodes = Self.twoNodes }
+    let hole = try rig.make(.hole)
+    let zero = try rig.make(.zeroPage)
+    func status(_ address: VirtualAddress, to node: Int = 1) -> Errno? {
+      rig.machine.movePages(rig.process, of: rig.process, at: address, pages: 1, to: node)[0]?.errno
+    }
+    same(status(VirtualAddress(page: 1)), .badAddress, "no area")
+    same(status(hole), .noSuchFileOrDirectory, "a hole")
+    same(status(zero), .badAddress, "the zero page")
+    let batch = try rig.make(.anonymous)
+    same(status(batch, to: 0), nil, "there already")
+    rig.check("statuses")
+  }
+}
+
+extension PinRig {
+  /// An entry without its frame.
+  func entryBits(_ address: VirtualAddress) -> UInt64 {
+    space.pageTableLock.withLock { (machine.leafSlot(space, address.page)?.entry.rawValue ?? 0) & 0xfff }
+  }
+}

@@ -1,0 +1,412 @@
+import Interleaving
+import SystemPackage
+import Testing
+
+@testable import Holdfast
+
+@Suite("Pin arguments")
+struct PinArgumentTests {
+  static let flags: [(name: String, flag: PinFlags)] = [
+    ("write", .write), ("touch", .touch), ("get", .get), ("dump", .dump), ("force", .force),
+    ("nowait", .noWait), ("nofault", .noFault), ("hwpoison", .hwpoison), ("tried", .tried),
+    ("remote", .remote), ("anon", .anonymous), ("longterm", .longterm), ("split", .splitPMD), ("pin", .pin),
+    ("fast-only", .fastOnly),
+  ]
+
+  /// No flag, every flag, every two flags.
+  static let subsets: [(name: String, flags: PinFlags)] = {
+    var subsets: [(name: String, flags: PinFlags)] = [("none", [])]
+    for (i, one) in flags.enumerated() {
+      subsets.append((one.name, one.flag))
+      for other in flags[(i + 1)...] {
+        subsets.append((one.name + "+" + other.name, one.flag.union(other.flag)))
+      }
+    }
+    return subsets
+  }()
+
+  /// Whether the table of spec 5.2 refuses the flags.
+  static func isRefused(_ entry: PinEntry, isPin: Bool, _ flags: PinFlags, _ policy: PlacementPolicy) -> Bool {
+    let isMainline = policy == .linuxMainline || policy == .linux6_14
+    let internalFlags: PinFlags = [.touch, .tried, .remote, .pin, .fastOnly]
+    if isMainline, !flags.isDisjoint(with: internalFlags) { return true }
+    if flags.contains(.pin) { return true }
+    if flags.contains(isPin ? .get : .longterm) { return true }
+    let legal: PinFlags = [.write, .longterm, .force, .get, .fastOnly, .noFault]
+    if entry == .fast || entry == .fastOnly { return !flags.isSubset(of: legal) }
+    return entry == .unlocked && flags.contains(.longterm) && !isMainline
+  }
+
+  /// What the entry point adds (spec 5.2).
+  static func added(_ entry: PinEntry, isPin: Bool) -> PinFlags {
+    let own: PinFlags = isPin ? .pin : .get
+    return switch entry {
+    case .slow: isPin ? own : [own, .touch]
+    case .remote: [own, .touch, .remote]
+    case .unlocked: [own, .touch]
+    case .fast: own
+    case .fastOnly: [own, .fastOnly]
+    }
+  }
+
+  @Test(
+    "entry point x get/pin x one or two flags: EINVAL or what is added (spec 5.1, 5.2)",
+    arguments: PlacementPolicy.all)
+  func combinations(_ policy: PlacementPolicy) throws {
+    let trace = PinTrace()
+    let rig = try PinRig(policy: policy, trace: trace)
+    let start = try rig.make(.anonymous)
+    for entry in PinEntry.allCases {
+      for isPin in [false, true] {
+        for subset in Self.subsets {
+          let what = "\(policy.name) \(isPin ? "pin" : "get") \(entry.rawValue) \(subset.name)"
+          trace.events = []
+          let isRefused = Self.isRefused(entry, isPin: isPin, subset.flags, policy)
+          let outcome = Self.take(rig, start, subset.flags, entry, isPin: isPin)
+          if isRefused {
+            same(outcome.errno, .invalidArgument, what)
+            same(outcome.stage, .arguments, what)
+            // The never negative ones say so beside a result of no pages.
+            same(outcome.count, entry == .fastOnly ? 0 : nil, what)
+            same(trace.events.count { if case .pin = $0 { true } else { false } }, 0, what)
+          } else {
+            same(outcome.count, 1, what)
+            same(outcome.errno, nil, what)
+            same(trace.pinFlags, subset.flags.union(Self.added(entry, isPin: isPin)), what)
+          }
+        }
+      }
+    }
+    rig.check("\(policy.name)")
+    same(rig.machine.pinHolders.count, 0, "records left")
+  }
+
+  struct Outcome {
+    var count: Int?
+    var errno: Errno?
+    var stage: PinError.Stage?
+    var cause: PinError.Cause?
+  }
+
+  /// Takes pages and gives them back; how many there were, and what was said.
+  static func take(
+    _ rig: PinRig, _ start: VirtualAddress, pages: Int = 1, _ flags: PinFlags, _ entry: PinEntry, isPin: Bool,
+    of owner: Process? = nil
+  ) -> Outcome {
+    do {
+      if isPin {
+        let pins = try rig.machine.pin(
+          rig.process, at: start, pages: pages, flags: flags, entry: entry, of: owner)
+        let short = pins.shortfall
+        return Outcome(count: pins.count, errno: short?.errno, stage: short?.stage, cause: short?.cause)
+      }
+      let gets = try rig.machine.get(
+        rig.process, at: start, pages: pages, flags: flags, entry: entry, of: owner)
+      let short = gets.shortfall
+      return Outcome(count: gets.count, errno: short?.errno, stage: short?.stage, cause: short?.cause)
+    } catch {
+      return Outcome(errno: error.errno, stage: error.stage, cause: error.cause)
+    }
+  }
+
+  @Test(
+    "no pages, a negative number, an overflow and a range beyond user space (spec 5.2)",
+    arguments: [PlacementPolicy.linux6_1, .linuxMainline])
+  func ranges(_ policy: PlacementPolicy) throws {
+    let rig = try PinRig(policy: policy)
+    let start = try rig.make(.anonymous)
+    let top = VirtualAddress(page: rig.machine.geometry.addressSpacePages)
+    let last = VirtualAddress(rawValue: 0xffff_ffff_ffff_f000)
+    let overflow: Errno? = policy == .linuxMainline ? Errno(rawValue: 75) : nil
+    for entry in PinEntry.allCases {
+      let isFast = entry == .fast || entry == .fastOnly
+      for isPin in [false, true] {
+        let what = "\(policy.name) \(entry.rawValue) isPin \(isPin)"
+        func take(_ at: VirtualAddress, _ pages: Int) -> Outcome {
+          Self.take(rig, at, pages: pages, .write, entry, isPin: isPin)
+        }
+        let none = take(start, 0)
+        same(none.count, 0, what + ", no pages")
+        same(none.errno, nil, what + ", no pages")
+        same(take(start, -1).errno, .badAddress, what + ", minus one")
+        same(take(start + 4095, 1).count, 1, what + ", not aligned")
+        let wrapped = take(last, 2)
+        switch entry {
+        case .fast:
+          same(wrapped.count, overflow == nil ? 0 : nil, what + ", overflow")
+          same(wrapped.errno, overflow, what + ", overflow")
+        case .fastOnly: same(wrapped.count, 0, what + ", overflow")
+        default: same(wrapped.errno, .badAddress, what + ", overflow")
+        }
+        let beyond = take(top, 1)
+        same(beyond.count, entry == .fastOnly ? 0 : nil, what + ", beyond")
+        same(beyond.errno, entry == .fastOnly ? nil : .badAddress, what + ", beyond")
+        // The last page of the mapping is the last of user space: the fast family refuses what goes on beyond.
+        let across = take(top + -4096, 2)
+        same(across.count, entry == .fastOnly ? 0 : isFast ? nil : 1, what + ", across the top")
+      }
+    }
+    rig.check(policy.name)
+  }
+
+  /// An area as it is when asked for pages.
+  enum AreaCase: String, CaseIterable {
+    case none, io, frameMap, ioReadOnly, privateWritable, privateReadOnly, privateNone, sharedReadOnly
+    case sharedNone, memfdPrivate, hugetlb, hugetlbReadOnly
+  }
+
+  @Test(
+    "the checks of an area, in their order (spec 5.4), and FOLL_FORCE past protection (spec 5.5)",
+    arguments: PlacementPolicy.all)
+  func areas(_ policy: PlacementPolicy) throws {
+    for area in AreaCase.allCases {
+      for isTouched in [false, true] {
+        for bits in 0..<16 {
+          var flags: PinFlags = []
+          if bits & 1 != 0 { flags.insert(.write) }
+          if bits & 2 != 0 { flags.insert(.force) }
+          if bits & 4 != 0 { flags.insert(.anonymous) }
+          if bits & 8 != 0 { flags.insert(.splitPMD) }
+          for isPin in [false, true] {
+            let what =
+              "\(policy.name) \(area.rawValue) touched \(isTouched) flags \(flags.rawValue) isPin \(isPin)"
+            try Self.checkArea(area, isTouched, flags, isPin: isPin, policy, what)
+          }
+        }
+      }
+    }
+  }
+
+  private static func checkArea(
+    _ area: AreaCase, _ isTouched: Bool, _ flags: PinFlags, isPin: Bool, _ policy: PlacementPolicy, _ what: String
+  ) throws {
+    let rig = try PinRig(policy: policy)
+    let start = try place(area, isTouched, rig)
+    let before = rig.frame(start)
+    let content = before.map { rig.machine.contentDigest($0) } ?? 0
+    let outcome = take(rig, start, flags, .slow, isPin: isPin)
+    let expected = refusal(area, flags, policy)
+    same(outcome.cause, expected, what)
+    same(outcome.count, expected == nil ? 1 : nil, what)
+    if let expected {
+      same(outcome.errno, expected == .hugetlbSplit ? .notSupported : .badAddress, what)
+      same(outcome.stage, .area, what)
+    } else if let frame = rig.frame(start) {
+      same(rig.machine.contentDigest(frame), content, what + ", contents")
+      let isOwn = rig.head(frame).mapping.isAnonymous
+      if flags.contains(.write), area != .hugetlb { same(isOwn, true, what + ", page of its own") }
+    } else {
+      Issue.record("\(what): nothing is mapped")
+    }
+    rig.check(what)
+  }
+
+  private static func place(_ area: AreaCase, _ isTouched: Bool, _ rig: PinRig) throws -> VirtualAddress {
+    func made(_ kind: MappingKind, _ protection: Protection) throws -> VirtualAddress {
+      let start = try rig.map(rig.unit, kind)
+      if isTouched { try rig.machine.fill(rig.process, start, pages: rig.unit, pattern: 7) }
+      try rig.machine.protect(rig.process, AddressRange(start: start, pages: rig.unit), protection)
+      return start
+    }
+    func marked(_ flags: AreaFlags, _ protection: Protection = .readWrite) throws -> VirtualAddress {
+      let start = try made(.privateAnonymous, protection)
+      if let area = rig.machine.findArea(rig.space, start.page) { area.flags.formUnion(flags) }
+      return start
+    }
+    switch area {
+    case .none: return VirtualAddress(page: 16)
+    case .io: return try marked(.io)
+    case .frameMap: return try marked(.frameMap)
+    case .ioReadOnly: return try marked(.io, .read)
+    case .privateWritable: return try made(.privateAnonymous, .readWrite)
+    case .privateReadOnly: return try made(.privateAnonymous, .read)
+    case .privateNone: return try made(.privateAnonymous, [])
+    case .sharedReadOnly: return try made(.sharedAnonymous, .read)
+    case .sharedNone: return try made(.sharedAnonymous, [])
+    case .memfdPrivate: return try made(.object(try rig.object(.memfd), shared: false), .read)
+    case .hugetlb, .hugetlbReadOnly:
+      try rig.machine.reserveHugePages(node: 0, count: 1, for: rig.process)
+      return try made(.hugetlb, area == .hugetlb ? .readWrite : .read)
+    }
+  }
+
+  /// The first of the checks that refuses, as spec 5.4 orders them.
+  private static func refusal(_ area: AreaCase, _ flags: PinFlags, _ policy: PlacementPolicy) -> PinError.Cause? {
+    let isHugetlb = area == .hugetlb || area == .hugetlbReadOnly
+    let isShared = area == .sharedReadOnly || area == .sharedNone
+    if area == .none { return .noArea }
+    if [.io, .frameMap, .ioReadOnly].contains(area) { return .noPages }
+    if flags.contains(.anonymous), isHugetlb || isShared || area == .memfdPrivate { return .notAnonymous }
+    let isMainline = policy == .linuxMainline || policy == .linux6_14
+    if isMainline, flags.contains(.splitPMD), isHugetlb { return .hugetlbSplit }
+    if flags.contains(.write) {
+      if area == .privateWritable || area == .hugetlb { return nil }
+      return flags.contains(.force) && !isHugetlb && !isShared ? nil : .notPermitted(write: true)
+    }
+    let isReadable = area != .privateNone && area != .sharedNone
+    return isReadable || flags.contains(.force) ? nil : .notPermitted(write: false)
+  }
+
+  /// One page among those that are asked for, by name.
+  struct PartCase: Sendable, CustomTestStringConvertible {
+    let name: String
+    let flags: PinFlags
+    /// What every page of the range is.
+    let pages: [Part]
+    let taken: Int
+    let cause: PinError.Cause?
+
+    enum Part: Sendable { case written, zero, hole, readOnly, gap }
+    var testDescription: String { name }
+  }
+
+  static let parts: [PartCase] = [
+    PartCase(name: "all there", flags: .write, pages: [.written, .written], taken: 2, cause: nil),
+    PartCase(name: "a gap behind", flags: .write, pages: [.written, .written, .gap], taken: 2, cause: .noArea),
+    PartCase(name: "a gap at once", flags: .write, pages: [.gap, .written], taken: 0, cause: .noArea),
+    PartCase(
+      name: "read-only behind", flags: .write, pages: [.written, .readOnly], taken: 1,
+      cause: .notPermitted(write: true)),
+    PartCase(name: "hole faults in", flags: .write, pages: [.written, .hole, .written], taken: 3, cause: nil),
+    PartCase(
+      name: "hole, no fault", flags: [.write, .noFault], pages: [.written, .hole], taken: 1, cause: .wouldFault),
+    PartCase(name: "hole at once, no fault", flags: .noFault, pages: [.hole], taken: 0, cause: .wouldFault),
+    PartCase(
+      name: "zero page for writing, no fault", flags: [.write, .noFault], pages: [.zero], taken: 0,
+      cause: .wouldFault),
+    PartCase(name: "zero page for reading, no fault", flags: .noFault, pages: [.zero, .written], taken: 2, cause: nil),
+    PartCase(name: "dump of a hole", flags: .dump, pages: [.written, .hole], taken: 1, cause: .holeForDump),
+    PartCase(
+      name: "dump of a hole for writing", flags: [.dump, .write], pages: [.hole], taken: 0, cause: .holeForDump),
+    PartCase(name: "dump of the zero page", flags: .dump, pages: [.zero], taken: 0, cause: .holeForDump),
+    PartCase(
+      name: "dump of the zero page for writing breaks it first", flags: [.dump, .write], pages: [.zero, .written],
+      taken: 2, cause: nil),
+  ]
+
+  @Test("a prefix is a success and keeps its reason; nothing taken is the error (spec 5.5 to 5.7)", arguments: parts)
+  func partial(_ it: PartCase) throws {
+    for entry in [PinEntry.slow, .unlocked, .remote, .fast] {
+      if entry == .fast, it.flags.contains(.dump) { continue }
+      for isPin in [false, true] {
+        let what = "\(it.name) \(entry.rawValue) isPin \(isPin)"
+        let rig = try PinRig()
+        let start = VirtualAddress(page: 64)
+        for (i, part) in it.pages.enumerated() where part != .gap {
+          let at = start + i * 4096
+          try rig.machine.map(rig.process, pages: 1, at: .fixed(at))
+          switch part {
+          case .written: try rig.machine.touch(rig.process, at, write: true)
+          case .zero: try rig.machine.touch(rig.process, at, write: false)
+          case .readOnly: try rig.machine.protect(rig.process, AddressRange(start: at, pages: 1), .read)
+          case .hole, .gap: break
+          }
+        }
+        let outcome = Self.take(rig, start, pages: it.pages.count, it.flags, entry, isPin: isPin)
+        same(outcome.count, it.taken == 0 ? nil : it.taken, what)
+        same(outcome.cause, it.cause, what)
+        same(outcome.errno, it.cause == nil ? nil : .badAddress, what)
+        // MMF_HAS_PINNED: set whenever a pin walks, even if it takes nothing (spec 5.3).
+        same(rig.space.flags.load() & AddressSpace.hasPinned != 0, isPin, what + ", has pinned")
+        rig.check(what)
+      }
+    }
+  }
+
+  @Test("fast-only takes what is there and never faults or fails (spec 5.2)")
+  func fastOnly() throws {
+    let rig = try PinRig()
+    let start = try rig.map(3)
+    same(Self.take(rig, start, pages: 3, .write, .fastOnly, isPin: true).count, 0, "holes")
+    same(rig.frame(start), nil, "faulted")
+    try rig.machine.touch(rig.process, start, write: true)
+    same(Self.take(rig, start, pages: 3, .write, .fastOnly, isPin: true).count, 1, "one page")
+    same(Self.take(rig, start, pages: 3, [.write, .fastOnly], .fast, isPin: true).count, 1, "by the flag")
+    try rig.machine.touch(rig.process, start + 4096, write: false)
+    same(Self.take(rig, start + 4096, [], .fastOnly, isPin: true).count, 0, "the zero page always goes slow")
+    same(Self.take(rig, start + 4096, [], .fast, isPin: true).count, 1, "slowly")
+    rig.space.writeProtectSequence.advance()
+    same(Self.take(rig, start, .write, .fastOnly, isPin: true).count, 0, "fork is copying")
+    same(Self.take(rig, start, .write, .fastOnly, isPin: false).count, 1, "which a reference does not mind")
+    rig.space.writeProtectSequence.advance()
+    rig.check("fast-only")
+  }
+
+  @Test("pins of another process's memory: whose they are, and what an ended process gives (spec 5.2, 5.3)")
+  func remote() throws {
+    let rig = try PinRig()
+    let machine = rig.machine
+    let start = try rig.map(2)
+    let other = try machine.createProcess(name: "vmm", processor: 1)
+    for entry in PinEntry.allCases {
+      let what = "remote by \(entry.rawValue)"
+      do {
+        let pins = try machine.pin(other, at: start, pages: 2, entry: entry, of: rig.process)
+        same(entry, .remote, what)
+        same(pins.count, 2, what)
+        let holder = machine.pinHolders.first
+        same(holder?.owner, other.id, what)
+        same(holder?.ownerName, "vmm", what)
+        same(rig.frame(start), pins[0], what)
+        same(machine.space(other.space).flags.load(), 0, what + ", has pinned")
+        rig.check(what)
+        pins.unpin()
+      } catch {
+        same(entry == .remote, false, what)
+        same(error.errno, .invalidArgument, what)
+      }
+    }
+    // The memory outlives its process while it is pinned, and the pins can be given back afterwards.
+    let kept = try machine.pin(other, at: start, pages: 2, entry: .remote, of: rig.process)
+    machine.exit(rig.process)
+    rig.check("the owner is gone")
+    same(machine.isMaybePinned(kept[0]), true, "still pinned")
+    same(pinError { _ = try machine.pin(other, at: start, pages: 1, entry: .remote, of: rig.process) }?.errno,
+      .noSuchProcess, "an ended owner")
+    same(pinError { _ = try machine.pin(rig.process, at: start, pages: 1) }?.errno, .noSuchProcess, "an ended caller")
+    let frame = kept[0]
+    machine.drainLRUAll(for: other)
+    kept.unpin()
+    same(rig.page(frame).refcount.load(), 0, "freed with the last pin")
+    rig.check("all given back")
+  }
+
+  @Test("FOLL_TOUCH marks accessed, and dirty for a write; FOLL_SPLIT_PMD splits (spec 5.1, 5.5)")
+  func touch() throws {
+    for entry in [PinEntry.slow, .remote, .fast] {
+      for isPin in [false, true] {
+        let what = "\(entry.rawValue) isPin \(isPin)"
+        let rig = try PinRig()
+        let start = try rig.make(.sharedAnonymous)
+        guard let frame = rig.frame(start) else { return }
+        rig.page(frame).clear([.referenced, .dirty])
+        rig.space.pageTableLock.withLock {
+          if let slot = rig.machine.leafSlot(rig.space, start.page) {
+            let bits = PageTableEntry.dirty | PageTableEntry.accessed
+            rig.machine.setEntry(slot, PageTableEntry(rawValue: slot.entry.rawValue & ~bits))
+          }
+        }
+        same(Self.take(rig, start, .write, entry, isPin: isPin).count, 1, what)
+        // pin_user_pages itself is the one that does not touch; the lockless walk marks accessed only.
+        same(rig.page(frame).has(.referenced), !(entry == .slow && isPin), what + ", referenced")
+        let marksDirty = entry == .remote || (entry == .slow && !isPin)
+        same(rig.page(frame).has(.dirty), marksDirty, what + ", dirty")
+      }
+    }
+    let rig = try PinRig()
+    let start = try rig.make(.hugePMD)
+    let pins = try rig.machine.pin(rig.process, at: start + 4096, pages: 2, flags: [.write, .splitPMD], entry: .slow)
+    same(rig.machine.leafSlot(rig.space, start.page)?.level, 0, "split")
+    same(rig.head(pins[0]).pincount.load(), 2, "pinned")
+    rig.check("split")
+    pins.unpin()
+  }
+}
+
+extension PinTrace {
+  /// The flags of the last pin.
+  var pinFlags: PinFlags? {
+    for event in events.reversed() { if case .pin(_, _, _, let flags) = event { return flags } }
+    return nil
+  }
+}

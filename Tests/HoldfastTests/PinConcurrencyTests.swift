@@ -1,0 +1,113 @@
+import Dispatch
+import Interleaving
+import Testing
+
+@testable import Holdfast
+
+/// Threads that work on the same memory at once; the recount afterwards says whether anything was lost.
+@Suite("Concurrent pins")
+struct PinConcurrencyTests {
+  /// What one thread does in a round: chosen by a generator, so that a failure can be told.
+  private static func act(
+    _ rig: PinRig, _ process: Process, _ start: VirtualAddress, pages: Int, _ random: inout Seeded, isOwner: Bool
+  ) {
+    let machine = rig.machine
+    let page = Int.random(in: 0..<pages, using: &random)
+    let count = Int.random(in: 1...min(4, pages - page), using: &random)
+    let at = start + page * 4096
+    let entry: PinEntry = isOwner ? (Bool.random(using: &random) ? .fast : .slow) : .remote
+    switch Int.random(in: 0..<8, using: &random) {
+    case 0, 1:
+      if let pins = try? machine.pin(process, at: at, pages: count, flags: .write, entry: entry, of: rig.process) {
+        pins.unpin(0..<1)
+      }
+    case 2, 3:
+      // A page that somebody else holds cannot move: that failure is allowed, a pin of a movable page is not.
+      if let pins = try? machine.pin(
+        process, at: at, pages: count, flags: [.write, .longterm], entry: entry, of: rig.process)
+      {
+        for i in 0..<pins.count where machine.page(pins[i]).zone.kind == .movable {
+          Issue.record("\(pins[i]) is pinned long term in ZONE_MOVABLE")
+        }
+      }
+    case 4:
+      if let gets = try? machine.get(process, at: at, pages: count, entry: entry, of: rig.process) { gets.put() }
+    case 5: if isOwner { try? machine.advise(process, AddressRange(start: at, pages: count), .dontNeed) }
+    case 6: if isOwner { _ = try? machine.touch(process, at, write: true) }
+    default:
+      _ = machine.movePages(process, of: rig.process, at: at, pages: count, to: Int.random(in: 0...1, using: &random))
+    }
+  }
+
+  private static func twoNodes(policy: PlacementPolicy) throws -> PinRig {
+    try PinRig(policy: policy) {
+      $0.explicitZones = [
+        extent(.normal, 0, 96), extent(.movable, 96, 256), extent(.normal, 256, 352, node: 1),
+        extent(.movable, 352, 512, node: 1),
+      ]
+      $0.nodes = [
+        NodeConfiguration(memory: [frames(0, 256)]), NodeConfiguration(memory: [frames(256, 512)]),
+      ]
+    }
+  }
+
+  @Test(
+    "two processors pin, unpin, migrate, touch and drop the same pages, then the tables agree (spec 12)",
+    arguments: [PlacementPolicy.linux6_1, .linuxMainline, .movableV4])
+  func samePages(_ policy: PlacementPolicy) throws {
+    for kind in [PageKind.anonymous, .sharedAnonymous, .hugePMD] {
+      let rig = try Self.twoNodes(policy: policy)
+      let start = try rig.make(kind)
+      let id = try rig.machine.createProcess(name: "other", processor: 1).id
+      DispatchQueue.concurrentPerform(iterations: 2) { thread in
+        var random = Seeded(UInt64(thread + 1))
+        for _ in 0..<2000 {
+          Self.act(
+            rig, thread == 0 ? rig.process : rig.machine.process(id), start, pages: rig.unit, &random, isOwner: thread == 0)
+        }
+      }
+      rig.machine.drainLRUAll(for: rig.process)
+      rig.check("\(policy.name) \(kind.rawValue)")
+      same(rig.acquired, rig.released, "\(policy.name) \(kind.rawValue), pins")
+      rig.machine.exit(rig.process)
+      rig.check("\(policy.name) \(kind.rawValue), exited")
+    }
+  }
+
+  @Test("two processors, each with its own memory and some of it shared, under pressure of migration")
+  func differentPages() throws {
+    let rig = try Self.twoNodes(policy: .linux6_1)
+    let machine = rig.machine
+    let object = try machine.createObject(kind: .memfd, pages: 8, for: rig.process)
+    let shared = MappingKind.object(object)
+    let mine = try rig.map(8, shared)
+    let other = try machine.createProcess(name: "other", processor: 1)
+    let theirs = try machine.map(other, pages: 8, kind: shared)
+    let id = other.id
+    DispatchQueue.concurrentPerform(iterations: 2) { thread in
+      var random = Seeded(UInt64(thread + 7))
+      let process = thread == 0 ? rig.process : machine.process(id)
+      for round in 0..<1500 {
+        // Own memory comes and goes.
+        if let own = try? machine.map(process, pages: 4) {
+          if let pins = try? machine.pin(process, at: own, pages: 4, flags: [.write, .longterm]) {
+            same(pins.count, 4, "round \(round)")
+          }
+          try? machine.unmap(process, AddressRange(start: own, pages: 4))
+        }
+        let page = Int.random(in: 0..<8, using: &random)
+        let at = (thread == 0 ? mine : theirs) + page * 4096
+        if let pins = try? machine.pin(process, at: at, pages: 1, flags: [.write, .longterm]) {
+          if machine.page(pins[0]).zone.kind == .movable { Issue.record("round \(round): in ZONE_MOVABLE") }
+        }
+        try? machine.advise(process, AddressRange(start: at, pages: 1), .dontNeed)
+        _ = machine.movePages(process, of: process, at: at, pages: 1, to: round % 2)
+      }
+    }
+    machine.drainLRUAll(for: rig.process)
+    rig.check("different pages")
+    machine.exit(other)
+    machine.exit(rig.process)
+    rig.check("exited")
+  }
+}

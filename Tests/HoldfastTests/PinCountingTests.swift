@@ -1,0 +1,269 @@
+import Interleaving
+import SystemPackage
+import Testing
+
+@testable import Holdfast
+
+@Suite("Pin counting")
+struct PinCountingTests {
+  /// How spec 1.6 counts pins on a folio of an order.
+  enum Rule { case reference, bias, exact }
+
+  static func rule(_ policy: PlacementPolicy, order: Int) -> Rule {
+    switch policy.name {
+    case "linux-5.5": .reference
+    case "pin-bias": .bias
+    case "pin-exact", "linux-5.10", "movable-v3", "movable-v4", "linux-5.13": order > 1 ? .exact : .bias
+    default: order > 0 ? .exact : .bias
+    }
+  }
+
+  static func isMainline(_ policy: PlacementPolicy) -> Bool { policy == .linuxMainline || policy == .linux6_14 }
+
+  struct Case: CustomStringConvertible {
+    var policy: PlacementPolicy
+    var kind: PageKind
+    var flags: PinFlags
+    var entry: PinEntry
+    var pages: Int
+    /// Order of the large kinds.
+    var order: Int
+
+    var description: String {
+      "\(policy.name) \(kind.rawValue) order \(order) flags \(flags.rawValue) \(entry.rawValue) \(pages) pages"
+    }
+
+    /// Whether the pin is one of the zero page.
+    var isZeroPage: Bool {
+      guard kind == .hole || kind == .zeroPage, !flags.contains(.write) else { return false }
+      if !flags.contains(.longterm) { return true }
+      return policy != .movableV4 && !PinCountingTests.isMainline(policy)
+    }
+  }
+
+  @Test(
+    "page kind x flags x entry point: references, pins and statistics of pin and unpin (spec 1.6 to 1.11)",
+    arguments: PlacementPolicy.all)
+  func counts(_ policy: PlacementPolicy) throws {
+    for order in [1, 2] {
+      for kind in PageKind.allCases {
+        for flags in [PinFlags.write, [], [.write, .longterm], .longterm] {
+          for entry in [PinEntry.fast, .slow] {
+            for pages in [1, order == 2 ? 3 : 2] {
+              try Self.run(
+                Case(policy: policy, kind: kind, flags: flags, entry: entry, pages: pages, order: order))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private static func run(_ it: Case) throws {
+    let rig = try PinRig(policy: it.policy, frames: 64) { $0.geometry.tableBits = it.order }
+    let machine = rig.machine
+    let start = try rig.make(it.kind)
+    // The first pin lets the page come into being, or be copied; the second one counts.
+    let first = try machine.pin(rig.process, at: start, pages: it.pages, flags: it.flags, entry: it.entry)
+    same(first.count, it.pages, "\(it), first")
+    let frame = first[0]
+    let head = rig.head(frame)
+    same(frame == machine.zeroPageFrame, it.isZeroPage, "\(it), zero page")
+    for i in 0..<it.pages { same(rig.frame(start + i * 4096), first[i], "\(it), page \(i)") }
+    if it.policy.tracksExclusive, head.mapping.isAnonymous {
+      // Only exclusive anonymous pages are ever pinned (spec 1.8, 1.13).
+      let own = it.kind == .hugePTE ? rig.page(frame) : head
+      same(own.has(.anonExclusive), true, "\(it), exclusive")
+    }
+    rig.check("\(it), pinned once")
+
+    let before = rig.counts(frame)
+    let (acquired, released) = (rig.acquired, rig.released)
+    let second = try machine.pin(rig.process, at: start, pages: it.pages, flags: it.flags, entry: it.entry)
+    let isLarge = head.isLarge
+    let rule = rule(it.policy, order: isLarge ? it.order : 0)
+    let isCounted = !(it.isZeroPage && it.policy.counting == .exactForLarge)
+    let onHead = isLarge || it.isZeroPage ? it.pages : 1
+    let references = rule == .bias ? onHead * 1024 : onHead
+    let pins = rule == .exact ? onHead : 0
+    let after = isCounted ? [before[0] + references, before[1] + pins] : before
+    same(rig.counts(frame), after, "\(it), counts")
+    let counted = Int64(isCounted && rule != .reference ? it.pages : 0)
+    same(rig.acquired - acquired, counted, "\(it), acquired")
+    same(
+      machine.isMaybePinned(machine.head(of: frame)), isCounted && rule != .reference, "\(it), maybe pinned")
+    rig.check("\(it), pinned twice")
+
+    second.unpin()
+    same(rig.counts(frame), before, "\(it), counts after unpin")
+    same(rig.released - released, counted, "\(it), released")
+    first.unpin(0..<1)
+    rig.check("\(it), one page of the first given back")
+    first.unpin()
+    same(machine.isMaybePinned(machine.head(of: frame)), false, "\(it), no longer pinned")
+    same(head.pincount.load(), 0, "\(it), pincount at the end")
+    same(rig.acquired, rig.released, "\(it), statistics at the end")
+    rig.check("\(it), unpinned")
+    machine.exit(rig.process)
+    rig.check("\(it), exited")
+  }
+
+  @Test("a reference counts one a page on the head, whatever the policy (spec 1.4)", arguments: PlacementPolicy.all)
+  func references(_ policy: PlacementPolicy) throws {
+    for kind in PageKind.resident {
+      for entry in [PinEntry.fast, .slow] {
+        for pages in [1, 4] {
+          let what = "\(policy.name) \(kind.rawValue) \(entry.rawValue) \(pages) pages"
+          let rig = try PinRig(policy: policy)
+          let start = try rig.make(kind)
+          let frame = try #require(rig.frame(start))
+          let before = rig.counts(frame)
+          let gets = try rig.machine.get(rig.process, at: start, pages: pages, flags: [], entry: entry)
+          same(rig.counts(frame), [before[0] + (kind.isLarge ? pages : 1), before[1]], what)
+          same(rig.acquired, 0, what + ", acquired")
+          rig.check(what)
+          gets.put(0..<1)
+          gets.put()
+          same(rig.counts(frame), before, what + ", put")
+          same(rig.released, 0, what + ", released")
+          rig.check(what + ", put")
+        }
+      }
+    }
+  }
+
+  @Test("maybe-pinned of a small page is its references, from 1024 on; of a large folio its pins (spec 1.10)")
+  func falsePositives() throws {
+    for policy in PlacementPolicy.all {
+      for kind in [PageKind.anonymous, .hugePMD] {
+        let rig = try PinRig(policy: policy)
+        let frame = try #require(rig.frame(try rig.make(kind)))
+        let page = rig.page(frame)
+        let count = page.refcount.load()
+        let isBias = Self.rule(policy, order: kind == .hugePMD ? 2 : 0) == .bias
+        for (references, expected) in [
+          (1023, false), (1024, true), (1_000_000, true), (Int32.max, true), (Int32.min, true), (-1, true),
+        ] as [(Int32, Bool)] {
+          page.refcount.store(references)
+          same(
+            rig.machine.isMaybePinned(frame), isBias && expected,
+            "\(policy.name) \(kind.rawValue) \(references) references")
+        }
+        page.refcount.store(count)
+      }
+    }
+  }
+
+  @Test("the 2^21st pin of a small page crosses into the sign, the next one is ENOMEM (spec 1.9)")
+  func smallOverflow() throws {
+    for entry in [PinEntry.fast, .slow] {
+      for kind in [PageKind.anonymous, .memfd] {
+        let what = "\(entry.rawValue) \(kind.rawValue)"
+        let rig = try PinRig()
+        let start = try rig.make(kind)
+        let frame = try #require(rig.frame(start))
+        let page = rig.page(frame)
+        let own = page.refcount.load()
+        // As many pins as there may be, but one.
+        let others: Int32 = ((1 << 21) - 1) * 1024
+        page.refcount.store(own &+ others)
+        let crossing = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry)
+        same(page.refcount.load() < 0, true, what + ", crossed")
+        same(rig.machine.isMaybePinned(frame), true, what + ", still seen")
+        let acquired = rig.acquired
+        let error = pinError { _ = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry) }
+        same(error?.errno, .noMemory, what)
+        same(error?.stage, .grab, what)
+        same(error?.cause, .countOverflow(references: page.refcount.load()), what)
+        same(error?.frame, frame, what)
+        same(PinArgumentTests.take(rig, start, .write, entry, isPin: false).errno, .noMemory, what + ", a reference")
+        same(rig.acquired, acquired, what + ", acquired")
+        crossing.unpin()
+        same(page.refcount.load(), own &+ others, what + ", back")
+        page.refcount.store(own)
+        rig.check(what)
+      }
+    }
+  }
+
+  @Test("4096 pins of a huge page overflow the bias and not the exact count (spec 1.6, 1.9; seed 001)")
+  func hugeOverflow() throws {
+    for policy in [PlacementPolicy.pinBias, .pinExact, .linux6_1] {
+      let rig = try PinRig(policy: policy, frames: 4096) {
+        $0.geometry = Geometry()
+        $0.geometry.sectionOrder = 12
+        $0.geometry.blockOrder = 12
+        $0.limits.pinRecords = 8192
+        $0.limits.pinSlots = 1 << 22
+      }
+      let machine = rig.machine
+      let start = try rig.make(.hugePMD)
+      let frame = try #require(rig.frame(start))
+      same(rig.page(frame).order, 9, "\(policy.name), order")
+      let before = rig.counts(frame)
+      let pins = UnsafeMutablePointer<PinnedPages>.allocate(capacity: 5000)
+      defer { pins.deallocate() }
+      var held = 0
+      var error: PinError?
+      while held < 5000, error == nil {
+        do {
+          (pins + held).initialize(
+            to: try machine.pin(rig.process, at: start, pages: 512, flags: .write, entry: .fast))
+          held += 1
+        } catch let failure {
+          error = failure
+        }
+      }
+      if policy == .pinBias {
+        // The mapping's own reference lets the 4096th pin cross into the sign; it is granted.
+        same(held, 4096, "\(policy.name), pins")
+        same(error?.errno, .noMemory, "\(policy.name), errno")
+        same(error?.stage, .grab, "\(policy.name), stage")
+        same(rig.page(frame).refcount.load() < 0, true, "\(policy.name), sign")
+        same(machine.isMaybePinned(frame), true, "\(policy.name), still seen")
+      } else {
+        same(held, 5000, "\(policy.name), pins")
+        same(error?.errno, nil, "\(policy.name), errno")
+        same(rig.counts(frame), [before[0] + 5000 * 512, 5000 * 512], "\(policy.name), counts")
+      }
+      same(rig.acquired, Int64(held * 512), "\(policy.name), acquired")
+      (pins).deinitialize(count: held)
+      same(rig.counts(frame), before, "\(policy.name), given back")
+      same(rig.released, Int64(held * 512), "\(policy.name), released")
+      rig.check(policy.name)
+    }
+  }
+
+  @Test("a read-only pin first makes a page its own that is not: K6.1 and mainline (spec 5.8, 5.9)")
+  func unshare() throws {
+    for policy in PlacementPolicy.all {
+      for hasExtra in [false, true] {
+        let what = "\(policy.name) extra reference \(hasExtra)"
+        let rig = try PinRig(policy: policy)
+        let start = try rig.make(.afterFork)
+        let old = try #require(rig.frame(start))
+        if hasExtra { rig.page(old).refcount.fetchAdd(1) }
+        let pins = try rig.machine.pin(rig.process, at: start, pages: 1, flags: [], entry: .fast)
+        // Someone else's reference makes it a copy; without one the page itself becomes exclusive.
+        same(pins[0] == old, !(policy.tracksExclusive && hasExtra), what)
+        same(rig.page(pins[0]).has(.anonExclusive), policy.tracksExclusive, what + ", exclusive")
+        if policy.tracksExclusive {
+          // And stays the one that the process writes to (bug 15).
+          same(try rig.machine.touch(rig.process, start, write: true), pins[0], what + ", write")
+        }
+        if hasExtra { rig.machine.putFolio(old, on: 0) }
+        rig.check(what)
+      }
+      let rig = try PinRig(policy: policy)
+      let start = try rig.make(.memfdPrivate)
+      let cached = try #require(rig.frame(start))
+      for flags in [PinFlags.longterm, []] {
+        let pins = try rig.machine.pin(rig.process, at: start, pages: 1, flags: flags, entry: .fast)
+        // The forced write of v4 is the slow path's, which such a page does not need.
+        let isCopied = Self.isMainline(policy)
+        same(pins[0] == cached, !isCopied, "\(policy.name) private page of a memfd, flags \(flags.rawValue)")
+        rig.check("\(policy.name) private page of a memfd")
+      }
+    }
+  }
+}
