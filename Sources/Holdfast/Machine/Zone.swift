@@ -33,8 +33,8 @@ package struct FrameList {
     nonmutating set { row.setPlain(4, newValue.rawValue) }
   }
   package var count: Int {
-    get { Int(row.plain(8, as: UInt64.self)) }
-    nonmutating set { row.setPlain(8, UInt64(newValue)) }
+    get { row.plain(8) }
+    nonmutating set { row.setPlain(8, newValue) }
   }
 
   func reset() {
@@ -98,7 +98,9 @@ package struct Zone {
   /// A watermark in frames: 0 min, 1 low, 2 high. Protected by the hotplug lock; read freely.
   package func watermark(_ index: Int) -> AtomicUInt64 { row.uint64(96 + index * 8) }
   /// Frames kept from requests that could use a higher zone. Protected by the hotplug lock; read freely.
-  package func protection(_ from: ZoneKind) -> AtomicUInt64 { row.uint64(120 + from.rawValue * 8) }
+  package func protection(_ from: ZoneKind) -> AtomicUInt64 { protection(fromNumber: from.rawValue) }
+  @inline(__always)
+  func protection(fromNumber kind: Int) -> AtomicUInt64 { row.uint64(120 &+ kind &* 8) }
 
   /// Most frames on one processor's lists, and how many move at once. Hotplug lock; read freely.
   package var perCPUHigh: AtomicUInt32 { row.uint32(160) }
