@@ -27,6 +27,36 @@ extension Machine {
   package func allocateFolio(
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {
+    try allocateInline(order, gfp, node, for: process)
+  }
+
+  /// `allocateFolio` for callers that do little else.
+  @inline(__always)
+  func allocateInline(
+    _ order: Int, _ gfp: GFPFlags, _ node: Int?, for process: Process
+  ) throws(AllocationError) -> FrameNumber {
+    let number = process.processor
+    let processor = processor(number)
+    let home = node ?? processor.node
+    var frame = FrameNumber.none
+    if process.scope.isEmpty, home >= 0, home < layout.nodeCount {
+      frame = takeQuickly(order, gfp, node: home, on: number)
+    }
+    if frame == .none { frame = try search(order, gfp, home, for: process) }
+    let page = page(frame)
+    page.state = PageState(order: order, type: .none, listType: .unmovable)
+    if !gfp.isDisjoint(with: [.compound, .zero]) { prepare(frame, order, gfp) }
+    // Last: a lockless walker that still knows the frame can get it from here on.
+    page.refcount.store(1)
+    processor.event(allocationCounter(page)).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    return frame
+  }
+
+  /// The long way to a block.
+  @inline(never)
+  private func search(
+    _ order: Int, _ gfp: GFPFlags, _ home: Int, for process: Process
+  ) throws(AllocationError) -> FrameNumber {
     let scope = process.scope
     let number = process.processor
     var limited = gfp
@@ -39,7 +69,6 @@ extension Machine {
     guard order >= 0, order <= geometry.maxOrder else {
       throw AllocationError(order: order, gfp: gfp, cause: .orderOutOfRange(largest: geometry.maxOrder))
     }
-    let home = node ?? processor(number).node
     guard home >= 0, home < layout.nodeCount else {
       throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: layout.nodeCount))
     }
@@ -48,39 +77,9 @@ extension Machine {
     var request = AllocationRequest(
       order: order, gfp: limited, highest: highest, type: type, flags: .low, node: home, processor: number)
     if mayUseCMA(type, scope) { request.flags.formUnion(.cma) }
-    var frame = takeWaiting(request)
-    if frame == .none {
-      if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
-      frame = take(request)
-      if frame == .none { frame = try allocateSlowly(request, asked: gfp, for: process) }
-    }
-    prepare(frame, order, gfp)
-    processor(number).event(allocationCounter(frame)).addAsOwner(1 &<< UInt64(order))
-    return frame
-  }
-
-  /// A block that waits on the processor's list in the first zone that the request may use, if there is one.
-  ///
-  /// What most allocations are: the beginning of `take`, which does not depend on whether types may be mixed.
-  @inline(__always)
-  private func takeWaiting(_ request: AllocationRequest) -> FrameNumber {
-    if request.type == .movable && !request.flags.contains(.cma) { return .none }
-    let index = perCPUIndex(request.order, request.type)
-    if index < 0 { return .none }
-    var number = request.node &* 5 &+ request.highest.rawValue
-    var zone = zone(ZoneID(rawValue: number))
-    while !zone.isManaged {
-      if number == request.node &* 5 { return .none }
-      number &-= 1
-      zone = self.zone(ZoneID(rawValue: number))
-    }
-    let id = ZoneID(rawValue: number)
-    guard watermarkPasses(id, zone, request.order, request.highest, request.flags) else { return .none }
-    let lists = perCPULists(request.processor, id)
-    lists.lock.lock()
-    let frame = popFirst(of: lists.list(index), in: lists, request.order)
-    lists.lock.unlock()
-    return frame
+    if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
+    let frame = take(request)
+    return frame == .none ? try allocateSlowly(request, asked: gfp, for: process) : frame
   }
 
   /// Whether an allocation may come from CMA pageblocks: only what can be migrated away again, and under the
@@ -154,15 +153,11 @@ extension Machine {
     return frame
   }
 
-  /// Makes a block that came off a list an allocation.
-  @inline(__always)
+  /// Makes a block that came off a list what the flags say.
+  @inline(never)
   private func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags) {
-    let page = page(frame)
-    page.state = PageState(order: order, type: .none, listType: .unmovable)
     if order > 0 && gfp.contains(.compound) { prepareCompound(frame, order) }
     if gfp.contains(.zero) { zeroContents(frame, count: 1 &<< order) }
-    // Last: a lockless walker that still knows the frame can get it from here on.
-    page.refcount.store(1)
   }
 
   /// Makes a block of order 1 or more a large folio.
@@ -173,13 +168,10 @@ extension Machine {
   }
 
   @inline(__always)
-  private func allocationCounter(_ frame: FrameNumber) -> EventCounter {
-    switch PageFlags.zoneKind(of: page(frame).flagWord.load(.relaxed)) {
-    case 0: .pgallocDMA
-    case 1: .pgallocDMA32
-    case 3: .pgallocMovable
-    default: .pgallocNormal
-    }
+  private func allocationCounter(_ page: Page) -> EventCounter {
+    // In the order of the kinds; what is allocated in ZONE_DEVICE counts as normal.
+    let kind = PageFlags.zoneKind(of: page.flagWord.load(.relaxed))
+    return kind < ZoneKind.device.rawValue ? EventCounter(rawValue: kind) ?? .pgallocNormal : .pgallocNormal
   }
 
   // MARK: - Giving back
@@ -189,12 +181,6 @@ extension Machine {
   /// Clears what is left of flags and of a folio's head and tails. Takes the per-CPU and zone locks.
   /// (mm/page_alloc.c:free_unref_page and __free_pages_ok, 6.1)
   package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
-    giveBack(frame, order: order, on: processor)
-  }
-
-  /// `freeBlock` for callers that free often.
-  @inline(__always)
-  func giveBack(_ frame: FrameNumber, order: Int, on processor: Int) {
     let page = page(frame)
     assert(page.refcount.load(.relaxed) == 0, "\(frame) is freed while it is referenced")
     assert(page.type == .none || page.type == .table, "\(frame) is freed twice")

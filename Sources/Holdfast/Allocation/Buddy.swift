@@ -117,7 +117,7 @@ extension Machine {
 
   /// Frames that must stay free for others.
   @inline(__always)
-  private func kept(_ zone: Zone, _ highest: ZoneKind, _ flags: AllocationFlags) -> Int {
+  private func kept(_ zone: Zone, protectionFrom highest: Int, _ flags: AllocationFlags) -> Int {
     var mark = Int(truncatingIfNeeded: zone.watermark(Int(flags.rawValue & 3)).load(.relaxed))
     if !flags.isDisjoint(with: [.minReserve, .oom]) {
       if flags.contains(.minReserve) {
@@ -126,7 +126,7 @@ extension Machine {
       }
       if flags.contains(.oom) { mark &-= mark / 2 }
     }
-    return mark &+ Int(truncatingIfNeeded: zone.protection(highest).load(.relaxed))
+    return mark &+ Int(truncatingIfNeeded: zone.protection(fromNumber: highest).load(.relaxed))
   }
 
   /// Whether a zone may serve a request: enough stays free, and there is a block of the order (spec 2.7).
@@ -135,9 +135,17 @@ extension Machine {
     _ id: ZoneID, _ zone: Zone, _ order: Int, _ highest: ZoneKind, _ flags: AllocationFlags
   ) -> Bool {
     if flags.contains(.noWatermarks) { return true }
-    let free = Int(truncatingIfNeeded: zone.free.load(.relaxed))
-    guard free &- unusable(zone, order, flags) > kept(zone, highest, flags) else { return false }
+    guard enoughStaysFree(zone, order, protectionFrom: highest.rawValue, flags) else { return false }
     return order == 0 || hasBlock(id, zone, order, flags)
+  }
+
+  /// The first half of that: the watermark itself.
+  @inline(__always)
+  func enoughStaysFree(
+    _ zone: Zone, _ order: Int, protectionFrom highest: Int, _ flags: AllocationFlags
+  ) -> Bool {
+    let free = Int(truncatingIfNeeded: zone.free.load(.relaxed))
+    return free &- unusable(zone, order, flags) > kept(zone, protectionFrom: highest, flags)
   }
 
   /// Whether there is a free block of at least the order of a type that the request may use.
@@ -171,7 +179,7 @@ extension Machine {
     let zone = zone(id)
     let free = Int(zone.free.load(.relaxed))
     let unusable = unusable(zone, order, flags)
-    let kept = flags.contains(.noWatermarks) ? 0 : kept(zone, highest, flags)
+    let kept = flags.contains(.noWatermarks) ? 0 : kept(zone, protectionFrom: highest.rawValue, flags)
     return free - unusable > kept
       ? .fragmented(free: free) : .watermark(free: free, unusable: unusable, kept: kept)
   }

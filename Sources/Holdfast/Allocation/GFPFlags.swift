@@ -70,10 +70,14 @@ public struct GFPFlags: OptionSet, Hashable, Sendable {
 
   /// The highest zone that may serve the flags, or nil for an illegal combination (spec 2.3).
   @inline(__always)
-  public var highestZone: ZoneKind? {
+  public var highestZone: ZoneKind? { ZoneKind(rawValue: highestZoneNumber) }
+
+  /// The number of `highestZone`, or 15.
+  @inline(__always)
+  var highestZoneNumber: Int {
     // Four bits for each value of the zone bits; 15 is illegal: any two of DMA, DMA32 and HIGHMEM.
     let table: UInt64 = 0xfff1_f302_fff1_f202
-    return ZoneKind(rawValue: Int(truncatingIfNeeded: table &>> UInt64((rawValue & 0xf) &* 4)) & 0xf)
+    return Int(truncatingIfNeeded: table &>> UInt64((rawValue & 0xf) &* 4)) & 0xf
   }
 
   /// The type of pageblock wanted, or nil for `movable` together with `reclaimable` (spec 2.4).

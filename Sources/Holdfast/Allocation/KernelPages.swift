@@ -13,13 +13,16 @@ extension Machine {
     order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
   ) throws(AllocationError) -> FrameNumber {
     tick(on: process.processor)
-    let frame = try allocateFolio(order: order, gfp: gfp, node: node, for: process)
-    if slab {
-      let page = page(frame)
-      page.set(.slab)
-      count(.slabUnreclaimable, node: page.zone.node, by: 1 << order, on: process.processor)
-    }
+    let frame = try allocateInline(order, gfp, node, for: process)
+    if slab { makeSlab(frame, order, on: process.processor) }
     return frame
+  }
+
+  @inline(never)
+  private func makeSlab(_ frame: FrameNumber, _ order: Int, on processor: Int) {
+    let page = page(frame)
+    page.set(.slab)
+    count(.slabUnreclaimable, node: page.zone.node, by: 1 << order, on: processor)
   }
 
   /// Drops the reference of `allocate`, and frees the frames if it was the last one.
@@ -31,24 +34,34 @@ extension Machine {
   public func free(
     _ frame: FrameNumber, order: Int = 0, by process: Process
   ) throws(AllocationError) {
-    let processor = process.processor
-    tick(on: processor)
+    let number = process.processor
+    let processor = processor(number)
+    processor.calls.addAsOwner(1)
     guard order >= 0, order <= geometry.maxOrder, frame.index < frameCount else {
       throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame))
     }
     let page = page(frame)
     let word = page.flagWord.load(.acquire)
-    let state = page.state
-    let large = word & PageFlags.head.rawValue != 0
-    guard state.isOf(.none), word & PageFlags.reserved.rawValue == 0, !page.isTail,
-      page.refcount.load() > 0, !large || state.order == order
+    guard page.state.isOf(.none), word & PageFlags.reserved.rawValue == 0, !page.isTail,
+      page.refcount.load() > 0, word & PageFlags.head.rawValue == 0 || page.order == order
     else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
-    if page.refcount.fetchAdd(-1) == 1 {
+    let isLast = page.refcount.fetchAdd(-1) == 1
+    if isLast, giveQuickly(frame, order: order, on: number) {
+      processor.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    } else {
+      finishFree(frame, order, word, isLast: isLast, on: number)
+    }
+  }
+
+  /// The rest of `free` where it is more than putting a block on a list; `word` is its flag word before.
+  @inline(never)
+  private func finishFree(_ frame: FrameNumber, _ order: Int, _ word: UInt64, isLast: Bool, on processor: Int) {
+    if isLast {
       if word & PageFlags.slab.rawValue != 0 {
         count(.slabUnreclaimable, node: PageFlags.node(of: word), by: -(1 << order), on: processor)
       }
-      giveBack(frame, order: order, on: processor)
-    } else if !large {
+      freeBlock(frame, order: order, on: processor)
+    } else if word & PageFlags.head.rawValue == 0 {
       for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }
     }
   }

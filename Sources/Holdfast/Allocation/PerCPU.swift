@@ -4,11 +4,16 @@ import Interleaving
 extension Machine {
   /// Which list holds blocks of an order and type; negative if such blocks are not kept on lists.
   @inline(__always)
-  func perCPUIndex(_ order: Int, _ type: MigrateType) -> Int {
-    // A block larger than a pageblock has no type of its own, so it goes straight to the buddy lists.
-    if order > geometry.pageblockOrder { return -1 }
-    if order <= 3 { return order &* MigrateType.perCPUCount &+ Int(type.rawValue) }
-    if order == geometry.hugeOrder { return type == .movable ? 13 : 12 }
+  func perCPUIndex(_ order: Int, _ type: MigrateType) -> Int { perCPUIndex(order, number: type.rawValue) }
+
+  /// The same, given the number of the type.
+  @inline(__always)
+  func perCPUIndex(_ order: Int, number: UInt8) -> Int {
+    // Orders without a list: above pageblock order, where a block has no type of its own, and those between.
+    if order &>> 2 == 0 && order <= geometry.pageblockOrder {
+      return order &* MigrateType.perCPUCount &+ Int(number)
+    }
+    if order == perCPUHugeOrder { return number == MigrateType.movable.rawValue ? 13 : 12 }
     return -1
   }
 
@@ -84,9 +89,7 @@ extension Machine {
       return false
     }
     page(frame).state = PageState(order: order, type: .perCPU, listTypeNumber: type)
-    // Blocks of types that have no list of their own wait with the movable ones.
-    let index = perCPUIndex(
-      order, type > MigrateType.reclaimable.rawValue ? .movable : MigrateType(stored: type))
+    let index = perCPUIndex(order, number: MigrateType.listed(type))
     pushFirst(frame, on: lists.list(index))
     let count = lists.count &+ 1 &<< order
     lists.count = count

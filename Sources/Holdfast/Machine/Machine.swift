@@ -24,6 +24,13 @@ public final class Machine: @unchecked Sendable {
   let memmap: UnsafeMutableRawPointer
   let tableArena: UnsafeMutableRawPointer
   let tableShift: Int
+  // Where tables begin that every allocation looks at.
+  private let processorTable: UnsafeMutableRawPointer
+  private let zoneTable: UnsafeMutableRawPointer
+  private let perCPUTable: UnsafeMutableRawPointer
+  private let pageblockTypes: ByteCells
+  /// The order besides 0 to 3 that per-CPU lists keep, or -1.
+  let perCPUHugeOrder: Int
   let store: FrameStore?
   let trace: TraceSink?
   /// The policy's rules for single pages.
@@ -60,6 +67,12 @@ public final class Machine: @unchecked Sendable {
     arena = at
     memmap = at + layout.frames
     tableArena = at + layout.tablePages
+    processorTable = at + layout.processors
+    zoneTable = at + layout.zones
+    perCPUTable = at + layout.perCPULists
+    pageblockTypes = ByteCells(at + layout.pageblockTypes)
+    let sizes = configuration.geometry
+    perCPUHugeOrder = sizes.hugeOrder <= sizes.pageblockOrder ? sizes.hugeOrder : -1
     switch configuration.backing {
     case .none: store = nil
     case .memfd:
@@ -96,7 +109,7 @@ public final class Machine: @unchecked Sendable {
 
   @inline(__always)
   package func processor(_ index: Int) -> Processor {
-    Processor(arena + (layout.processors &+ index &* layout.processorStride))
+    Processor(processorTable + index &* layout.processorStride)
   }
 
   package func node(_ index: Int) -> Node { Node(arena + (layout.nodes + index * Node.stride)) }
@@ -107,12 +120,12 @@ public final class Machine: @unchecked Sendable {
   }
 
   @inline(__always)
-  package func zone(_ id: ZoneID) -> Zone { Zone(arena + (layout.zones &+ id.rawValue &* layout.zoneStride)) }
+  package func zone(_ id: ZoneID) -> Zone { Zone(zoneTable + id.rawValue &* layout.zoneStride) }
 
   @inline(__always)
   package func perCPULists(_ processor: Int, _ zone: ZoneID) -> PerCPULists {
     PerCPULists(
-      arena + (layout.perCPULists &+ (processor &* layout.zoneCount &+ zone.rawValue) &* PerCPULists.stride))
+      perCPUTable + (processor &* layout.zoneCount &+ zone.rawValue) &* PerCPULists.stride)
   }
 
   package func block(_ id: BlockID) -> MemoryBlock {
@@ -203,9 +216,6 @@ public final class Machine: @unchecked Sendable {
   package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
     pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.rawValue ^ Self.zeroedType)
   }
-
-  @inline(__always)
-  private var pageblockTypes: ByteCells { ByteCells(arena + layout.pageblockTypes) }
 
   /// Types are stored so that zeroed memory means movable, the type of every new pageblock.
   private static var zeroedType: UInt8 { MigrateType.movable.rawValue }

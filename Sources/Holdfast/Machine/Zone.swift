@@ -35,8 +35,8 @@ package struct FrameList {
     nonmutating set { row.setPlain(4, newValue.rawValue) }
   }
   package var count: Int {
-    get { Int(row.plain(8, as: UInt64.self)) }
-    nonmutating set { row.setPlain(8, UInt64(newValue)) }
+    get { row.plain(8) }
+    nonmutating set { row.setPlain(8, newValue) }
   }
 
   func reset() {
@@ -114,7 +114,9 @@ package struct Zone {
   /// Frames kept from requests that could use a higher zone.
   ///
   /// Protected by the hotplug lock; read freely.
-  package func protection(_ from: ZoneKind) -> AtomicUInt64 { row.uint64(120 + from.rawValue * 8) }
+  package func protection(_ from: ZoneKind) -> AtomicUInt64 { protection(fromNumber: from.rawValue) }
+  @inline(__always)
+  func protection(fromNumber kind: Int) -> AtomicUInt64 { row.uint64(120 &+ kind &* 8) }
 
   /// Most frames on one processor's lists, and how many move at once.
   ///

@@ -1,0 +1,73 @@
+import Interleaving
+
+/// The short way in and out: a block that waits on the processor's list, and one that goes back there.
+///
+/// What most calls are. Nothing rare is done here, not even waiting for a lock, so that nothing has to be kept
+/// for it: whoever calls takes the long way when the short one says no, which it does before it changes anything.
+extension Machine {
+  /// Takes a block from the processor's list in the first zone that a request may use, as `take` would.
+  ///
+  /// Whether types may be mixed in a pageblock makes no difference for a block that waits already. The caller is
+  /// in no allocation scope, and the node exists.
+  @inline(__always)
+  func takeQuickly(_ order: Int, _ gfp: GFPFlags, node: Int, on processor: Int) -> FrameNumber {
+    let highest = gfp.highestZoneNumber
+    // The bits that say how movable memory is are the numbers of the first three types.
+    let type = UInt8(truncatingIfNeeded: gfp.rawValue &>> 3) & 3
+    let index = perCPUIndex(order, number: type)
+    if index < 0 || highest > ZoneKind.device.rawValue || type > MigrateType.reclaimable.rawValue
+      || global.failures(.allocation).load(.relaxed) != 0
+    {
+      return .none
+    }
+    var kind = highest
+    var zone = zone(ZoneID(rawValue: node &* 5 &+ kind))
+    while !zone.isManaged {
+      if kind == 0 { return .none }
+      kind &-= 1
+      zone = self.zone(ZoneID(rawValue: node &* 5 &+ kind))
+    }
+    let flags: AllocationFlags = type == MigrateType.movable.rawValue ? [.low, .cma] : .low
+    guard enoughStaysFree(zone, order, protectionFrom: highest, flags) else { return .none }
+    // As `hasBlock`, where the answer is plain.
+    if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
+    let lists = perCPULists(processor, ZoneID(rawValue: node &* 5 &+ kind))
+    guard lists.lock.tryLock() else { return .none }
+    let frame = popFirst(of: lists.list(index), in: lists, order)
+    lists.lock.unlock()
+    return frame
+  }
+
+  /// Puts a block that nobody references on its processor's list, as `freeBlock` would; false if it is not as plain
+  /// as that.
+  @inline(__always)
+  func giveQuickly(_ frame: FrameNumber, order: Int, on processor: Int) -> Bool {
+    let page = page(frame)
+    let word = page.flagWord.load(.relaxed)
+    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
+    let id = ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word))
+    let zone = zone(id)
+    let lists = perCPULists(processor, id)
+    guard lists.lock.tryLock() else { return false }
+    let type = pageblockTypeNumber(of: frame)
+    let count = lists.count &+ 1 &<< order
+    let index = perCPUIndex(order, number: MigrateType.listed(type))
+    if type == MigrateType.isolate.rawValue || index < 0 || zone.perCPUDisabled.load(.relaxed) != 0
+      || count >= Int(zone.perCPUHigh.load(.relaxed))
+    {
+      lists.lock.unlock()
+      return false
+    }
+    page.state = PageState(order: order, type: .perCPU, listTypeNumber: type)
+    pushFirst(frame, on: lists.list(index))
+    lists.count = count
+    lists.lock.unlock()
+    return true
+  }
+}
+
+extension MigrateType {
+  /// The number of the type among whose blocks those of a pageblock wait: the movable, if it has no list of its own.
+  @inline(__always)
+  static func listed(_ number: UInt8) -> UInt8 { number <= reclaimable.rawValue ? number : movable.rawValue }
+}
