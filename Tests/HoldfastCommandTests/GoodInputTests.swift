@@ -67,7 +67,7 @@ import Testing
   @Test func `policies as JSON are all policies, with one default`() throws {
     let ending = try Command.run(["policies", "--json"], in: Command.root)
     let policies = try list(ending.output)
-    #expect(policies.count == 9)
+    #expect(policies.count == 10)
     #expect(policies.count { $0["default"] as? Bool == true } == 1)
   }
 
