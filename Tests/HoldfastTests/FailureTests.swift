@@ -74,7 +74,9 @@ struct FailureTests {
       }
     }
     // A life without a chance to fail would pass unseen.
-    same(chances >= (point == .copy || point == .unmap || point == .pageLock || point == .isolation ? 15 : 40), true,
+    same(
+      chances >= (point == .copy || point == .unmap || point == .pageLock || point == .isolation ? 15 : 40),
+      true,
       "\(point): \(chances) chances")
   }
 

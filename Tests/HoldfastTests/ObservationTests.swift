@@ -39,7 +39,9 @@ struct ObservationTests {
       same(text.hasSuffix("\n"), true, name)
       let (found, wanted) = (Self.lines(text).dropLast(), Self.lines(expected))
       same(found.count, wanted.count, name + ", lines")
-      for (number, pair) in zip(found, wanted).enumerated() { same(pair.0, pair.1, "\(name) line \(number + 1)") }
+      for (number, pair) in zip(found, wanted).enumerated() {
+        same(pair.0, pair.1, "\(name) line \(number + 1)")
+      }
     }
     rig.check("texts")
   }
@@ -55,7 +57,9 @@ struct ObservationTests {
     for (count, shown) in [(99_999, " 99999 "), (100_000, ">100000 "), (100_001, ">100000 ")] {
       let before = list.count
       list.count = count
-      let row = rig.machine.pagetypeinfoText.split(separator: "\n").first { $0.contains("Movable, type      Movable") }
+      let row = rig.machine.pagetypeinfoText.split(separator: "\n").first {
+        $0.contains("Movable, type      Movable")
+      }
       same(row?.hasSuffix(shown), true, "\(count) blocks")
       list.count = before
     }
@@ -63,9 +67,12 @@ struct ObservationTests {
 
   /// KPF_* bits by number.
   private static let bits = [
-    "locked", "error", "referenced", "uptodate", "dirty", "lru", "active", "slab", "writeback", "reclaim", "buddy",
-    "mmap", "anon", "swapcache", "swapbacked", "head", "tail", "huge", "unevictable", "hwpoison", "nopage", "ksm",
-    "thp", "offline", "zero", "idle", "pgtable", "27", "28", "29", "30", "31", "reserved", "mlocked", "exclusive",
+    "locked", "error", "referenced", "uptodate", "dirty", "lru", "active", "slab", "writeback", "reclaim",
+    "buddy",
+    "mmap", "anon", "swapcache", "swapbacked", "head", "tail", "huge", "unevictable", "hwpoison", "nopage",
+    "ksm",
+    "thp", "offline", "zero", "idle", "pgtable", "27", "28", "29", "30", "31", "reserved", "mlocked",
+    "exclusive",
     "private", "private2", "owner",
   ]
 
@@ -84,7 +91,8 @@ struct ObservationTests {
     .hugetlb: ("uptodate mmap anon head huge exclusive", "uptodate mmap anon tail huge", 1, 0x81),
     .hugetlbShared: ("uptodate dirty mmap head huge", "uptodate dirty mmap tail huge", 1, 0xa1),
     .hugePMD: (
-      "uptodate lru mmap anon swapbacked head thp exclusive", "uptodate lru mmap anon swapbacked tail thp", 1, 0x81
+      "uptodate lru mmap anon swapbacked head thp exclusive", "uptodate lru mmap anon swapbacked tail thp", 1,
+      0x81
     ),
     .hugePTE: (
       "uptodate lru mmap anon swapbacked head thp exclusive",
@@ -151,7 +159,8 @@ struct ObservationTests {
       let start = try rig.make(kind)
       let pins = try rig.machine.pin(rig.process, at: start, pages: 2, flags: .write)
       let found = rig.machine.dump(pins[index], reason: "gup_test failure")
-      let expected = Self.lines(Self.dumps[policy.name]?[kind] ?? "") + ["page dumped because: gup_test failure"]
+      let expected =
+        Self.lines(Self.dumps[policy.name]?[kind] ?? "") + ["page dumped because: gup_test failure"]
       same(found.count, expected.count, "\(kind.rawValue), lines")
       for pair in zip(found, expected) { same(pair.0, pair.1, kind.rawValue) }
       same(rig.machine.dump(pins[index]).count, expected.count - 1, "no reason, no line for it")
@@ -165,7 +174,8 @@ struct ObservationTests {
     let frame = try #require(cma.frame(try cma.make(.anonymous)))
     same(cma.machine.dump(frame)[1].hasSuffix(") CMA"), true, "in a CMA pageblock")
     same(
-      rig.machine.dump(FrameNumber(1 << 20))[0].hasSuffix(" is uninitialized and poisoned"), true, "no descriptor")
+      rig.machine.dump(FrameNumber(1 << 20))[0].hasSuffix(" is uninitialized and poisoned"), true,
+      "no descriptor")
   }
 
   @Test("what is reported while a page is faulted in, pinned, moved and unpinned, in order")
@@ -193,7 +203,8 @@ struct ObservationTests {
     }
     let expected = [
       "fault of 1 at 0xff000 write true: pfn:0x80", "drain local", "drain all", "isolate pfn:0x80 true",
-      "migrate pfn:0x80 to pfn:0x14: 1 longterm_pin", "pin of 1 at 0xff000: 1 flags \(0x50001)", "unpin of 1: 1",
+      "migrate pfn:0x80 to pfn:0x14: 1 longterm_pin", "pin of 1 at 0xff000: 1 flags \(0x50001)",
+      "unpin of 1: 1",
     ]
     same(found.joined(separator: "; "), expected.joined(separator: "; "), "trace")
   }

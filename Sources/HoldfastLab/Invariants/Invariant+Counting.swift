@@ -82,7 +82,8 @@ extension Invariant {
     },
     Invariant(
       name: "anon-exclusive", source: "22, 37, 38; P2",
-      statement: "an exclusive page is mapped by one process; writable and pinned anonymous pages are exclusive",
+      statement:
+        "an exclusive page is mapped by one process; writable and pinned anonymous pages are exclusive",
       moment: .quiesced
     ) { context in
       guard context.machine.policy.tracksExclusive else { return [] }

@@ -12,7 +12,9 @@ extension Invariant {
         guard page.type == .buddy || page.type == .perCPU else { return nil }
         for i in 0..<(1 << page.order) {
           let part = context.machine.page(frame + i)
-          if part.refcount.load() != 0 { return "\(frame + i) is free with \(part.refcount.load()) references" }
+          if part.refcount.load() != 0 {
+            return "\(frame + i) is free with \(part.refcount.load()) references"
+          }
           if part.mapcount.load() != 0 { return "\(frame + i) is free and mapped" }
           if part.isTail || part.pincount.load() != 0 { return "\(frame + i) is free with counts of a folio" }
         }
@@ -21,7 +23,8 @@ extension Invariant {
     },
     Invariant(
       name: "free-counts", source: "5, 7",
-      statement: "NR_FREE_PAGES, NR_FREE_CMA_PAGES and the count of ISOLATE pageblocks are what the lists hold",
+      statement:
+        "NR_FREE_PAGES, NR_FREE_CMA_PAGES and the count of ISOLATE pageblocks are what the lists hold",
       moment: .quiesced
     ) { context in
       context.machine.zones.flatMap { id in
@@ -77,20 +80,24 @@ extension Invariant {
           $0 + ($1.value == which ? context.machine.folioPages($1.key) : 0)
         }
         let counted = context.machine.total(which.counter, node: nil)
-        if counted != Int64(pages) { found.append("\(which.counter.kernelName) is \(counted), lists hold \(pages)") }
+        if counted != Int64(pages) {
+          found.append("\(which.counter.kernelName) is \(counted), lists hold \(pages)")
+        }
       }
       return found
     },
     Invariant(
       name: "zone-counts", source: "45, 46",
-      statement: "managed is at most present, present at most spanned, CMA at most managed; watermarks ascend",
+      statement:
+        "managed is at most present, present at most spanned, CMA at most managed; watermarks ascend",
       moment: .always
     ) { context in
       context.machine.zones.compactMap { id in
         let zone = context.machine.zone(id)
         let (managed, present) = (zone.managed.load(), zone.present.load())
         guard managed <= present, present <= UInt64(zone.spanned), zone.cma.load() <= managed else {
-          return "\(id): spanned \(zone.spanned), present \(present), managed \(managed), CMA \(zone.cma.load())"
+          return
+            "\(id): spanned \(zone.spanned), present \(present), managed \(managed), CMA \(zone.cma.load())"
         }
         let marks = (0..<3).map { zone.watermark($0).load() }
         return marks[0] <= marks[1] && marks[1] <= marks[2] ? nil : "\(id): watermarks \(marks)"
