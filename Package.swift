@@ -76,7 +76,8 @@ let package = Package(
     .testTarget(
       name: "HoldfastExploredTests",
       dependencies: [
-        "HoldfastExplored", "HoldfastLabExplored", "InterleavingExplored", "CLinux", "CAllocationCounter", system,
+        "HoldfastExplored", "HoldfastLabExplored", "InterleavingExplored", "CLinux", "CAllocationCounter",
+        system,
       ],
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(

@@ -104,7 +104,9 @@ struct LedgerTests {
     }
   }
 
-  @Test("charges follow pins: at the limit, part by part, past a short result and past the process (spec 9.2, 9.3)")
+  @Test(
+    "charges follow pins: at the limit, part by part, past a short result and past the process (spec 9.2, 9.3)"
+  )
   func charges() throws {
     for accounting in [PinAccounting.locked, .pinned] {
       for isPartial in [false, true] {
@@ -120,7 +122,8 @@ struct LedgerTests {
         func expected(_ pages: Int) -> [Int] { accounting == .locked ? [pages, 0] : [0, pages] }
         func pin(_ pages: Int, at page: Int = 0) throws(PinError) -> PinnedPages {
           try machine.pin(
-            rig.process, at: start + page * 4096, pages: pages, flags: [.write, .longterm], accounting: accounting)
+            rig.process, at: start + page * 4096, pages: pages, flags: [.write, .longterm],
+            accounting: accounting)
         }
         let four = try pin(4)
         same(charged(), expected(4), what)
@@ -184,7 +187,8 @@ struct LedgerTests {
       same(error?.errno, .noMemory, limit)
       same(machine.usage(of: rig.process).locked, 4, limit + ", charged")
       rig.check(limit)
-      same(pinError { _ = try machine.pin(rig.process, at: start, pages: 0) }?.cause, nil, limit + ", no pages")
+      same(
+        pinError { _ = try machine.pin(rig.process, at: start, pages: 0) }?.cause, nil, limit + ", no pages")
       two.put()
       let four = try machine.pin(rig.process, at: start, pages: 3)
       same(four.count, 3, limit + ", room again")

@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Migration")
 struct MigrationTests {
-  /// Isolates the folio behind an address and migrates it; what came of it. Folios that stay are put back.
+  /// Isolates the folio behind an address and migrates it; what came of it.
+  ///
+  /// Folios that stay are put back.
   static func migrate(
     _ rig: PinRig, _ start: VirtualAddress, mode: MigrationMode = .sync, gfp: GFPFlags = .highUserMovable,
     node: Int? = nil
@@ -62,7 +64,8 @@ struct MigrationTests {
             same(outcome.succeededPages, size, what)
             machine.drainLRUAll(for: rig.process)
             rig.check(what)
-            same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+            same(
+              try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
             continue
           }
           let outcome = try Self.migrate(rig, start)
@@ -88,13 +91,15 @@ struct MigrationTests {
             same(rig.state(), before, what + ", state")
           }
           rig.check(what)
-          same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+          same(
+            try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
           pins.take()?.unpin()
           gets.take()?.put()
           if !moves {
             same(try Self.migrate(rig, start).isComplete, true, what + ", once let go")
             rig.check(what + ", once let go")
-            same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+            same(
+              try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
           }
         }
       }
@@ -235,166 +240,6 @@ struct MigrationTests {
       same(rig.page(head).refcount.load(), 0, "\(kind.rawValue), free")
       rig.check(kind.rawValue)
     }
-  }
-
-  @Test("a failure at each stage leaves everything as before (spec 7.2, 12: 25)")
-  func injected() throws {
-    let stages: [(FailurePoint, MigrationStage, Int)] = [
-      (.allocation, .allocate, 1), (.pageLock, .lock, 10), (.unmap, .unmap, 10), (.copy, .copy, 1),
-    ]
-    for kind in PageKind.owned + [.memfdPrivate] {
-      for (point, stage, attempts) in stages {
-        for after in 0..<(point == .unmap && kind == .hugePTE ? 4 : 1) {
-          let what = "\(kind.rawValue) \(point) after \(after)"
-          let trace = PinTrace()
-          let rig = try PinRig(trace: trace)
-          let machine = rig.machine
-          let start = try rig.make(kind)
-          let before = rig.state()
-          machine.injectFailures(point, count: 1000, after: after)
-          let outcome = try Self.migrate(rig, start)
-          machine.injectFailures(point, count: 0)
-          same(outcome.attempts[stage.rawValue], attempts, what + ", attempts")
-          same(outcome.aborted, point == .allocation ? .noMemory : nil, what + ", aborted")
-          same(rig.state(), before, what + ", state")
-          same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
-          rig.check(what)
-          // Once is not enough to fail where another pass follows.
-          machine.injectFailures(point, count: 1, after: after)
-          same(try Self.migrate(rig, start).isComplete, attempts > 1, what + ", once")
-          machine.injectFailures(point, count: 0)
-          same(try Self.migrate(rig, start).isComplete, true, what + ", afterwards")
-          rig.check(what + ", afterwards")
-        }
-      }
-    }
-    let rig = try PinRig()
-    let start = try rig.make(.anonymous)
-    let frame = try #require(rig.frame(start))
-    rig.machine.injectFailures(.isolation, count: 1)
-    same(rig.machine.isolate(frame, on: 0), false, "isolation")
-    rig.check("isolation")
-  }
-
-  @Test("a call that runs out of memory stops, and counts what had its turn (spec 7.5, 12: 31)")
-  func aborted() throws {
-    let rig = try PinRig()
-    let machine = rig.machine
-    var list = FolioList()
-    var starts: [VirtualAddress] = []
-    for i in 0..<6 {
-      let start = try rig.make(.anonymous, pattern: UInt64(100 * (i + 1)))
-      starts.append(start)
-      let head = try #require(rig.frame(start))
-      // The second one must be tried again; the fourth finds no target.
-      if i == 1 { rig.page(head).refcount.fetchAdd(1) }
-      same(machine.isolate(head, on: 0), true, "isolated \(i)")
-      list.append(head, in: machine)
-    }
-    machine.injectFailures(.allocation, count: 1, after: 3)
-    let outcome = machine.migratePages(
-      &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
-      for: rig.process)
-    same(outcome.aborted, .noMemory, "aborted")
-    same(outcome.succeededPages, 2, "moved")
-    same(outcome.failedPages, 2, "failed: the one without a target and the one to be tried again")
-    same(outcome.remaining, 4, "left on the list")
-    same(list.count, 4, "no folio is lost")
-    same(machine.total(.pgmigrateSuccess), 2, "pgmigrate_success")
-    same(machine.total(.pgmigrateFail), 2, "pgmigrate_fail")
-    while let head = list.popFirst(in: machine) { machine.putBack(head, on: 0) }
-    if let frame = rig.frame(starts[1]) { rig.page(frame).refcount.fetchAdd(-1) }
-    rig.check("aborted")
-    for (i, start) in starts.enumerated() {
-      same(try machine.check(rig.process, start, pages: 4, pattern: UInt64(100 * (i + 1))), nil, "contents \(i)")
-    }
-  }
-
-  @Test("more pages than one batch: each folio has one outcome and none is lost (spec 7.5)")
-  func batchesOfTheDriver() throws {
-    let rig = try PinRig(frames: 4096)
-    let machine = rig.machine
-    let start = try rig.map(200)
-    let second = try machine.createProcess(name: "second")
-    let more = try machine.map(second, pages: 200)
-    try machine.fill(rig.process, start, pages: 200, pattern: 1)
-    try machine.fill(second, more, pages: 200, pattern: 1001)
-    let huge = try rig.make(.hugetlb, pattern: 2001)
-    machine.drainLRUAll(for: rig.process)
-    var list = FolioList()
-    var held = 0
-    for frame in 0..<machine.frameCount {
-      let frame = FrameNumber(frame)
-      let page = rig.page(frame)
-      guard page.type == .none, !page.isTail, page.has(.lru) || page.isHugetlb, page.refcount.load() > 0 else {
-        continue
-      }
-      if frame.index % 10 == 0 {
-        page.refcount.fetchAdd(1)
-        held += 1
-      }
-      same(machine.isolate(frame, on: 0), true, "\(frame)")
-      list.append(frame, in: machine)
-    }
-    same(list.count, 401, "folios")
-    let kept = Set((0..<machine.frameCount).map(FrameNumber.init).filter {
-      rig.page($0).type == .none && $0.index % 10 == 0 && rig.page($0).refcount.load() > 1
-    })
-    let outcome = machine.migratePages(
-      &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
-      for: rig.process)
-    same(outcome.remaining, list.count, "left")
-    same(outcome.remaining, held, "those with another reference")
-    same(outcome.failures.count, min(held, MigrationOutcome.failureLimit), "described")
-    while let head = list.popFirst(in: machine) {
-      same(kept.contains(head), true, "\(head) stayed without a reason")
-      machine.putBack(head, on: 0)
-      machine.putFolio(head, on: 0)
-    }
-    rig.check("batches")
-    same(try machine.check(rig.process, start, pages: 200, pattern: 1), nil, "contents")
-    same(try machine.check(second, more, pages: 200, pattern: 1001), nil, "contents of the second process")
-    same(try machine.check(rig.process, huge, pages: 4, pattern: 2001), nil, "contents of the huge page")
-  }
-
-  private static let twoNodes = [
-    NodeConfiguration(memory: [frames(0, 128)]), NodeConfiguration(memory: [frames(128, 256)]),
-  ]
-
-  @Test("move_pages: every status, and the statistics of the nodes (spec 7.8)")
-  func movePages() throws {
-    for kind in PageKind.owned + [.memfdPrivate] {
-      let rig = try PinRig { $0.nodes = Self.twoNodes }
-      let machine = rig.machine
-      let start = try rig.make(kind)
-      let files = machine.total(.filePages, node: 0)
-      let moved = machine.movePages(rig.process, of: rig.process, at: start, pages: 1, to: 1)
-      same(moved, [nil], kind.rawValue)
-      same(rig.frame(start).map { rig.page($0).zone.node }, 1, "\(kind.rawValue), node")
-      let size = Int64(kind.isLarge ? rig.unit : 1)
-      let isFile = kind == .sharedAnonymous || kind == .memfd || kind == .memfdPrivate
-      same(files - machine.total(.filePages, node: 0), isFile ? size : 0, "\(kind.rawValue), nr_file_pages")
-      same(machine.total(.filePages, node: 1), isFile ? size : 0, "\(kind.rawValue), nr_file_pages of node 1")
-      rig.check(kind.rawValue)
-      let gets = try machine.get(rig.process, at: start, pages: 1, flags: [])
-      let busy = machine.movePages(rig.process, of: rig.process, at: start, pages: 1, to: 0)
-      same(busy[0]?.errno, .resourceBusy, "\(kind.rawValue), got")
-      gets.put()
-      same(try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, "\(kind.rawValue), contents")
-      rig.check("\(kind.rawValue), again")
-    }
-    let rig = try PinRig { $0.nodes = Self.twoNodes }
-    let hole = try rig.make(.hole)
-    let zero = try rig.make(.zeroPage)
-    func status(_ address: VirtualAddress, to node: Int = 1) -> Errno? {
-      rig.machine.movePages(rig.process, of: rig.process, at: address, pages: 1, to: node)[0]?.errno
-    }
-    same(status(VirtualAddress(page: 1)), .badAddress, "no area")
-    same(status(hole), .noSuchFileOrDirectory, "a hole")
-    same(status(zero), .badAddress, "the zero page")
-    let batch = try rig.make(.anonymous)
-    same(status(batch, to: 0), nil, "there already")
-    rig.check("statuses")
   }
 }
 

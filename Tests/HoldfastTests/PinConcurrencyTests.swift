@@ -9,7 +9,8 @@ import Testing
 struct PinConcurrencyTests {
   /// What one thread does in a round: chosen by a generator, so that a failure can be told.
   private static func act(
-    _ rig: PinRig, _ process: Process, _ start: VirtualAddress, pages: Int, _ random: inout Seeded, isOwner: Bool
+    _ rig: PinRig, _ process: Process, _ start: VirtualAddress, pages: Int, _ random: inout Seeded,
+    isOwner: Bool
   ) {
     let machine = rig.machine
     let page = Int.random(in: 0..<pages, using: &random)
@@ -18,7 +19,9 @@ struct PinConcurrencyTests {
     let entry: PinEntry = isOwner ? (Bool.random(using: &random) ? .fast : .slow) : .remote
     switch Int.random(in: 0..<8, using: &random) {
     case 0, 1:
-      if let pins = try? machine.pin(process, at: at, pages: count, flags: .write, entry: entry, of: rig.process) {
+      if let pins = try? machine.pin(
+        process, at: at, pages: count, flags: .write, entry: entry, of: rig.process)
+      {
         pins.unpin(0..<1)
       }
     case 2, 3:
@@ -31,11 +34,14 @@ struct PinConcurrencyTests {
         }
       }
     case 4:
-      if let gets = try? machine.get(process, at: at, pages: count, entry: entry, of: rig.process) { gets.put() }
+      if let gets = try? machine.get(process, at: at, pages: count, entry: entry, of: rig.process) {
+        gets.put()
+      }
     case 5: if isOwner { try? machine.advise(process, AddressRange(start: at, pages: count), .dontNeed) }
     case 6: if isOwner { _ = try? machine.touch(process, at, write: true) }
     default:
-      _ = machine.movePages(process, of: rig.process, at: at, pages: count, to: Int.random(in: 0...1, using: &random))
+      _ = machine.movePages(
+        process, of: rig.process, at: at, pages: count, to: Int.random(in: 0...1, using: &random))
     }
   }
 
@@ -63,7 +69,8 @@ struct PinConcurrencyTests {
         var random = Seeded(UInt64(thread + 1))
         for _ in 0..<2000 {
           Self.act(
-            rig, thread == 0 ? rig.process : rig.machine.process(id), start, pages: rig.unit, &random, isOwner: thread == 0)
+            rig, thread == 0 ? rig.process : rig.machine.process(id), start, pages: rig.unit, &random,
+            isOwner: thread == 0)
         }
       }
       rig.machine.drainLRUAll(for: rig.process)

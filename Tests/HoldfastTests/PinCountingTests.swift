@@ -18,7 +18,9 @@ struct PinCountingTests {
     }
   }
 
-  static func isMainline(_ policy: PlacementPolicy) -> Bool { policy == .linuxMainline || policy == .linux6_14 }
+  static func isMainline(_ policy: PlacementPolicy) -> Bool {
+    policy == .linuxMainline || policy == .linux6_14
+  }
 
   struct Case: CustomStringConvertible {
     var policy: PlacementPolicy
@@ -108,7 +110,9 @@ struct PinCountingTests {
     rig.check("\(it), exited")
   }
 
-  @Test("a reference counts one a page on the head, whatever the policy (spec 1.4)", arguments: PlacementPolicy.all)
+  @Test(
+    "a reference counts one a page on the head, whatever the policy (spec 1.4)",
+    arguments: PlacementPolicy.all)
   func references(_ policy: PlacementPolicy) throws {
     for kind in PageKind.resident {
       for entry in [PinEntry.fast, .slow] {
@@ -171,12 +175,16 @@ struct PinCountingTests {
         same(page.refcount.load() < 0, true, what + ", crossed")
         same(rig.machine.isMaybePinned(frame), true, what + ", still seen")
         let acquired = rig.acquired
-        let error = pinError { _ = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry) }
+        let error = pinError {
+          _ = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry)
+        }
         same(error?.errno, .noMemory, what)
         same(error?.stage, .grab, what)
         same(error?.cause, .countOverflow(references: page.refcount.load()), what)
         same(error?.frame, frame, what)
-        same(PinArgumentTests.take(rig, start, .write, entry, isPin: false).errno, .noMemory, what + ", a reference")
+        same(
+          PinArgumentTests.take(rig, start, .write, entry, isPin: false).errno, .noMemory,
+          what + ", a reference")
         same(rig.acquired, acquired, what + ", acquired")
         crossing.unpin()
         same(page.refcount.load(), own &+ others, what + ", back")

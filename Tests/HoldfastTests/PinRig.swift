@@ -88,7 +88,8 @@ struct PinRig: @unchecked Sendable {
   func page(_ frame: FrameNumber) -> Page { machine.page(frame) }
   func head(_ frame: FrameNumber) -> Page { machine.page(machine.head(of: frame)) }
 
-  func map(_ pages: Int, _ kind: MappingKind = .privateAnonymous, _ protection: Protection = .readWrite) throws
+  func map(_ pages: Int, _ kind: MappingKind = .privateAnonymous, _ protection: Protection = .readWrite)
+    throws
     -> VirtualAddress
   {
     try machine.map(process, pages: pages, kind: kind, protection: protection)

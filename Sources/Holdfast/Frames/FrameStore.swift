@@ -41,7 +41,9 @@ final class FrameStore: @unchecked Sendable {
   /// Whether the block has bytes.
   func hasBytes(_ block: BlockID) -> Bool { descriptors[block.rawValue] >= 0 }
 
-  /// Gives a block its bytes: a new memfd, mapped at the block's place. Nothing is allocated until touched.
+  /// Gives a block its bytes: a new memfd, mapped at the block's place.
+  ///
+  /// Nothing is allocated until touched.
   func populate(_ block: BlockID) throws(Errno) {
     guard descriptors[block.rawValue] < 0 else { return }
     let descriptor = hf_memfd_create("holdfast-\(block)", true)

@@ -15,32 +15,46 @@ package struct Page: Equatable {
   @inline(__always)
   package static func == (one: Page, other: Page) -> Bool { one.row.raw == other.row.raw }
 
-  /// `_refcount`: 0 is free, frozen, or a tail. Atomic.
+  /// `_refcount`: 0 is free, frozen, or a tail.
+  ///
+  /// Atomic.
   @inline(__always)
   package var refcount: AtomicInt32 { row.int32(0) }
 
-  /// PTEs that map this very page (Linux stores it minus one). Atomic; changed under the page-table lock.
+  /// PTEs that map this very page (Linux stores it minus one).
+  ///
+  /// Atomic; changed under the page-table lock.
   @inline(__always)
   package var mapcount: AtomicInt32 { row.int32(4) }
 
-  /// PG_* bits, processor, zone and node. Atomic.
+  /// PG_* bits, processor, zone and node.
+  ///
+  /// Atomic.
   @inline(__always)
   package var flagWord: AtomicUInt64 { row.uint64(8) }
 
-  /// Pins of a large folio, on its head. Atomic.
+  /// Pins of a large folio, on its head.
+  ///
+  /// Atomic.
   @inline(__always)
   package var pincount: AtomicInt32 { row.int32(16) }
 
-  /// PMD entries that map the whole folio, on its head. Atomic; changed under the page-table lock.
+  /// PMD entries that map the whole folio, on its head.
+  ///
+  /// Atomic; changed under the page-table lock.
   @inline(__always)
   package var entireMapcount: AtomicInt32 { row.int32(20) }
 
-  /// Distance to the head of the folio: 0 for a head or a small page. Atomic: a lockless walk reads it.
+  /// Distance to the head of the folio: 0 for a head or a small page.
+  ///
+  /// Atomic: a lockless walk reads it.
   @inline(__always)
   package var headOffset: AtomicUInt32 { row.uint32(24) }
 
-  /// Order, type, list type and hugetlb mark, a byte each. Protected by the zone or per-CPU lock for free
-  /// frames, else by the owner of the folio; atomic, since merging and walkers look at frames of others.
+  /// Order, type, list type and hugetlb mark, a byte each.
+  ///
+  /// Protected by the zone or per-CPU lock for free frames, else by the owner of the folio; atomic, since
+  /// merging and walkers look at frames of others.
   @inline(__always)
   package var state: PageState {
     get { PageState(rawValue: row.uint32(28).load(.relaxed)) }
@@ -81,7 +95,9 @@ package struct Page: Equatable {
     nonmutating set { setHugetlbBit(1 << 24, newValue) }
   }
 
-  /// Whether a hugetlb folio may be isolated: in use, and not isolated yet. Protected by the hugetlb lock.
+  /// Whether a hugetlb folio may be isolated: in use, and not isolated yet.
+  ///
+  /// Protected by the hugetlb lock.
   package var isHugetlbMigratable: Bool {
     get { state.rawValue & 2 << 24 != 0 }
     nonmutating set { setHugetlbBit(2 << 24, newValue) }
@@ -98,14 +114,18 @@ package struct Page: Equatable {
     state = PageState(rawValue: value ? others | bit : others)
   }
 
-  /// `mapping`: what the page belongs to. Written under the page lock; atomic, since walkers look.
+  /// `mapping`: what the page belongs to.
+  ///
+  /// Written under the page lock; atomic, since walkers look.
   @inline(__always)
   package var mapping: PageMapping {
     get { PageMapping(rawValue: row.uint32(32).load(.relaxed)) }
     nonmutating set { row.uint32(32).store(newValue.rawValue, .relaxed) }
   }
 
-  /// Next on a free list, LRU list, or private list. Protected by that list's lock or owner.
+  /// Next on a free list, LRU list, or private list.
+  ///
+  /// Protected by that list's lock or owner.
   @inline(__always)
   package var next: FrameNumber {
     get { FrameNumber(rawValue: row.plain(36)) }
@@ -119,21 +139,27 @@ package struct Page: Equatable {
     nonmutating set { row.setPlain(40, newValue.rawValue) }
   }
 
-  /// The table page kept in a page-table frame. Protected by the owner of the folio.
+  /// The table page kept in a page-table frame.
+  ///
+  /// Protected by the owner of the folio.
   @inline(__always)
   package var privateWord: UInt32 {
     get { row.plain(44) }
     nonmutating set { row.setPlain(44, newValue) }
   }
 
-  /// `index`: page offset in the object, or the linear page number of anonymous memory. Page lock.
+  /// `index`: page offset in the object, or the linear page number of anonymous memory.
+  ///
+  /// Page lock.
   @inline(__always)
   package var index: UInt64 {
     get { row.plain(48) }
     nonmutating set { row.setPlain(48, newValue) }
   }
 
-  /// The tag that stands for the contents where frames have no bytes. Protected like the bytes: by nothing.
+  /// The tag that stands for the contents where frames have no bytes.
+  ///
+  /// Protected like the bytes: by nothing.
   @inline(__always)
   package var contentTag: UInt64 {
     get { row.uint64(56).load(.relaxed) }
@@ -168,7 +194,9 @@ package struct Page: Equatable {
   @inline(__always)
   package var lock: BitLock { BitLock(flagWord, bit: PageFlags.locked.rawValue, rank: Ranks.page) }
 
-  /// The zone that the frame belongs to. Immutable while the frame is online.
+  /// The zone that the frame belongs to.
+  ///
+  /// Immutable while the frame is online.
   @inline(__always)
   package var zone: ZoneID {
     let word = flagWord.load(.relaxed)

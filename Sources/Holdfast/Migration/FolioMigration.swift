@@ -191,7 +191,8 @@ extension Machine {
   }
 
   /// Moves the statistics that follow a cached folio when its node changes.
-  private func moveAccounting(from source: FrameNumber, to target: FrameNumber, pages: Int, on processor: Int) {
+  private func moveAccounting(from source: FrameNumber, to target: FrameNumber, pages: Int, on processor: Int)
+  {
     let (old, new) = (page(source).zone.node, page(target).zone.node)
     // Huge pages of the pool are in neither statistic.
     guard old != new, page(target).mapping.object != nil, !page(target).isHugetlb else { return }

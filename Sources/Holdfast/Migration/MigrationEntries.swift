@@ -61,7 +61,8 @@ extension Machine {
           guard let kind = entry.swapKind, entry.frame == first else { return }
           let frame = target + (first.index - source.index)
           var bits = PageTableEntry.user
-          bits |= area.flags.isDisjoint(with: [.read, .write]) ? PageTableEntry.protNone : PageTableEntry.present
+          bits |=
+            area.flags.isDisjoint(with: [.read, .write]) ? PageTableEntry.protNone : PageTableEntry.present
           if entry.has(PageTableEntry.accessed) { bits |= PageTableEntry.accessed }
           if entry.has(PageTableEntry.dirty) { bits |= PageTableEntry.dirty }
           if count > 1 { bits |= PageTableEntry.huge }

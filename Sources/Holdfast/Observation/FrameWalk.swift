@@ -18,9 +18,10 @@ extension Machine {
   /// Frames of a range that are memory of the machine, online or not.
   package func presentFrames(in range: FrameRange) -> Int {
     extents.reduce(0) {
-      $0 + max(
-        0,
-        min($1.frames.endIndex, range.endIndex) - max($1.frames.start.index, range.start.index))
+      $0
+        + max(
+          0,
+          min($1.frames.endIndex, range.endIndex) - max($1.frames.start.index, range.start.index))
     }
   }
 

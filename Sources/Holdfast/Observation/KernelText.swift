@@ -69,7 +69,8 @@ extension Machine {
   /// /proc/pagetypeinfo.
   public var pagetypeinfoText: String {
     let types = MigrateType.allCases
-    var text = "Page block order: \(geometry.pageblockOrder)\nPages per block:  \(geometry.pageblockFrames)\n\n"
+    var text =
+      "Page block order: \(geometry.pageblockOrder)\nPages per block:  \(geometry.pageblockFrames)\n\n"
     text += Self.trailing("Free pages count per migrate type at order", 43) + " "
     text += (0...geometry.maxOrder).map { Self.padded("\($0)", 6) + " " }.joined() + "\n"
     for id in zones {
@@ -139,7 +140,8 @@ extension Machine {
     text += "      nr_free_cma  \(zone.freeCMA.load())\n  pagesets\n"
     for index in 0..<configuration.processors {
       text += "    cpu: \(index)\n              count: \(perCPULists(index, id).count)\n"
-      text += "              high:  \(zone.perCPUHigh.load())\n              batch: \(zone.perCPUBatch.load())\n"
+      text +=
+        "              high:  \(zone.perCPUHigh.load())\n              batch: \(zone.perCPUBatch.load())\n"
       text += "  vm stats threshold: \(statisticsThreshold(zone))\n"
     }
     return text + "  node_unreclaimable:  0\n  start_pfn:           \(zone.start.index)\n"

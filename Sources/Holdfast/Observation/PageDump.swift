@@ -31,7 +31,8 @@ extension Machine {
     let own = page(frame)
     let mapcount = top.has(.slab) ? 0 : own.mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)
     let mapping = top.mapping == .none ? "0000000000000000" : Self.hash(UInt64(top.mapping.rawValue) << 32)
-    let index = "0x" + String(own.isTail ? top.index + UInt64(frame.index - head.index) : top.index, radix: 16)
+    let index =
+      "0x" + String(own.isTail ? top.index + UInt64(frame.index - head.index) : top.index, radix: 16)
     switch policy {
     case .linux5_5, .pinBias, .pinExact:
       var line = "page:\(pointer(frame)) refcount:\(own.refcount.load())"
@@ -71,7 +72,9 @@ extension Machine {
   private func flagLine(_ frame: FrameNumber, _ head: FrameNumber) -> String {
     let word = page(frame).flagWord.load()
     var names: [String] = []
-    for (bit, name) in PageFlags.names.enumerated() where word & (1 << UInt64(bit)) != 0 { names.append(name) }
+    for (bit, name) in PageFlags.names.enumerated() where word & (1 << UInt64(bit)) != 0 {
+      names.append(name)
+    }
     let zone = page(frame).zone
     names.append("node=\(zone.node)")
     names.append("zone=\(zone.kind.rawValue)")

@@ -27,9 +27,10 @@ extension Machine {
   ///   - purpose: what for, as the ledger and error messages show it.
   ///   - accounting: what the pages are charged to; the charge is made first and follows every unpin.
   /// - Returns: the pages, a prefix of the range; fewer than wanted is no error (spec 5.6).
-  /// - Throws: `PinError`: EINVAL for flags that do not go together, EFAULT for memory that is not there or not
-  ///   permitted, ENOMEM for no memory, an overflowed count, a memlock limit, or pages that could not be moved
-  ///   away; EBUSY for the last under `movable-v4`; EINTR for a fatal signal.
+  /// - Throws: `PinError`: EINVAL for flags that do not go together, ESRCH for a process that has ended, EFAULT
+  ///   for memory that is not there or not permitted, ENOMEM for no memory, an overflowed count, a memlock
+  ///   limit, or pages that could not be moved away; EBUSY for the last under `movable-v4`; EINTR for a fatal
+  ///   signal. With `.fastOnly` bad flags and ranges give no pages instead, and stand in `shortfall`.
   /// - Note: mm/gup.c, 6.1: pin_user_pages, _remote, _unlocked, _fast, _fast_only.
   public func pin(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
@@ -149,14 +150,17 @@ extension Machine {
       flags.contains(.longterm)
       ? takeLongterm(process, space, rest, count - prefix, slowFlags, out + prefix)
       : takeSlowly(
-        process, space, rest, count - prefix, prefix > 0 || entry == .fast ? slowFlags.union(.touch) : slowFlags,
+        process, space, rest, count - prefix,
+        prefix > 0 || entry == .fast ? slowFlags.union(.touch) : slowFlags,
         out + prefix)
     return (prefix + more, failure)
   }
 
   @inline(__always)
   private func markHasPinned(_ space: AddressSpace) {
-    if space.flags.load(.relaxed) & AddressSpace.hasPinned == 0 { space.flags.fetchOr(AddressSpace.hasPinned) }
+    if space.flags.load(.relaxed) & AddressSpace.hasPinned == 0 {
+      space.flags.fetchOr(AddressSpace.hasPinned)
+    }
   }
 
   // MARK: - Arguments
@@ -174,7 +178,9 @@ extension Machine {
       throw refuse("TOUCH, TRIED, REMOTE and FAST_ONLY are set by entry points, not by callers")
     }
     if isPin, given.contains(.get) { throw refuse("FOLL_GET and FOLL_PIN exclude each other") }
-    if !isPin, given.contains(.longterm) { throw refuse("FOLL_LONGTERM needs FOLL_PIN, which \(own) do not set") }
+    if !isPin, given.contains(.longterm) {
+      throw refuse("FOLL_LONGTERM needs FOLL_PIN, which \(own) do not set")
+    }
     let isFast = entry == .fast || entry == .fastOnly
     if isFast, !given.subtracting(PinFlags.fastLegal).isEmpty {
       throw refuse("the fast entry points take WRITE, LONGTERM, FORCE, GET, PIN, FAST_ONLY and NOFAULT only")
@@ -194,7 +200,7 @@ extension Machine {
     return flags
   }
 
-  /// Checks the range of a fast entry point; true if its end wraps around, which up to 6.x counts as no pages.
+  /// Checks the range of a fast entry point; true if its end wraps around, which up to 6.x means no pages.
   private func isEmptyByOverflow(
     _ start: UInt64, _ pages: Int, _ entry: PinEntry, _ address: VirtualAddress
   ) throws(PinError) -> Bool {

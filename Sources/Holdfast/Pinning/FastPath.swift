@@ -56,7 +56,9 @@ extension Machine {
       if upper.isTable {
         guard takeEntries(upper, cell, regionEnd, mask, out, &walk) else { return }
       } else {
-        guard upper.isPresent, upper.isHuge, takeLeaf(upper, cell, regionEnd, mask, out, &walk) else { return }
+        guard upper.isPresent, upper.isHuge, takeLeaf(upper, cell, regionEnd, mask, out, &walk) else {
+          return
+        }
       }
     }
   }

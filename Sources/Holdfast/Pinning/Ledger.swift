@@ -56,7 +56,9 @@ extension Machine {
   package static let pinRecordKind: UInt32 = 2
   static let pendingRecord: UInt32 = 3
 
-  /// The records that are in use. Takes the ledger's lock for each.
+  /// The records that are in use.
+  ///
+  /// Takes the ledger's lock for each.
   package func forEachRecord(_ body: (PinRecord, UnsafeBufferPointer<FrameNumber>) -> Void) {
     var index: UInt32 = 1
     while true {

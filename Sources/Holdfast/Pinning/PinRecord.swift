@@ -12,7 +12,9 @@ package struct PinRecord {
     self.id = id
   }
 
-  /// 0 free (then the second word links), 1 ordinary references (FOLL_GET), 2 pins (FOLL_PIN). Ledger lock.
+  /// 0 free (then the second word links), 1 ordinary references (FOLL_GET), 2 pins (FOLL_PIN).
+  ///
+  /// Ledger lock.
   package var kind: UInt32 {
     get { row.plain(0) }
     nonmutating set { row.setPlain(0, newValue) }
@@ -54,7 +56,9 @@ package struct PinRecord {
     get { Int(row.plain(40, as: UInt32.self)) }
     nonmutating set { row.setPlain(40, UInt32(newValue)) }
   }
-  /// What the pages were charged to. Ledger lock.
+  /// What the pages were charged to.
+  ///
+  /// Ledger lock.
   package var accounting: PinAccounting {
     get { PinAccounting(rawValue: row.plain(44)) ?? .none }
     nonmutating set { row.setPlain(44, newValue.rawValue) }
@@ -64,7 +68,9 @@ package struct PinRecord {
     get { Int(row.plain(88, as: UInt32.self)) }
     nonmutating set { row.setPlain(88, UInt32(newValue)) }
   }
-  /// Whether the pages are marked dirty when the record ends. The holder's.
+  /// Whether the pages are marked dirty when the record ends.
+  ///
+  /// The holder's.
   var marksDirty: Bool {
     get { row.plain(92, as: UInt32.self) != 0 }
     nonmutating set { row.setPlain(92, UInt32(newValue ? 1 : 0)) }

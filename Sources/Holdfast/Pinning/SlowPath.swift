@@ -166,8 +166,10 @@ extension Machine {
     case .outOfMemory(let error):
       return PinError(
         .fault, .faultNoMemory(error?.description ?? "no table page"), .noMemory, address: address)
-    case .busError: return PinError(.fault, .faultRefused("beyond the end of the object"), .badAddress, address: address)
-    case .segmentationFault: return PinError(.fault, .faultRefused("no such access"), .badAddress, address: address)
+    case .busError:
+      return PinError(.fault, .faultRefused("beyond the end of the object"), .badAddress, address: address)
+    case .segmentationFault:
+      return PinError(.fault, .faultRefused("no such access"), .badAddress, address: address)
     case .hwpoison:
       return PinError(
         .fault, .faultRefused("the page is poisoned"),
