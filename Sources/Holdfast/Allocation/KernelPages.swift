@@ -12,9 +12,11 @@ extension Machine {
   public func allocate(
     order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
   ) throws(AllocationError) -> FrameNumber {
-    tick(on: process.processor)
-    let frame = try allocateInline(order, gfp, node, for: process)
-    if slab { makeSlab(frame, order, on: process.processor) }
+    let number = process.processor
+    let processor = processor(number)
+    processor.calls.addAsOwner(1)
+    let frame = try allocateInline(order, gfp, node, for: process, number, processor)
+    if slab { makeSlab(frame, order, on: number) }
     return frame
   }
 
@@ -46,11 +48,11 @@ extension Machine {
       page.refcount.load() > 0, word & PageFlags.head.rawValue == 0 || page.order == order
     else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
     let isLast = page.refcount.fetchAdd(-1) == 1
-    if isLast, giveQuickly(frame, order: order, on: number) {
+    if isLast {
       processor.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
-    } else {
-      finishFree(frame, order, word, isLast: isLast, on: number)
+      if giveQuickly(frame, order: order, on: number) { return }
     }
+    finishFree(frame, order, word, isLast: isLast, on: number)
   }
 
   /// The rest of `free` where it is more than putting a block on a list; `word` is its flag word before.
@@ -60,7 +62,7 @@ extension Machine {
       if word & PageFlags.slab.rawValue != 0 {
         count(.slabUnreclaimable, node: PageFlags.node(of: word), by: -(1 << order), on: processor)
       }
-      freeBlock(frame, order: order, on: processor)
+      returnBlock(frame, order: order, on: processor)
     } else if word & PageFlags.head.rawValue == 0 {
       for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }
     }

@@ -12,26 +12,23 @@ extension Machine {
   @inline(__always)
   func takeQuickly(_ order: Int, _ gfp: GFPFlags, node: Int, on processor: Int) -> FrameNumber {
     let highest = gfp.highestZoneNumber
+    // The byte for 15, which stands for illegal flags, is the last one.
+    let route = self.node(node).zoneRoute.load(.relaxed) &>> UInt64(truncatingIfNeeded: highest &* 8) & 0xff
     // The bits that say how movable memory is are the numbers of the first three types.
     let type = UInt8(truncatingIfNeeded: gfp.rawValue &>> 3) & 3
     let index = perCPUIndex(order, number: type)
-    if index < 0 || highest > ZoneKind.device.rawValue || type > MigrateType.reclaimable.rawValue
+    if route == Node.noZone || type > MigrateType.reclaimable.rawValue || index < 0
       || global.failures(.allocation).load(.relaxed) != 0
     {
       return .none
     }
-    var kind = highest
-    var zone = zone(ZoneID(rawValue: node &* 5 &+ kind))
-    while !zone.isManaged {
-      if kind == 0 { return .none }
-      kind &-= 1
-      zone = self.zone(ZoneID(rawValue: node &* 5 &+ kind))
-    }
+    let id = ZoneID(rawValue: node &* 5 &+ Int(truncatingIfNeeded: route))
+    let zone = zone(id)
     let flags: AllocationFlags = type == MigrateType.movable.rawValue ? [.low, .cma] : .low
     guard enoughStaysFree(zone, order, protectionFrom: highest, flags) else { return .none }
     // As `hasBlock`, where the answer is plain.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
-    let lists = perCPULists(processor, ZoneID(rawValue: node &* 5 &+ kind))
+    let lists = perCPULists(processor, id)
     guard lists.lock.tryLock() else { return .none }
     let frame = popFirst(of: lists.list(index), in: lists, order)
     lists.lock.unlock()
@@ -45,16 +42,13 @@ extension Machine {
     let page = page(frame)
     let word = page.flagWord.load(.relaxed)
     if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
-    let id = ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word))
-    let zone = zone(id)
-    let lists = perCPULists(processor, id)
+    let lists = perCPULists(
+      processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
     guard lists.lock.tryLock() else { return false }
     let type = pageblockTypeNumber(of: frame)
-    let count = lists.count &+ 1 &<< order
     let index = perCPUIndex(order, number: MigrateType.listed(type))
-    if type == MigrateType.isolate.rawValue || index < 0 || zone.perCPUDisabled.load(.relaxed) != 0
-      || count >= Int(zone.perCPUHigh.load(.relaxed))
-    {
+    let count = lists.count &+ 1 &<< order
+    if type == MigrateType.isolate.rawValue || index < 0 || count >= lists.limit {
       lists.lock.unlock()
       return false
     }
