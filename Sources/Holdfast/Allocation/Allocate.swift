@@ -38,8 +38,10 @@ extension Machine {
   ) throws(AllocationError) -> FrameNumber {
     let home = node ?? processor.node
     var frame = FrameNumber.none
-    if process.scope.isEmpty, node.map({ $0 >= 0 && $0 < layout.nodeCount }) ?? true {
-      frame = takeQuickly(order, gfp, node: home, on: number)
+    if process.scope.isEmpty, node == nil || home >= 0 && home < layout.nodeCount {
+      frame =
+        order == 0
+        ? takeQuickly(0, gfp, node: home, on: number) : takeQuickly(order, gfp, node: home, on: number)
     }
     if frame == .none { frame = try search(order, gfp, home, for: process) }
     let page = page(frame)

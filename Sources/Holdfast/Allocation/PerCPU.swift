@@ -9,6 +9,7 @@ extension Machine {
   /// The same, given the number of the type.
   @inline(__always)
   func perCPUIndex(_ order: Int, number: UInt8) -> Int {
+    if order == 0 { return Int(number) }
     // Orders without a list: above pageblock order, where a block has no type of its own, and those between.
     if order &>> 2 == 0 && order <= geometry.pageblockOrder {
       return order &* MigrateType.perCPUCount &+ Int(number)

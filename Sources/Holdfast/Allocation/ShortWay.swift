@@ -35,12 +35,29 @@ extension Machine {
     return frame
   }
 
-  /// Puts a block that nobody references on its processor's list, as `freeBlock` would; false if it is not as plain
-  /// as that.
+  /// Drops the one reference on a block that `allocate` gave and puts it on its processor's list, as `free` would.
+  ///
+  /// False, having changed nothing, if it is not as plain as that. True with a block that the lists would not take
+  /// stands in `refused`: nobody references it any more, and its flags are clear.
   @inline(__always)
-  func giveQuickly(_ frame: FrameNumber, order: Int, on processor: Int) -> Bool {
+  func giveQuickly(
+    _ frame: FrameNumber, _ order: Int, _ cpu: Processor, on processor: Int, refused: inout Bool
+  ) -> Bool {
     let page = page(frame)
+    // Of that order and allocated, so there is no need to look whether there are such orders.
+    guard page.state.isAllocated(order: order), page.flags.isDisjoint(with: [.reserved, .slab]),
+      page.refcount.compareExchange(1, 0).exchanged
+    else { return false }
+    cpu.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let word = page.flagWord.load(.relaxed)
+    refused = !listQuickly(frame, page, word, order, on: processor)
+    return true
+  }
+
+  @inline(__always)
+  private func listQuickly(
+    _ frame: FrameNumber, _ page: Page, _ word: UInt64, _ order: Int, on processor: Int
+  ) -> Bool {
     if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
     let lists = perCPULists(
       processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))

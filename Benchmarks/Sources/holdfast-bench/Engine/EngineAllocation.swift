@@ -26,9 +26,10 @@ private final class EngineZone: @unchecked Sendable {
         frames[held] = try machine.allocate(order: order, gfp: .highUserMovable, by: process)
         held &+= 1
       }
-      while held > 0 {
-        held &-= 1
+      held = 0
+      while held < count {
         try machine.free(frames[held], order: order, by: process)
+        held &+= 1
       }
     }
   }
