@@ -27,20 +27,21 @@ extension Machine {
   package func allocateFolio(
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {
-    try allocateInline(order, gfp, node, for: process)
+    let number = process.processor
+    return try allocateInline(order, gfp, node, for: process, number, processor(number))
   }
 
-  /// `allocateFolio` for callers that do little else.
+  /// `allocateFolio` for callers that do little else; `processor` is the row of the processor with that number.
   @inline(__always)
   func allocateInline(
-    _ order: Int, _ gfp: GFPFlags, _ node: Int?, for process: Process
+    _ order: Int, _ gfp: GFPFlags, _ node: Int?, for process: Process, _ number: Int, _ processor: Processor
   ) throws(AllocationError) -> FrameNumber {
-    let number = process.processor
-    let processor = processor(number)
     let home = node ?? processor.node
     var frame = FrameNumber.none
-    if process.scope.isEmpty, home >= 0, home < layout.nodeCount {
-      frame = takeQuickly(order, gfp, node: home, on: number)
+    if process.scope.isEmpty, node == nil || home >= 0 && home < layout.nodeCount {
+      frame =
+        order == 0
+        ? takeQuickly(0, gfp, node: home, on: number) : takeQuickly(order, gfp, node: home, on: number)
     }
     if frame == .none { frame = try search(order, gfp, home, for: process) }
     let page = page(frame)
@@ -48,7 +49,8 @@ extension Machine {
     if !gfp.isDisjoint(with: [.compound, .zero]) { prepare(frame, order, gfp) }
     // Last: a lockless walker that still knows the frame can get it from here on.
     page.refcount.store(1)
-    processor.event(allocationCounter(page)).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    processor.allocations(fromKind: PageFlags.zoneKind(of: page.flagWord.load(.relaxed)))
+      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     return frame
   }
 
@@ -167,13 +169,6 @@ extension Machine {
     for offset in 1..<(1 &<< order) { page(frame + offset).headOffset.store(UInt32(offset)) }
   }
 
-  @inline(__always)
-  private func allocationCounter(_ page: Page) -> EventCounter {
-    // In the order of the kinds; what is allocated in ZONE_DEVICE counts as normal.
-    let kind = PageFlags.zoneKind(of: page.flagWord.load(.relaxed))
-    return kind < ZoneKind.device.rawValue ? EventCounter(rawValue: kind) ?? .pgallocNormal : .pgallocNormal
-  }
-
   // MARK: - Giving back
 
   /// Gives back 2^order frames that nobody references any more, to the processor's list or the buddy lists.
@@ -181,13 +176,18 @@ extension Machine {
   /// Clears what is left of flags and of a folio's head and tails. Takes the per-CPU and zone locks.
   /// (mm/page_alloc.c:free_unref_page and __free_pages_ok, 6.1)
   package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
+    self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    returnBlock(frame, order: order, on: processor)
+  }
+
+  /// `freeBlock`, for a caller that has counted the frames as freed.
+  func returnBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
     let page = page(frame)
     assert(page.refcount.load(.relaxed) == 0, "\(frame) is freed while it is referenced")
     assert(page.type == .none || page.type == .table, "\(frame) is freed twice")
     let word = page.flagWord.load(.relaxed)
     if word & PageFlags.clearedAtFree.rawValue != 0 { page.clear(.clearedAtFree) }
     if order > 0 { clearTails(frame, order) }
-    self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(order))
     let id = page.zone
     let zone = zone(id)
     if givePerCPU(frame, order, id, zone, processor) { return }

@@ -12,9 +12,11 @@ extension Machine {
   public func allocate(
     order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
   ) throws(AllocationError) -> FrameNumber {
-    tick(on: process.processor)
-    let frame = try allocateInline(order, gfp, node, for: process)
-    if slab { makeSlab(frame, order, on: process.processor) }
+    let number = process.processor
+    let processor = processor(number)
+    processor.calls.addAsOwner(1)
+    let frame = try allocateInline(order, gfp, node, for: process, number, processor)
+    if slab { makeSlab(frame, order, on: number) }
     return frame
   }
 
@@ -35,33 +37,36 @@ extension Machine {
     _ frame: FrameNumber, order: Int = 0, by process: Process
   ) throws(AllocationError) {
     let number = process.processor
-    let processor = processor(number)
-    processor.calls.addAsOwner(1)
-    guard order >= 0, order <= geometry.maxOrder, frame.index < frameCount else {
-      throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame))
-    }
-    let page = page(frame)
-    let word = page.flagWord.load(.acquire)
-    guard page.state.isOf(.none), word & PageFlags.reserved.rawValue == 0, !page.isTail,
-      page.refcount.load() > 0, word & PageFlags.head.rawValue == 0 || page.order == order
-    else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
-    let isLast = page.refcount.fetchAdd(-1) == 1
-    if isLast, giveQuickly(frame, order: order, on: number) {
-      processor.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    let cpu = processor(number)
+    cpu.calls.addAsOwner(1)
+    var refused = false
+    if frame.index < frameCount,
+      order == 0
+        ? giveQuickly(frame, 0, cpu, on: number, refused: &refused)
+        : giveQuickly(frame, order, cpu, on: number, refused: &refused)
+    {
+      if refused { returnBlock(frame, order: order, on: number) }
     } else {
-      finishFree(frame, order, word, isLast: isLast, on: number)
+      try freeCarefully(frame, order, on: number)
     }
   }
 
-  /// The rest of `free` where it is more than putting a block on a list; `word` is its flag word before.
+  /// `free`, whatever it is that is to be freed.
   @inline(never)
-  private func finishFree(_ frame: FrameNumber, _ order: Int, _ word: UInt64, isLast: Bool, on processor: Int) {
-    if isLast {
-      if word & PageFlags.slab.rawValue != 0 {
-        count(.slabUnreclaimable, node: PageFlags.node(of: word), by: -(1 << order), on: processor)
-      }
+  private func freeCarefully(
+    _ frame: FrameNumber, _ order: Int, on processor: Int
+  ) throws(AllocationError) {
+    guard order >= 0, order <= geometry.maxOrder, hasMetadata(frame), !page(frame).has(.reserved),
+      page(frame).type == .none, !page(frame).isTail, page(frame).refcount.load() > 0,
+      !page(frame).isLarge || page(frame).order == order
+    else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
+    let page = page(frame)
+    let large = page.isLarge
+    let slab = page.has(.slab)
+    if page.refcount.fetchAdd(-1) == 1 {
+      if slab { count(.slabUnreclaimable, node: page.zone.node, by: -(1 << order), on: processor) }
       freeBlock(frame, order: order, on: processor)
-    } else if word & PageFlags.head.rawValue == 0 {
+    } else if !large {
       for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }
     }
   }

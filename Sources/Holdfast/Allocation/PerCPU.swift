@@ -9,6 +9,7 @@ extension Machine {
   /// The same, given the number of the type.
   @inline(__always)
   func perCPUIndex(_ order: Int, number: UInt8) -> Int {
+    if order == 0 { return Int(number) }
     // Orders without a list: above pageblock order, where a block has no type of its own, and those between.
     if order &>> 2 == 0 && order <= geometry.pageblockOrder {
       return order &* MigrateType.perCPUCount &+ Int(number)
@@ -84,7 +85,7 @@ extension Machine {
     lists.lock.lock()
     // Both are looked at under the lock: whoever isolates a pageblock or disables lists drains them under it.
     let type = pageblockTypeNumber(of: frame)
-    if type == MigrateType.isolate.rawValue || zone.perCPUDisabled.load(.relaxed) != 0 {
+    if type == MigrateType.isolate.rawValue || lists.limit == 0 {
       lists.lock.unlock()
       return false
     }
@@ -93,7 +94,7 @@ extension Machine {
     pushFirst(frame, on: lists.list(index))
     let count = lists.count &+ 1 &<< order
     lists.count = count
-    if count >= Int(zone.perCPUHigh.load(.relaxed)) {
+    if count >= lists.limit {
       spill(lists, id, zone, Int(zone.perCPUBatch.load(.relaxed)), from: index)
     }
     lists.lock.unlock()
@@ -141,9 +142,22 @@ extension Machine {
   /// Calls nest (mm/page_alloc.c:zone_pcp_disable, 6.1).
   package func disablePerCPULists(_ id: ZoneID) {
     zone(id).perCPUDisabled.fetchAdd(1)
+    for processor in 0..<configuration.processors { limitLists(processor, id) }
     drainPerCPULists(id)
   }
 
   /// Ends one `disablePerCPULists`.
-  package func enablePerCPULists(_ id: ZoneID) { zone(id).perCPUDisabled.fetchAdd(UInt32.max) }
+  package func enablePerCPULists(_ id: ZoneID) {
+    zone(id).perCPUDisabled.fetchAdd(UInt32.max)
+    for processor in 0..<configuration.processors { limitLists(processor, id) }
+  }
+
+  /// Tells a processor's lists how many frames they may hold now.
+  func limitLists(_ processor: Int, _ id: ZoneID) {
+    let zone = zone(id)
+    let lists = perCPULists(processor, id)
+    lists.lock.withLock {
+      lists.limit = zone.perCPUDisabled.load() != 0 ? 0 : max(1, Int(zone.perCPUHigh.load(.relaxed)))
+    }
+  }
 }

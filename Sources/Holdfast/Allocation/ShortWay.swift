@@ -12,49 +12,60 @@ extension Machine {
   @inline(__always)
   func takeQuickly(_ order: Int, _ gfp: GFPFlags, node: Int, on processor: Int) -> FrameNumber {
     let highest = gfp.highestZoneNumber
+    // The byte for 15, which stands for illegal flags, is the last one.
+    let route = self.node(node).zoneRoute.load(.relaxed) &>> UInt64(truncatingIfNeeded: highest &* 8) & 0xff
     // The bits that say how movable memory is are the numbers of the first three types.
     let type = UInt8(truncatingIfNeeded: gfp.rawValue &>> 3) & 3
     let index = perCPUIndex(order, number: type)
-    if index < 0 || highest > ZoneKind.device.rawValue || type > MigrateType.reclaimable.rawValue
+    if route == Node.noZone || type > MigrateType.reclaimable.rawValue || index < 0
       || global.failures(.allocation).load(.relaxed) != 0
     {
       return .none
     }
-    var kind = highest
-    var zone = zone(ZoneID(rawValue: node &* 5 &+ kind))
-    while !zone.isManaged {
-      if kind == 0 { return .none }
-      kind &-= 1
-      zone = self.zone(ZoneID(rawValue: node &* 5 &+ kind))
-    }
+    let id = ZoneID(rawValue: node &* 5 &+ Int(truncatingIfNeeded: route))
+    let zone = zone(id)
     let flags: AllocationFlags = type == MigrateType.movable.rawValue ? [.low, .cma] : .low
     guard enoughStaysFree(zone, order, protectionFrom: highest, flags) else { return .none }
     // As `hasBlock`, where the answer is plain.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
-    let lists = perCPULists(processor, ZoneID(rawValue: node &* 5 &+ kind))
+    let lists = perCPULists(processor, id)
     guard lists.lock.tryLock() else { return .none }
     let frame = popFirst(of: lists.list(index), in: lists, order)
     lists.lock.unlock()
     return frame
   }
 
-  /// Puts a block that nobody references on its processor's list, as `freeBlock` would; false if it is not as plain
-  /// as that.
+  /// Drops the one reference on a block that `allocate` gave and puts it on its processor's list, as `free` would.
+  ///
+  /// False, having changed nothing, if it is not as plain as that. True with a block that the lists would not take
+  /// stands in `refused`: nobody references it any more, and its flags are clear.
   @inline(__always)
-  func giveQuickly(_ frame: FrameNumber, order: Int, on processor: Int) -> Bool {
+  func giveQuickly(
+    _ frame: FrameNumber, _ order: Int, _ cpu: Processor, on processor: Int, refused: inout Bool
+  ) -> Bool {
     let page = page(frame)
+    // Of that order and allocated, so there is no need to look whether there are such orders.
+    guard page.state.isAllocated(order: order), page.flags.isDisjoint(with: [.reserved, .slab]),
+      page.refcount.compareExchange(1, 0).exchanged
+    else { return false }
+    cpu.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let word = page.flagWord.load(.relaxed)
+    refused = !listQuickly(frame, page, word, order, on: processor)
+    return true
+  }
+
+  @inline(__always)
+  private func listQuickly(
+    _ frame: FrameNumber, _ page: Page, _ word: UInt64, _ order: Int, on processor: Int
+  ) -> Bool {
     if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
-    let id = ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word))
-    let zone = zone(id)
-    let lists = perCPULists(processor, id)
+    let lists = perCPULists(
+      processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
     guard lists.lock.tryLock() else { return false }
     let type = pageblockTypeNumber(of: frame)
-    let count = lists.count &+ 1 &<< order
     let index = perCPUIndex(order, number: MigrateType.listed(type))
-    if type == MigrateType.isolate.rawValue || index < 0 || zone.perCPUDisabled.load(.relaxed) != 0
-      || count >= Int(zone.perCPUHigh.load(.relaxed))
-    {
+    let count = lists.count &+ 1 &<< order
+    if type == MigrateType.isolate.rawValue || index < 0 || count >= lists.limit {
       lists.lock.unlock()
       return false
     }

@@ -21,6 +21,18 @@ extension Machine {
       protect(id, managed: managed)
       sizeLists(id, managed: frames, low: minimum + step)
     }
+    for node in configuration.nodes.indices { routeZones(of: node) }
+  }
+
+  private func routeZones(of node: Int) {
+    var route = UInt64.max
+    var reached = Node.noZone
+    for kind in ZoneKind.allCases {
+      if zone(ZoneID(node: node, kind: kind)).isManaged { reached = UInt64(kind.rawValue) }
+      let shift = UInt64(kind.rawValue * 8)
+      route = route & ~(0xff << shift) | reached << shift
+    }
+    self.node(node).zoneRoute.store(route, .relaxed)
   }
 
   private func protect(_ id: ZoneID, managed: (ZoneID) -> Int) {
@@ -50,6 +62,7 @@ extension Machine {
     let high = max(low / (local > 0 ? local : configuration.processors), batch * 4)
     zone(id).perCPUBatch.store(UInt32(batch), .relaxed)
     zone(id).perCPUHigh.store(UInt32(clamping: high), .relaxed)
+    for processor in 0..<configuration.processors { limitLists(processor, id) }
   }
 
   private static func squareRoot(_ value: Int) -> Int {

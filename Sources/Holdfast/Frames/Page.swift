@@ -292,6 +292,12 @@ package struct PageState: RawRepresentable, Hashable, Sendable {
     rawValue & 0xff00 == UInt32(wanted.rawValue) &<< 8
   }
 
+  /// Whether the frame begins an allocation of that order.
+  @inline(__always)
+  func isAllocated(order: Int) -> Bool {
+    UInt(bitPattern: order) < 0x100 && rawValue & 0xffff == UInt32(truncatingIfNeeded: order) | UInt32(PageType.none.rawValue) &<< 8
+  }
+
   /// Whether the frame heads a free block of that order in the buddy lists.
   @inline(__always)
   package func isFreeBlock(order: Int) -> Bool {

@@ -28,6 +28,7 @@ public final class Machine: @unchecked Sendable {
   private let processorTable: UnsafeMutableRawPointer
   private let zoneTable: UnsafeMutableRawPointer
   private let perCPUTable: UnsafeMutableRawPointer
+  private let nodeTable: UnsafeMutableRawPointer
   private let pageblockTypes: ByteCells
   /// The order besides 0 to 3 that per-CPU lists keep, or -1.
   let perCPUHugeOrder: Int
@@ -70,6 +71,7 @@ public final class Machine: @unchecked Sendable {
     processorTable = at + layout.processors
     zoneTable = at + layout.zones
     perCPUTable = at + layout.perCPULists
+    nodeTable = at + layout.nodes
     pageblockTypes = ByteCells(at + layout.pageblockTypes)
     let sizes = configuration.geometry
     perCPUHugeOrder = sizes.hugeOrder <= sizes.pageblockOrder ? sizes.hugeOrder : -1
@@ -112,7 +114,8 @@ public final class Machine: @unchecked Sendable {
     Processor(processorTable + index &* layout.processorStride)
   }
 
-  package func node(_ index: Int) -> Node { Node(arena + (layout.nodes + index * Node.stride)) }
+  @inline(__always)
+  package func node(_ index: Int) -> Node { Node(nodeTable + index &* Node.stride) }
 
   /// The pool of huge pages of a node.
   package func hugetlbPool(_ node: Int) -> HugetlbPool {
@@ -226,13 +229,10 @@ public final class Machine: @unchecked Sendable {
     frame.index < frameCount && page(frame).type != .absent
   }
 
-  /// Advances the logical clock.
+  /// Advances the logical clock. Calls as short as an allocation advance `Processor.calls` instead, since processors
+  /// share this word.
   @inline(__always)
   func tick() { global.clock.fetchAdd(1, .relaxed) }
-
-  /// Advances the logical clock for a call that is as short as an allocation: without a word that processors share.
-  @inline(__always)
-  func tick(on processor: Int) { self.processor(processor).calls.addAsOwner(1) }
 
   /// Advances the logical clock and returns it; no other call gets the same time, unless it allocates or frees.
   func stamp() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 &+ callsOnProcessors }

@@ -66,6 +66,13 @@ package struct Processor {
   @inline(__always)
   package func event(_ counter: EventCounter) -> AtomicUInt64 { row.uint64(128 + counter.rawValue * 8) }
 
+  /// The count of allocations from zones of a kind, given its number; device memory counts as normal.
+  @inline(__always)
+  func allocations(fromKind number: Int) -> AtomicUInt64 {
+    // In the order of the kinds.
+    row.uint64(128 &+ (number < ZoneKind.device.rawValue ? number : ZoneKind.normal.rawValue) &* 8)
+  }
+
   /// This processor's part of a node's count; the sum over processors is the count, modulo 2^64.
   @inline(__always)
   package func count(_ counter: NodeCounter, node: Int) -> AtomicUInt64 {

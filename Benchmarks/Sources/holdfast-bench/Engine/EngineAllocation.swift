@@ -21,8 +21,16 @@ private final class EngineZone: @unchecked Sendable {
     let process = engine.process(thread)
     let frames = frames[thread]
     for _ in 0..<rounds {
-      for i in 0..<count { frames[i] = try machine.allocate(order: order, gfp: .highUserMovable, by: process) }
-      for i in 0..<count { try machine.free(frames[i], order: order, by: process) }
+      var held = 0
+      while held < count {
+        frames[held] = try machine.allocate(order: order, gfp: .highUserMovable, by: process)
+        held &+= 1
+      }
+      held = 0
+      while held < count {
+        try machine.free(frames[held], order: order, by: process)
+        held &+= 1
+      }
     }
   }
 }
