@@ -37,7 +37,9 @@ extension Machine {
     return frame
   }
 
-  /// Takes the first block of a list; `.none` if it is empty. The lists' lock is held.
+  /// Takes the first block of a list; `.none` if it is empty.
+  ///
+  /// The lists' lock is held.
   @inline(__always)
   func popFirst(of list: FrameList, in lists: PerCPULists, _ order: Int) -> FrameNumber {
     let frame = list.first

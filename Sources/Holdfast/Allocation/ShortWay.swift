@@ -58,7 +58,9 @@ extension Machine {
   private func listQuickly(
     _ frame: FrameNumber, _ page: Page, _ word: UInt64, _ order: Int, on processor: Int
   ) -> Bool {
-    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
+    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail {
+      return false
+    }
     let lists = perCPULists(
       processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
     guard lists.lock.tryLock() else { return false }

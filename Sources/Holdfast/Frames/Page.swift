@@ -295,7 +295,8 @@ package struct PageState: RawRepresentable, Hashable, Sendable {
   /// Whether the frame begins an allocation of that order.
   @inline(__always)
   func isAllocated(order: Int) -> Bool {
-    UInt(bitPattern: order) < 0x100 && rawValue & 0xffff == UInt32(truncatingIfNeeded: order) | UInt32(PageType.none.rawValue) &<< 8
+    UInt(bitPattern: order) < 0x100
+      && rawValue & 0xffff == UInt32(truncatingIfNeeded: order) | UInt32(PageType.none.rawValue) &<< 8
   }
 
   /// Whether the frame heads a free block of that order in the buddy lists.

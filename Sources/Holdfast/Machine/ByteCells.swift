@@ -1,6 +1,7 @@
 import Interleaving
 
 /// A table of bytes that are read without the lock under which they are written, four to an atomic word.
+///
 /// Bytes are the word's from the lowest up: the order of x86-64.
 ///
 /// The table begins and ends at a multiple of four bytes.

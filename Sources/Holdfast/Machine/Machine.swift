@@ -229,8 +229,9 @@ public final class Machine: @unchecked Sendable {
     frame.index < frameCount && page(frame).type != .absent
   }
 
-  /// Advances the logical clock. Calls as short as an allocation advance `Processor.calls` instead, since processors
-  /// share this word.
+  /// Advances the logical clock.
+  ///
+  /// Calls as short as an allocation advance `Processor.calls` instead, since processors share this word.
   @inline(__always)
   func tick() { global.clock.fetchAdd(1, .relaxed) }
 

@@ -16,8 +16,10 @@ package struct Node {
   /// Protected by `lruLock`.
   package func list(_ list: LRUList) -> FrameList { FrameList(row.raw + 8 + list.rawValue * 16) }
 
-  /// For each number of a highest zone, a byte: the number of the highest zone up to it that has managed frames, or
-  /// `noZone`. The last byte, where an illegal request looks, always says so. Hotplug lock; read freely.
+  /// For each number of a highest zone, a byte: the number of the highest zone up to it that has managed
+  /// frames, or `noZone`.
+  ///
+  /// The last byte, where an illegal request looks, always says so. Hotplug lock; read freely.
   @inline(__always)
   var zoneRoute: AtomicUInt64 { row.uint64(88) }
   static let noZone: UInt64 = 0xff
@@ -174,7 +176,9 @@ package struct PerCPULists {
 
   package static let listCount = 14
 
-  /// From how many frames on the lists give some back: 0 while nothing may wait. Protected by the lock.
+  /// From how many frames on the lists give some back: 0 while nothing may wait.
+  ///
+  /// Protected by the lock.
   @inline(__always)
   var limit: Int {
     get { Int(row.plain(232, as: UInt32.self)) }

@@ -142,7 +142,8 @@ extension Machine {
       }
       if tracked {
         if isUncountedZeroPage(head) { continue }
-        cpu.count(.follPinReleased, node: PageFlags.node(of: word)).addAsOwner(UInt64(truncatingIfNeeded: refs))
+        cpu.count(.follPinReleased, node: PageFlags.node(of: word)).addAsOwner(
+          UInt64(truncatingIfNeeded: refs))
         let exact = pinRules.countsExactly(descriptor, flagWord: word)
         if exact { descriptor.pincount.fetchAdd(0 &- refs) }
         refs = pinRules.references(refs, exact: exact)

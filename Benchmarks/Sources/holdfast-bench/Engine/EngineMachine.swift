@@ -5,7 +5,8 @@ let engine = "Holdfast"
 
 extension MachineConfiguration {
   /// The twin's machine: one node, all of it ZONE_NORMAL, no bytes behind the frames unless asked for.
-  static func bench(pages: Int = zonePages, processors: Int = 2, bytes: Bool = false) -> MachineConfiguration {
+  static func bench(pages: Int = zonePages, processors: Int = 2, bytes: Bool = false) -> MachineConfiguration
+  {
     var configuration = MachineConfiguration(frames: pages, processors: processors)
     configuration.dmaLimit = FrameNumber(0)
     configuration.dma32Limit = FrameNumber(0)

@@ -22,7 +22,9 @@ private final class EngineSpace: Sendable {
     if huge {
       for thread in 0..<threads {
         let mapped = engine.machine.areaUsage(of: engine.process(thread)).reduce(0) { $0 + $1.anonymousHuge }
-        guard mapped == pages else { throw WorkFailed("\(mapped) of \(pages) pages are mapped by PMD entries") }
+        guard mapped == pages else {
+          throw WorkFailed("\(mapped) of \(pages) pages are mapped by PMD entries")
+        }
       }
     }
   }
