@@ -169,6 +169,12 @@ extension MigrationTests {
     same(status(zero), .badAddress, "the zero page")
     let batch = try rig.make(.anonymous)
     same(status(batch, to: 0), nil, "there already")
+    same(status(batch, to: 2), .operationNotSupportedByDevice, "no node")
+    same(status(batch, to: -1), .operationNotSupportedByDevice, "no node")
     rig.check("statuses")
+    let other = try rig.machine.createProcess(name: "other")
+    rig.machine.exit(rig.process)
+    let gone = rig.machine.movePages(other, of: rig.process, at: batch, pages: 2, to: 1)
+    same(gone.map { $0?.errno }, [.noSuchProcess, .noSuchProcess], "an ended process")
   }
 }

@@ -117,4 +117,40 @@ struct PinConcurrencyTests {
     machine.exit(rig.process)
     rig.check("exited")
   }
+
+  @Test("a remote pin and the end of the process race; whoever comes last takes the memory apart")
+  func remoteExit() throws {
+    let rig = try PinRig(.movable, frames: 512)
+    let machine = rig.machine
+    let id = try machine.createProcess(name: "driver", processor: 1).id
+    let target = try machine.createProcess(name: "target").id
+    machine.exit(machine.process(target))
+    DispatchQueue.concurrentPerform(iterations: 2) { thread in
+      for round in 0..<1500 {
+        if thread == 0 {
+          // Rows are taken again in turn: this is the process that the other thread pins.
+          guard let process = try? machine.createProcess(name: "target") else { continue }
+          same(process.id, target, "round \(round)")
+          _ = try? machine.map(process, pages: 4, at: .fixed(VirtualAddress(page: 64)))
+          _ = try? machine.touch(process, VirtualAddress(page: 64 + UInt64(round % 4)), write: true)
+          machine.exit(process)
+        } else {
+          let flags: PinFlags = round % 2 == 0 ? .write : [.write, .longterm]
+          let accounting: PinAccounting = round % 3 == 0 ? .pinned : .none
+          if let pins = try? machine.pin(
+            machine.process(id), at: VirtualAddress(page: 64), pages: 4, flags: flags, entry: .remote,
+            of: machine.process(target), accounting: accounting)
+          {
+            if pins.count > 4 { Issue.record("\(pins.count) pages") }
+          }
+        }
+      }
+    }
+    machine.drainLRUAll(for: rig.process)
+    rig.check("remote exit")
+    same(machine.pinHolders.count, 0, "holders")
+    same(rig.acquired, rig.released, "pins")
+    machine.exit(machine.process(id))
+    rig.check("exited")
+  }
 }

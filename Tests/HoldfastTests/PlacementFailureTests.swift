@@ -165,4 +165,45 @@ extension PlacementTests {
       }
     }
   }
+
+  @Test(
+    "the fast entry point keeps its lockless prefix when the rest fails; the slow one gives it back (spec 5.7)"
+  )
+  func prefix() throws {
+    for policy in [PlacementPolicy.movableV4, .linux5_13, .linux6_1, .linuxMainline] {
+      for entry in [PinEntry.fast, .slow] {
+        let what = "\(policy.name) \(entry.rawValue)"
+        let rig = try PinRig(.movable, policy: policy)
+        let machine = rig.machine
+        let start = try rig.make(.anonymous)
+        // The first page is where it may stay; the third one has another reference.
+        do { _ = try machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm]) }
+        let busy = try #require(rig.frame(start + 2 * 4096))
+        let other = try machine.get(rig.process, at: start + 2 * 4096, pages: 1)
+        let error = policy == .movableV4 ? Errno.resourceBusy : .noMemory
+        do {
+          let pins = try machine.pin(
+            rig.process, at: start, pages: 4, flags: [.write, .longterm], entry: entry)
+          same(entry, .fast, what)
+          same(pins.count, 1, what)
+          same(pins.shortfall?.errno, error, what + ", shortfall")
+          same(pins.shortfall?.frame, busy, what + ", frame")
+          rig.check(what)
+        } catch {
+          same(entry, .slow, what)
+        }
+        same(rig.acquired, rig.released, what + ", pins")
+        rig.check(what + ", given back")
+        // Nobody wants pages of the end: a short count, after the pages that are there have moved.
+        other.put()
+        machine.drainLRUAll(for: rig.process)
+        let short = try machine.pin(
+          rig.process, at: start, pages: 5, flags: [.write, .longterm], entry: .slow)
+        same(short.count, 4, what + ", the end of the area")
+        same(short.shortfall?.cause, .noArea, what + ", the end of the area")
+        for i in 0..<4 { same(rig.page(short[i]).zone.kind, .normal, what + ", page \(i)") }
+        rig.check(what + ", the end of the area")
+      }
+    }
+  }
 }

@@ -267,4 +267,62 @@ struct PlacementTests {
       rig.check(entry.rawValue)
     }
   }
+
+  @Test("when batches are drained, and whose (spec 6.6, 6.7)")
+  func drains() throws {
+    for policy in PlacementPolicy.all {
+      for batch in ["none", "own", "other", "large"] {
+        let what = "\(policy.name), batch \(batch)"
+        let rig = try PinRig(.cma, policy: policy)
+        let machine = rig.machine
+        let start = batch == "large" ? try rig.make(.hugePMD) : try rig.map(1)
+        if batch != "large" {
+          rig.process.processor = batch == "other" ? 1 : 0
+          try machine.touch(rig.process, start, write: true)
+          rig.process.processor = 0
+        }
+        if batch == "none" { machine.drainLRU(processor: 0, on: 0) }
+        let before = [machine.total(.lruDrainLocal), machine.total(.lruDrainAll)]
+        same(Self.pin(rig, start, .fast).result, .moved, what)
+        let found = [
+          Int(machine.total(.lruDrainLocal) - before[0]), Int(machine.total(.lruDrainAll) - before[1]),
+        ]
+        let isOffList = batch == "own" || batch == "other"
+        switch Self.column(policy) {
+        // Once a pass if a page is not on its list.
+        case .a, .b, .d: same(found, [0, isOffList ? 1 : 0], what)
+        // Unconditionally.
+        case .c: same(found, [0, 1], what)
+        // 6.1.192 counts its own pin of a small page as one reference: both levels, always.
+        case .e: same(found, batch == "large" ? [0, 0] : [1, 1], what)
+        // Only as far as needed.
+        case .f, .window: same(found, [isOffList ? 1 : 0, batch == "other" ? 1 : 0], what)
+        }
+        rig.check(what)
+      }
+    }
+  }
+
+  @Test("in the scope, a hugetlb fault passes over huge pages on which the pin may not stay (spec 2.12)")
+  func hugetlbPool() throws {
+    for policy in PlacementPolicy.all {
+      let rig = try PinRig(.movable, policy: policy)
+      let machine = rig.machine
+      try machine.reserveHugePages(node: 0, count: 1, for: rig.process)
+      let start = try rig.map(rig.unit, .hugetlb)
+      let stays = Self.column(policy) == .a
+      let error = pinError {
+        _ = try machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
+      }
+      same(error?.stage, stays ? nil : .fault, policy.name)
+      same(error?.errno, stays ? nil : .badAddress, policy.name)
+      same(rig.frame(start) != nil, stays, "\(policy.name), mapped")
+      rig.check(policy.name)
+      // An ordinary fault takes it, and then the pin moves it.
+      try machine.touch(rig.process, start, write: true)
+      let pins = try machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
+      same(rig.page(pins[0]).zone.kind == .movable, stays, "\(policy.name), after a touch")
+      rig.check("\(policy.name), after a touch")
+    }
+  }
 }

@@ -84,6 +84,19 @@ extension Machine {
     }
   }
 
+  /// Keeps the space of a process that may end meanwhile (get_task_mm).
+  ///
+  /// - Returns: the space, or nil if the process has ended.
+  package func holdSpace(of process: Process) -> RowID? {
+    global.tablesLock.withLock {
+      guard process.live != 0 else { return nil }
+      let space = space(process.space)
+      guard space.live > 0 else { return nil }
+      space.live += 1
+      return process.space
+    }
+  }
+
   /// Gives a hold of a space back; the last one tears it down (mmput).
   ///
   /// The caller holds no lock.

@@ -3,6 +3,10 @@ public import SystemPackage
 
 /// Why a page did not move to the node asked for: the per-page status of move_pages (spec 7.8).
 public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
+  /// The process has ended.
+  case noSuchProcess
+  /// The machine has no such node, or no memory on it.
+  case noSuchNode
   /// Nothing is mapped there, or the zero page.
   case notMapped
   /// The page is not there.
@@ -17,6 +21,8 @@ public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
   /// The kernel's status.
   public var errno: Errno {
     switch self {
+    case .noSuchProcess: .noSuchProcess
+    case .noSuchNode: .operationNotSupportedByDevice
     case .notMapped: .badAddress
     case .notPresent: .noSuchFileOrDirectory
     case .shared: .permissionDenied
@@ -28,6 +34,8 @@ public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
   /// One clause.
   public var description: String {
     switch self {
+    case .noSuchProcess: "the process has ended"
+    case .noSuchNode: "there is no memory on such a node"
     case .notMapped: "nothing that can move is mapped there"
     case .notPresent: "the page is not there"
     case .shared: "other processes map the page too"
@@ -47,8 +55,12 @@ extension Machine {
     _ process: Process, of owner: Process, at address: VirtualAddress, pages: Int, to node: Int
   ) -> [MoveStatus?] {
     tick()
+    func all(_ status: MoveStatus) -> [MoveStatus?] { [MoveStatus?](repeating: status, count: pages) }
+    guard zones.contains(where: { $0.node == node }) else { return all(.noSuchNode) }
+    guard process.live != 0, let held = holdSpace(of: owner) else { return all(.noSuchProcess) }
+    defer { releaseSpace(held, on: process.processor) }
     drainLRUAll(for: process)
-    let space = self.space(owner.space)
+    let space = self.space(held)
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
     var statuses: [MoveStatus?] = []

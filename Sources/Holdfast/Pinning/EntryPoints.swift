@@ -72,35 +72,37 @@ extension Machine {
     if pages == 0 { return emptyResult() }
     guard pages > 0 else { throw PinError(.arguments, .badRange, .badAddress, address: address) }
     // Another process may end meanwhile; the caller itself cannot.
-    let isRemote = owner.id != process.id
-    if isRemote {
+    var remote: RowID?
+    if owner.id != process.id {
       guard entry == .remote else {
         throw PinError(
           .arguments, .illegalFlags("only the remote entry point takes another process's memory"),
           .invalidArgument)
       }
-      guard owner.live != 0, holdSpace(owner.space) else { throw gone(owner) }
+      remote = holdSpace(of: owner)
+      if remote == nil { throw gone(owner) }
     }
-    defer { if isRemote { releaseSpace(owner.space, on: process.processor) } }
-    let space = self.space(owner.space)
+    defer { if let remote { releaseSpace(remote, on: process.processor) } }
+    let spaceID = remote ?? process.space
+    let space = self.space(spaceID)
     if entry == .fast || entry == .fastOnly, try isEmptyByOverflow(start, pages, entry, address) {
       return emptyResult()
     }
 
-    try charge(owner.space, pages: pages, accounting, process, at: address)
+    try charge(spaceID, pages: pages, accounting, process, at: address)
     guard let record = openRecord(count: pages) else {
-      uncharge(owner.space, pages: pages, accounting)
-      if accounting != .none { dropSpace(owner.space) }
+      uncharge(spaceID, pages: pages, accounting)
+      if accounting != .none { dropSpace(spaceID) }
       throw PinError(.ledger, .ledgerFull, .noMemory, address: address)
     }
     let (taken, failure) = takePages(process, space, start, pages, flags, entry, frames(of: record))
-    if taken < pages { uncharge(owner.space, pages: pages - taken, accounting) }
+    if taken < pages { uncharge(spaceID, pages: pages - taken, accounting) }
     if taken == 0, let failure {
       closeRecord(record)
-      if accounting != .none { dropSpace(owner.space) }
+      if accounting != .none { dropSpace(spaceID) }
       throw failure
     }
-    fill(record, process, owner, start, taken, flags, isPin: isPin, purpose, accounting, now)
+    fill(record, process, spaceID, start, taken, flags, isPin: isPin, purpose, accounting, now)
     if let trace {
       trace(.pin(process: process.id, address: VirtualAddress(page: start), pages: taken, flags: flags))
     }
@@ -112,12 +114,12 @@ extension Machine {
   }
 
   private func fill(
-    _ record: PinRecord, _ process: Process, _ owner: Process, _ start: UInt64, _ taken: Int,
+    _ record: PinRecord, _ process: Process, _ space: RowID, _ start: UInt64, _ taken: Int,
     _ flags: PinFlags, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting, _ now: UInt64
   ) {
     global.ledgerLock.lock()
     record.owner = process.id
-    record.space = owner.space
+    record.space = space
     record.startPage = start
     record.total = taken
     record.remaining = taken
