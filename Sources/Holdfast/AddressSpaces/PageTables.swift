@@ -43,14 +43,23 @@ extension Machine {
   ///
   /// - Returns: nil if no table leads there. The same locks as `slot`.
   package func leafSlot(_ space: AddressSpace, _ page: UInt64) -> EntrySlot? {
-    guard let upper = slot(space, page, level: 1) else { return nil }
-    let entry = upper.entry
-    if entry.isTable {
-      let index = tableIndex(page, 0)
-      let table = entry.tableID
-      return EntrySlot(cell: tablePage(table).entry(index), level: 0, table: table, index: index)
+    let bits = UInt64(truncatingIfNeeded: geometry.tableBits)
+    let mask = (1 &<< bits) &- 1
+    var shift = 3 &* bits
+    var table = space.rootTable
+    while shift > 0 {
+      let index = Int(truncatingIfNeeded: (page &>> shift) & mask)
+      let cell = tablePage(table).entry(index)
+      let entry = PageTableEntry(rawValue: cell.load(.acquire))
+      guard entry.isTable else {
+        if shift > bits || entry.isNone { return nil }
+        return EntrySlot(cell: cell, level: 1, table: table, index: index)
+      }
+      table = entry.tableID
+      shift &-= bits
     }
-    return entry.isNone ? nil : upper
+    let index = Int(truncatingIfNeeded: page & mask)
+    return EntrySlot(cell: tablePage(table).entry(index), level: 0, table: table, index: index)
   }
 
   /// Writes an entry, and counts it in its table.

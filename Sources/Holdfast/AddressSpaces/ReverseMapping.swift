@@ -96,15 +96,17 @@ extension Machine {
   /// one it looks at the pages that follow, up to the end of the area. `body` returns false to stop. The
   /// caller holds a reference on the folio; of an object's page it holds the page lock too, which keeps the
   /// object.
+  ///
+  /// - Parameter groupIsHeld: whether the caller keeps the anonymous group from going away.
   package func forEachMapping(
-    of head: FrameNumber, _ body: (AddressSpace, Area, UInt64) -> Bool
+    of head: FrameNumber, groupIsHeld: Bool = false, _ body: (AddressSpace, Area, UInt64) -> Bool
   ) {
     let folio = page(head)
     let mapping = folio.mapping
     if let id = mapping.anonGroup {
       // A page that outlived its mappings may name a group that is gone, or by now another one. Walking that one
       // does no harm: none of its entries maps the page.
-      guard holdGroup(id) else { return }
+      guard groupIsHeld || holdGroup(id) else { return }
       let group = anonGroup(id)
       group.lock.withLock {
         var next = group.firstArea
@@ -114,7 +116,7 @@ extension Machine {
           if !visit(area, folio, body) { return }
         }
       }
-      releaseGroup(id)
+      if !groupIsHeld { releaseGroup(id) }
     } else if let id = mapping.object {
       assert(folio.has(.locked))
       let object = object(id)

@@ -28,35 +28,32 @@ extension Machine {
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {
     let number = process.processor
-    return try allocateInline(order, gfp, node, for: process, number, processor(number))
-  }
-
-  /// `allocateFolio` for callers that do little else; `processor` is the row of the processor with that number.
-  @inline(__always)
-  func allocateInline(
-    _ order: Int, _ gfp: GFPFlags, _ node: Int?, for process: Process, _ number: Int, _ processor: Processor
-  ) throws(AllocationError) -> FrameNumber {
-    let home = node ?? processor.node
+    let home = node ?? processor(number).node
     var frame = FrameNumber.none
-    if process.scope.isEmpty, node == nil || home >= 0 && home < layout.nodeCount {
-      frame =
-        order == 0
-        ? takeQuickly(0, gfp, node: home, on: number) : takeQuickly(order, gfp, node: home, on: number)
+    if process.scope.isEmpty, home >= 0, home < layout.nodeCount {
+      frame = takeQuickly(order, gfp, node: home, on: number)
     }
     if frame == .none { frame = try search(order, gfp, home, for: process) }
+    prepare(frame, order, gfp, on: number)
+    return frame
+  }
+
+  /// Makes a block that came off a list an allocation, and counts it.
+  @inline(__always)
+  func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags, on processor: Int) {
     let page = page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
-    if !gfp.isDisjoint(with: [.compound, .zero]) { prepare(frame, order, gfp) }
+    if order > 0, gfp.contains(.compound) { prepareCompound(frame, order) }
+    if gfp.contains(.zero) { zeroContents(frame, count: 1 &<< order) }
+    self.processor(processor).allocations(fromKind: PageFlags.zoneKind(of: page.flagWord.load(.relaxed)))
+      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     // Last: a lockless walker that still knows the frame can get it from here on.
     page.refcount.store(1)
-    processor.allocations(fromKind: PageFlags.zoneKind(of: page.flagWord.load(.relaxed)))
-      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
-    return frame
   }
 
   /// The long way to a block.
   @inline(never)
-  private func search(
+  func search(
     _ order: Int, _ gfp: GFPFlags, _ home: Int, for process: Process
   ) throws(AllocationError) -> FrameNumber {
     let scope = process.scope
@@ -153,13 +150,6 @@ extension Machine {
     if frame == .none { frame = takeFromBuddy(request.order, request.type, request.flags, id, zone) }
     if frame != .none && request.flags.contains(.highAtomic) { reserveHighAtomic(frame, zone) }
     return frame
-  }
-
-  /// Makes a block that came off a list what the flags say.
-  @inline(never)
-  private func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags) {
-    if order > 0 && gfp.contains(.compound) { prepareCompound(frame, order) }
-    if gfp.contains(.zero) { zeroContents(frame, count: 1 &<< order) }
   }
 
   /// Makes a block of order 1 or more a large folio.

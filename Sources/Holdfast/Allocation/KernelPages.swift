@@ -13,18 +13,30 @@ extension Machine {
     order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
   ) throws(AllocationError) -> FrameNumber {
     let number = process.processor
-    let processor = processor(number)
-    processor.calls.addAsOwner(1)
-    let frame = try allocateInline(order, gfp, node, for: process, number, processor)
-    if slab { makeSlab(frame, order, on: number) }
-    return frame
+    let cpu = processor(number)
+    cpu.calls.addAsOwner(1)
+    if node == nil, !slab, process.scope.isEmpty, gfp.isDisjoint(with: [.compound, .zero]) {
+      let frame =
+        order == 0
+        ? allocateQuickly(0, gfp, cpu, on: number) : allocateQuickly(order, gfp, cpu, on: number)
+      if frame != .none { return frame }
+    }
+    return try allocateCarefully(order, gfp, node, slab, process)
   }
 
+  /// `allocate`, whatever it is that is asked for.
   @inline(never)
-  private func makeSlab(_ frame: FrameNumber, _ order: Int, on processor: Int) {
-    let page = page(frame)
-    page.set(.slab)
-    count(.slabUnreclaimable, node: page.zone.node, by: 1 << order, on: processor)
+  private func allocateCarefully(
+    _ order: Int, _ gfp: GFPFlags, _ node: Int?, _ slab: Bool, _ process: Process
+  ) throws(AllocationError) -> FrameNumber {
+    let frame = try search(order, gfp, node ?? processor(process.processor).node, for: process)
+    prepare(frame, order, gfp, on: process.processor)
+    if slab {
+      let page = page(frame)
+      page.set(.slab)
+      count(.slabUnreclaimable, node: page.zone.node, by: 1 << order, on: process.processor)
+    }
+    return frame
   }
 
   /// Drops the reference of `allocate`, and frees the frames if it was the last one.

@@ -5,6 +5,21 @@ import Interleaving
 /// What most calls are. Nothing rare is done here, not even waiting for a lock, so that nothing has to be kept
 /// for it: whoever calls takes the long way when the short one says no, which it does before it changes anything.
 extension Machine {
+  /// `allocate` for plain flags, if a block waits; `.none`, having changed nothing, if it takes more than that.
+  ///
+  /// The caller is in no allocation scope, and `gfp` asks neither for zeros nor for a folio.
+  @inline(__always)
+  func allocateQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
+    let frame = takeQuickly(order, gfp, node: cpu.node, on: processor)
+    if frame == .none { return frame }
+    let page = page(frame)
+    page.state = PageState(order: order, type: .none, listType: .unmovable)
+    cpu.allocations(fromKind: PageFlags.zoneKind(of: page.flagWord.load(.relaxed)))
+      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    page.refcount.store(1)
+    return frame
+  }
+
   /// Takes a block from the processor's list in the first zone that a request may use, as `take` would.
   ///
   /// Whether types may be mixed in a pageblock makes no difference for a block that waits already. The caller is

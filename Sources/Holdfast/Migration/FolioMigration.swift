@@ -64,24 +64,24 @@ extension Machine {
     defer { to.lock.unlock() }
     // The group must outlive the areas that might go while entries are replaced.
     let group = from.mapping.anonGroup
-    if let group { _ = holdGroup(group) }
-    defer { if let group { releaseGroup(group) } }
+    let isHeld = group.map(holdGroup) ?? false
+    defer { if isHeld, let group { releaseGroup(group) } }
     let wasMapped = isMapped(source)
 
-    guard replaceMappings(of: source, on: cpu) else {
+    guard replaceMappings(of: source, groupIsHeld: isHeld, on: cpu) else {
       let failed = failure(source, .unmap, reason)
-      restoreMappings(from: source, to: source, on: cpu)
+      restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .again(failed)
     }
     if mode != .syncNoCopy, shouldFail(.copy) {
       let failed = failure(source, .copy, reason)
-      restoreMappings(from: source, to: source, on: cpu)
+      restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .permanent(failed)
     }
     let (switched, expected) = switchIdentity(from: source, to: target, pages: pages)
     guard switched else {
       let failed = failure(source, .references, reason, expected: expected)
-      restoreMappings(from: source, to: source, on: cpu)
+      restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .again(failed)
     }
     if mode != .syncNoCopy { copyContents(from: source, to: target, count: pages) }
@@ -93,7 +93,7 @@ extension Machine {
       addToLRU(target, on: cpu)
       if wasMapped { drainLRU(processor: cpu, on: cpu) }
     }
-    restoreMappings(from: source, to: target, on: cpu)
+    restoreMappings(from: source, to: target, groupIsHeld: isHeld, on: cpu)
     from.mapping = .none
     return .moved
   }

@@ -8,12 +8,13 @@ extension Machine {
   /// pin does the mirror image - takes its reference, then looks at the entry again - so exactly one of the
   /// two wins (mm/rmap.c:try_to_migrate_one, 6.1).
   ///
+  /// - Parameter groupIsHeld: whether the caller keeps the folio's anonymous group from going away.
   /// - Returns: false if an exclusive page turned out to be pinned, or a failure was injected; entries
   ///   replaced so far stay, for the caller to restore.
-  func replaceMappings(of head: FrameNumber, on processor: Int) -> Bool {
+  func replaceMappings(of head: FrameNumber, groupIsHeld: Bool, on processor: Int) -> Bool {
     guard isMapped(head) else { return true }
     var refused = false
-    forEachMapping(of: head) { space, area, _ in
+    forEachMapping(of: head, groupIsHeld: groupIsHeld) { space, area, _ in
       space.pageTableLock.withLock {
         forEachSlot(of: head, in: area, space) { slot, _, first, count in
           if refused { return }
@@ -53,8 +54,10 @@ extension Machine {
   ///
   /// Entries inherit what the migration entry kept; an entry that was writable is so again only as far as the
   /// area allows it now (mm/migrate.c:remove_migration_pte, 6.1).
-  func restoreMappings(from source: FrameNumber, to target: FrameNumber, on processor: Int) {
-    forEachMapping(of: target == source ? source : target) { space, area, _ in
+  func restoreMappings(
+    from source: FrameNumber, to target: FrameNumber, groupIsHeld: Bool, on processor: Int
+  ) {
+    forEachMapping(of: target, groupIsHeld: groupIsHeld) { space, area, _ in
       space.pageTableLock.withLock {
         forEachSlot(of: source, identity: target, in: area, space) { slot, virtual, first, count in
           let entry = PageTableEntry(rawValue: slot.cell.load())

@@ -64,21 +64,24 @@ extension Machine {
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
     var statuses: [MoveStatus?] = []
+    statuses.reserveCapacity(pages)
     var list = FolioList()
-    var heads: [Int: FrameNumber] = [:]
+    var isolated: [Int] = []
+    isolated.reserveCapacity(pages)
     for index in 0..<pages {
       let (status, head) = isolateForMove(space, address.page + UInt64(index), node, on: process.processor)
       statuses.append(status)
       if let head {
         list.append(head, in: self)
-        heads[index] = head
+        isolated.append(index)
       }
     }
     let outcome = migratePages(
       &list, reason: .systemCall, mode: .sync,
       target: .allocate(gfp: [.highUserMovable, .thisNode], node: node), for: process)
+    if outcome.isComplete { return statuses }
     while let head = list.popFirst(in: self) { putBack(head, on: process.processor) }
-    for (index, _) in heads {
+    for index in isolated {
       guard let frame = space.pageTableLock.withLock({ mappedFrame(space, address.page + UInt64(index)) })
       else { continue }
       if page(frame).zone.node != node {
