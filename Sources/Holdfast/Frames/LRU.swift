@@ -92,7 +92,7 @@ extension Machine {
   /// Adjusts NR_ISOLATED_ANON or NR_ISOLATED_FILE by a folio's pages.
   func countIsolated(_ head: FrameNumber, by sign: Int, on processor: Int) {
     let counter: NodeCounter = page(head).has(.swapBacked) ? .isolatedAnon : .isolatedFile
-    count(counter, node: page(head).zone.node, by: sign * folioPages(head), on: processor)
+    count(counter, node: page(head).node, by: sign * folioPages(head), on: processor)
   }
 
   /// The pages of a folio, given its head.
@@ -115,7 +115,7 @@ extension Machine {
   private func flushBatch(_ cpu: Processor, on processor: Int) {
     for i in 0..<cpu.batchCount {
       let head = cpu.batchEntry(i)
-      let node = self.node(page(head).zone.node)
+      let node = self.node(page(head).node)
       node.lruLock.withLock { link(head, node, on: processor) }
       putFolio(head, on: processor)
     }
@@ -138,13 +138,13 @@ extension Machine {
   }
 
   private func unlink(_ head: FrameNumber, on processor: Int) {
-    let node = self.node(page(head).zone.node)
+    let node = self.node(page(head).node)
     node.lruLock.withLock { remove(head, node, on: processor) }
   }
 
   /// A folio that nobody refers to any more, but that a list still shows.
   func unlinkDying(_ head: FrameNumber, on processor: Int) {
-    let node = self.node(page(head).zone.node)
+    let node = self.node(page(head).node)
     node.lruLock.withLock {
       if page(head).testAndClear(.lru) { remove(head, node, on: processor) }
     }

@@ -87,6 +87,7 @@ extension Machine {
   ///   - identity: the folio whose `index` says where, if `head` has given its identity away already.
   ///   - body: gets the slot, its virtual page, the frame of `head`'s folio that belongs there, and how many frames it covers.
   /// The caller holds the page-table lock.
+  @inline(__always)
   private func forEachSlot(
     of head: FrameNumber, identity: FrameNumber? = nil, in area: Area, _ space: AddressSpace,
     _ body: (EntrySlot, UInt64, FrameNumber, Int) -> Void
