@@ -6,7 +6,9 @@ import Interleaving
 /// migration fail, which is why so much here is about draining.
 extension Machine {
   /// Puts a folio that is on no list into this processor's batch (mm/swap.c:folio_add_lru, 6.1).
-  func addToLRU(_ head: FrameNumber, on processor: Int) {
+  ///
+  /// - Parameter drains: whether to empty the batch onto the lists at once, as `drainLRU` after it would.
+  func addToLRU(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
     getFolio(head)
     let cpu = self.processor(processor)
     cpu.batchLock.withLock {
@@ -14,7 +16,7 @@ extension Machine {
       cpu.setBatchEntry(count, head)
       cpu.batchCount = count + 1
       // A large folio is worth a flush of its own, and while batches are off nothing may wait.
-      if count + 1 == Processor.batchCapacity || page(head).isLarge
+      if drains || count + 1 == Processor.batchCapacity || page(head).isLarge
         || global.lruBatchesDisabled.load() > 0
       {
         flushBatch(cpu, on: processor)

@@ -91,8 +91,7 @@ extension Machine {
     if to.isHugetlb {
       moveHugetlbState(from: source, to: target)
     } else {
-      addToLRU(target, on: cpu)
-      if wasMapped { drainLRU(processor: cpu, on: cpu) }
+      addToLRU(target, on: cpu, drains: wasMapped)
     }
     restoreMappings(from: source, to: target, groupIsHeld: isHeld, on: cpu)
     from.mapping = .none

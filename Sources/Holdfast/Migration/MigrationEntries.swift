@@ -40,7 +40,7 @@ extension Machine {
             kind, first, young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
             huge: count > 1)
           if entry.has(PageTableEntry.dirty) { page(head).set(.dirty) }
-          slot.cell.store(replacement.rawValue, .sequential)
+          slot.cell.store(replacement.rawValue)
           removeMapping(first, huge: count > 1, on: processor)
           putFolio(head, on: processor)
         }
