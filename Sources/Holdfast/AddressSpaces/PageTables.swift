@@ -42,6 +42,7 @@ extension Machine {
   /// The leaf entry that covers a page: the PTE, or the PMD entry if that is a huge leaf or its migration entry.
   ///
   /// - Returns: nil if no table leads there. The same locks as `slot`.
+  @inline(__always)
   package func leafSlot(_ space: AddressSpace, _ page: UInt64) -> EntrySlot? {
     let bits = UInt64(truncatingIfNeeded: geometry.tableBits)
     let mask = (1 &<< bits) &- 1

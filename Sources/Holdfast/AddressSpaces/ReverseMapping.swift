@@ -24,7 +24,7 @@ extension Machine {
       guard !folio.isHugetlb, isFirst else { return }
       newlyMapped = unmappedPages(head)
       if folio.mapping.isAnonymous {
-        count(.anonTransparentHugePages, node: folio.zone.node, by: 1, on: processor)
+        count(.anonTransparentHugePages, node: folio.node, by: 1, on: processor)
       }
     } else {
       let isFirst = self.page(frame).mapcount.fetchAdd(1) == 0
@@ -45,7 +45,7 @@ extension Machine {
       guard !folio.isHugetlb, isLast else { return }
       newlyUnmapped = unmappedPages(head)
       if folio.mapping.isAnonymous {
-        count(.anonTransparentHugePages, node: folio.zone.node, by: -1, on: processor)
+        count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
       }
     } else {
       let isLast = page(frame).mapcount.fetchAdd(-1) == 1
@@ -67,7 +67,7 @@ extension Machine {
       page(head + i).mapcount.fetchAdd(1)
     }
     if folio.entireMapcount.fetchAdd(-1) == 1, folio.mapping.isAnonymous {
-      count(.anonTransparentHugePages, node: folio.zone.node, by: -1, on: processor)
+      count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
     }
   }
 
@@ -98,6 +98,7 @@ extension Machine {
   /// object.
   ///
   /// - Parameter groupIsHeld: whether the caller keeps the anonymous group from going away.
+  @inline(__always)  // A closure that is called would be retained for every folio.
   package func forEachMapping(
     of head: FrameNumber, groupIsHeld: Bool = false, _ body: (AddressSpace, Area, UInt64) -> Bool
   ) {
@@ -131,6 +132,7 @@ extension Machine {
     }
   }
 
+  @inline(__always)
   private func visit(_ area: Area, _ folio: Page, _ body: (AddressSpace, Area, UInt64) -> Bool) -> Bool {
     let pages: UInt64 = folio.isLarge ? 1 << UInt64(folio.order) : 1
     let first = max(folio.index, area.pageOffset)
@@ -148,6 +150,6 @@ extension Machine {
   private func countMapped(_ folio: Page, by pages: Int, on processor: Int) {
     guard pages != 0 else { return }
     count(
-      folio.mapping.isAnonymous ? .anonPages : .mapped, node: folio.zone.node, by: pages, on: processor)
+      folio.mapping.isAnonymous ? .anonPages : .mapped, node: folio.node, by: pages, on: processor)
   }
 }

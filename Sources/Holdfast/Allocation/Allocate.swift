@@ -31,7 +31,9 @@ extension Machine {
     let home = node ?? processor(number).node
     var frame = FrameNumber.none
     if process.scope.isEmpty, home >= 0, home < layout.nodeCount {
-      frame = takeQuickly(order, gfp, node: home, on: number)
+      frame =
+        order == 0
+        ? takeQuickly(0, gfp, node: home, on: number) : takeQuickly(order, gfp, node: home, on: number)
     }
     if frame == .none { frame = try search(order, gfp, home, for: process) }
     prepare(frame, order, gfp, on: number)
@@ -167,6 +169,12 @@ extension Machine {
   /// (mm/page_alloc.c:free_unref_page and __free_pages_ok, 6.1)
   package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
     self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    let page = page(frame)
+    if order == 0, page.state.isAllocated(order: 0),
+      listQuickly(frame, page, page.flagWord.load(.relaxed), 0, on: processor)
+    {
+      return
+    }
     returnBlock(frame, order: order, on: processor)
   }
 

@@ -34,7 +34,7 @@ extension Machine {
     if slab {
       let page = page(frame)
       page.set(.slab)
-      count(.slabUnreclaimable, node: page.zone.node, by: 1 << order, on: process.processor)
+      count(.slabUnreclaimable, node: page.node, by: 1 << order, on: process.processor)
     }
     return frame
   }
@@ -76,7 +76,7 @@ extension Machine {
     let large = page.isLarge
     let slab = page.has(.slab)
     if page.refcount.fetchAdd(-1) == 1 {
-      if slab { count(.slabUnreclaimable, node: page.zone.node, by: -(1 << order), on: processor) }
+      if slab { count(.slabUnreclaimable, node: page.node, by: -(1 << order), on: processor) }
       freeBlock(frame, order: order, on: processor)
     } else if !large {
       for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }

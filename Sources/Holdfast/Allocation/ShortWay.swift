@@ -69,8 +69,10 @@ extension Machine {
     return true
   }
 
+  /// Puts a block that nobody references on its processor's list, given its flag word; false if the list does not take
+  /// it as it is.
   @inline(__always)
-  private func listQuickly(
+  func listQuickly(
     _ frame: FrameNumber, _ page: Page, _ word: UInt64, _ order: Int, on processor: Int
   ) -> Bool {
     if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail {

@@ -6,7 +6,9 @@ import Interleaving
 /// migration fail, which is why so much here is about draining.
 extension Machine {
   /// Puts a folio that is on no list into this processor's batch (mm/swap.c:folio_add_lru, 6.1).
-  func addToLRU(_ head: FrameNumber, on processor: Int) {
+  ///
+  /// - Parameter drains: whether to empty the batch onto the lists at once, as `drainLRU` after it would.
+  func addToLRU(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
     getFolio(head)
     let cpu = self.processor(processor)
     cpu.batchLock.withLock {
@@ -14,7 +16,7 @@ extension Machine {
       cpu.setBatchEntry(count, head)
       cpu.batchCount = count + 1
       // A large folio is worth a flush of its own, and while batches are off nothing may wait.
-      if count + 1 == Processor.batchCapacity || page(head).isLarge
+      if drains || count + 1 == Processor.batchCapacity || page(head).isLarge
         || global.lruBatchesDisabled.load() > 0
       {
         flushBatch(cpu, on: processor)
@@ -92,7 +94,7 @@ extension Machine {
   /// Adjusts NR_ISOLATED_ANON or NR_ISOLATED_FILE by a folio's pages.
   func countIsolated(_ head: FrameNumber, by sign: Int, on processor: Int) {
     let counter: NodeCounter = page(head).has(.swapBacked) ? .isolatedAnon : .isolatedFile
-    count(counter, node: page(head).zone.node, by: sign * folioPages(head), on: processor)
+    count(counter, node: page(head).node, by: sign * folioPages(head), on: processor)
   }
 
   /// The pages of a folio, given its head.
@@ -115,7 +117,7 @@ extension Machine {
   private func flushBatch(_ cpu: Processor, on processor: Int) {
     for i in 0..<cpu.batchCount {
       let head = cpu.batchEntry(i)
-      let node = self.node(page(head).zone.node)
+      let node = self.node(page(head).node)
       node.lruLock.withLock { link(head, node, on: processor) }
       putFolio(head, on: processor)
     }
@@ -138,13 +140,13 @@ extension Machine {
   }
 
   private func unlink(_ head: FrameNumber, on processor: Int) {
-    let node = self.node(page(head).zone.node)
+    let node = self.node(page(head).node)
     node.lruLock.withLock { remove(head, node, on: processor) }
   }
 
   /// A folio that nobody refers to any more, but that a list still shows.
   func unlinkDying(_ head: FrameNumber, on processor: Int) {
-    let node = self.node(page(head).zone.node)
+    let node = self.node(page(head).node)
     node.lruLock.withLock {
       if page(head).testAndClear(.lru) { remove(head, node, on: processor) }
     }

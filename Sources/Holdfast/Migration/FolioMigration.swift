@@ -64,7 +64,8 @@ extension Machine {
     defer { to.lock.unlock() }
     // The group must outlive the areas that might go while entries are replaced.
     let group = from.mapping.anonGroup
-    let isHeld = group.map(holdGroup) ?? false
+    var isHeld = false
+    if let group { isHeld = holdGroup(group) }
     defer { if isHeld, let group { releaseGroup(group) } }
     let wasMapped = isMapped(source)
 
@@ -90,8 +91,7 @@ extension Machine {
     if to.isHugetlb {
       moveHugetlbState(from: source, to: target)
     } else {
-      addToLRU(target, on: cpu)
-      if wasMapped { drainLRU(processor: cpu, on: cpu) }
+      addToLRU(target, on: cpu, drains: wasMapped)
     }
     restoreMappings(from: source, to: target, groupIsHeld: isHeld, on: cpu)
     from.mapping = .none
@@ -113,7 +113,9 @@ extension Machine {
 
   /// Mappings of a folio: PMD entries plus PTEs of all its pages (spec 1.5).
   package func folioMapcount(_ head: FrameNumber) -> Int {
-    var sum = Int(page(head).entireMapcount.load(.relaxed))
+    let folio = page(head)
+    if !folio.isLarge { return Int(folio.mapcount.load(.relaxed)) }
+    var sum = Int(folio.entireMapcount.load(.relaxed))
     for i in 0..<folioPages(head) { sum += Int(page(head + i).mapcount.load(.relaxed)) }
     return sum
   }
@@ -135,11 +137,11 @@ extension Machine {
     case .taken(let targets): return folioPages(source) == 1 ? targets.take() : nil
     case .allocate(var gfp, let node):
       let from = page(source)
-      let node = node ?? from.zone.node
+      let node = node ?? from.node
       if from.isHugetlb { return hugePageForMigration(node: node, for: process) }
       let order = from.isLarge ? from.order : 0
       if order > 0 { gfp = gfp.subtracting(.reclaim).union(.transhuge) }
-      if from.zone.kind == .movable { gfp.formUnion(.highMem) }
+      if from.isInMovableZone { gfp.formUnion(.highMem) }
       return try? allocateFolio(order: order, gfp: gfp, node: node, for: process)
     }
   }
@@ -193,7 +195,7 @@ extension Machine {
   /// Moves the statistics that follow a cached folio when its node changes.
   private func moveAccounting(from source: FrameNumber, to target: FrameNumber, pages: Int, on processor: Int)
   {
-    let (old, new) = (page(source).zone.node, page(target).zone.node)
+    let (old, new) = (page(source).node, page(target).node)
     // Huge pages of the pool are in neither statistic.
     guard old != new, page(target).mapping.object != nil, !page(target).isHugetlb else { return }
     for counter in [NodeCounter.filePages, .shmem] {

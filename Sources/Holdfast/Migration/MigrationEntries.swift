@@ -40,7 +40,7 @@ extension Machine {
             kind, first, young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
             huge: count > 1)
           if entry.has(PageTableEntry.dirty) { page(head).set(.dirty) }
-          slot.cell.store(replacement.rawValue, .sequential)
+          slot.cell.store(replacement.rawValue)
           removeMapping(first, huge: count > 1, on: processor)
           putFolio(head, on: processor)
         }
@@ -88,6 +88,7 @@ extension Machine {
   ///   - identity: the folio whose `index` says where, if `head` has given its identity away already.
   ///   - body: gets the slot, its virtual page, the frame of `head`'s folio that belongs there, and how many frames it covers.
   /// The caller holds the page-table lock.
+  @inline(__always)
   private func forEachSlot(
     of head: FrameNumber, identity: FrameNumber? = nil, in area: Area, _ space: AddressSpace,
     _ body: (EntrySlot, UInt64, FrameNumber, Int) -> Void

@@ -84,7 +84,7 @@ extension Machine {
     for index in isolated {
       guard let frame = space.pageTableLock.withLock({ mappedFrame(space, address.page + UInt64(index)) })
       else { continue }
-      if page(frame).zone.node != node {
+      if page(frame).node != node {
         let head = self.head(of: frame)
         statuses[index] = .notMoved(outcome.failures.first { $0.frame == head })
       }
@@ -105,10 +105,8 @@ extension Machine {
     guard frame != nil else { return (.notPresent, nil) }
     guard let head else { return (.notMapped, nil) }
     defer { putFolio(head, on: processor) }
-    if page(head).zone.node == node { return (nil, nil) }
-    if folioMapcount(head) > folioPages(head) || (folioPages(head) == 1 && folioMapcount(head) > 1) {
-      return (.shared, nil)
-    }
+    if page(head).node == node { return (nil, nil) }
+    if folioMapcount(head) > folioPages(head) { return (.shared, nil) }
     guard isolate(head, on: processor) else { return (.notIsolated, nil) }
     return (nil, head)
   }
