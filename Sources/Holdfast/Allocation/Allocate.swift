@@ -171,7 +171,7 @@ extension Machine {
     self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let page = page(frame)
     if order == 0, page.state.isAllocated(order: 0),
-      listQuickly(frame, page, page.flagWord.load(.relaxed), 0, on: processor)
+      listQuickly(frame, page, 0, perCPULists(processor, zoneOf: page.flagWord.load(.relaxed)))
     {
       return
     }

@@ -60,24 +60,29 @@ extension Machine {
   ) -> Bool {
     let page = page(frame)
     // Of that order and allocated, so there is no need to look whether there are such orders.
-    guard page.state.isAllocated(order: order), page.flags.isDisjoint(with: [.reserved, .slab]),
-      page.refcount.compareExchange(1, 0).exchanged
-    else { return false }
-    cpu.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let word = page.flagWord.load(.relaxed)
-    refused = !listQuickly(frame, page, word, order, on: processor)
+    guard page.state.isAllocated(order: order),
+      word & (PageFlags.reserved.rawValue | PageFlags.slab.rawValue) == 0
+    else { return false }
+    let lists = perCPULists(processor, zoneOf: word)
+    guard page.refcount.compareExchange(1, 0).exchanged else { return false }
+    cpu.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    refused = !listQuickly(frame, page, order, lists)
     return true
   }
 
-  /// Puts a block that nobody references on its processor's list, given its flag word; false if the list does not take
-  /// it as it is.
+  /// A processor's lists in the zone of a page, given its flag word.
   @inline(__always)
-  func listQuickly(
-    _ frame: FrameNumber, _ page: Page, _ word: UInt64, _ order: Int, on processor: Int
-  ) -> Bool {
-    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
-    let lists = perCPULists(
+  func perCPULists(_ processor: Int, zoneOf word: UInt64) -> PerCPULists {
+    perCPULists(
       processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
+  }
+
+  /// Puts a block that nobody references on its processor's list, false if the list does not take it as it is.
+  @inline(__always)
+  func listQuickly(_ frame: FrameNumber, _ page: Page, _ order: Int, _ lists: PerCPULists) -> Bool {
+    let word = page.flagWord.load(.relaxed)
+    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail { return false }
     guard lists.lock.tryLock() else { return false }
     let type = pageblockTypeNumber(of: frame)
     let index = perCPUIndex(order, number: MigrateType.listed(type))
