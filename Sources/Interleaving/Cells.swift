@@ -130,6 +130,13 @@ public struct AtomicUInt32 {
     }
   }
 
+  /// Stores and returns the value before.
+  @inlinable @inline(__always)
+  public func exchange(_ value: UInt32) -> UInt32 {
+    schedulePoint(.readModifyWrite, pointer)
+    return pointer.pointee.exchange(value, ordering: .sequentiallyConsistent)
+  }
+
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt32, _ desired: UInt32) -> (exchanged: Bool, original: UInt32) {

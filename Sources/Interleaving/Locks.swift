@@ -15,7 +15,8 @@ public struct SpinLock {
   @inlinable @inline(__always)
   public func lock() {
     LockOrder.acquired(rank, word.pointer)
-    if !word.compareExchange(0, 1).exchanged { contend() }
+    // An exchange is cheaper than a compare-and-exchange, and writes what is there if the lock is held.
+    if word.exchange(1) != 0 { contend() }
   }
 
   /// Gives the lock back.
@@ -28,7 +29,7 @@ public struct SpinLock {
   /// Takes the lock if it is free.
   @inlinable @inline(__always)
   public func tryLock() -> Bool {
-    guard word.compareExchange(0, 1).exchanged else { return false }
+    guard word.exchange(1) == 0 else { return false }
     LockOrder.acquired(rank, word.pointer, tried: true)
     return true
   }
@@ -45,7 +46,7 @@ public struct SpinLock {
 
   @usableFromInline @inline(never)
   func contend() {
-    wait(.lock) { word.load(.relaxed) == 0 && word.compareExchange(0, 1).exchanged }
+    wait(.lock) { word.load(.relaxed) == 0 && word.exchange(1) == 0 }
   }
 }
 

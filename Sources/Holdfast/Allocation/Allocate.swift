@@ -28,32 +28,29 @@ extension Machine {
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {
     let number = process.processor
-    let home = node ?? processor(number).node
+    let cpu = processor(number)
     var frame = FrameNumber.none
-    if process.scope.isEmpty, home >= 0, home < layout.nodeCount {
+    if process.scope.isEmpty, node == nil || node == cpu.node {
       frame =
-        order == 0
-        ? takeQuickly(0, gfp, node: home, on: number) : takeQuickly(order, gfp, node: home, on: number)
+        order == 0 ? takeQuickly(0, gfp, cpu, on: number) : takeQuickly(order, gfp, cpu, on: number)
     }
-    if frame == .none { frame = try search(order, gfp, home, for: process) }
-    prepare(frame, order, gfp, on: number)
+    if frame == .none { frame = try search(order, gfp, node ?? cpu.node, for: process) }
+    prepare(frame, order, gfp)
     return frame
   }
 
-  /// Makes a block that came off a list an allocation, and counts it.
+  /// Makes a block that came off a list an allocation.
   @inline(__always)
-  func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags, on processor: Int) {
+  func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags) {
     let page = page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
     if order > 0, gfp.contains(.compound) { prepareCompound(frame, order) }
     if gfp.contains(.zero) { zeroContents(frame, count: 1 &<< order) }
-    self.processor(processor).allocations(fromKind: PageFlags.zoneKind(of: page.flagWord.load(.relaxed)))
-      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     // Last: a lockless walker that still knows the frame can get it from here on.
     page.refcount.store(1)
   }
 
-  /// The long way to a block.
+  /// The long way to a block, which it counts.
   @inline(never)
   func search(
     _ order: Int, _ gfp: GFPFlags, _ home: Int, for process: Process
@@ -79,8 +76,11 @@ extension Machine {
       order: order, gfp: limited, highest: highest, type: type, flags: .low, node: home, processor: number)
     if mayUseCMA(type, scope) { request.flags.formUnion(.cma) }
     if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
-    let frame = take(request)
-    return frame == .none ? try allocateSlowly(request, asked: gfp, for: process) : frame
+    var frame = take(request)
+    if frame == .none { frame = try allocateSlowly(request, asked: gfp, for: process) }
+    processor(number).allocations(fromKind: PageFlags.zoneKind(of: page(frame).flagWord.load(.relaxed)))
+      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    return frame
   }
 
   /// Whether an allocation may come from CMA pageblocks: only what can be migrated away again, and under the
@@ -171,7 +171,7 @@ extension Machine {
     self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let page = page(frame)
     if order == 0, page.state.isAllocated(order: 0),
-      listQuickly(frame, page, page.flagWord.load(.relaxed), 0, on: processor)
+      listQuickly(frame, page, 0, perCPULists(processor, zoneOf: page.flagWord.load(.relaxed)))
     {
       return
     }

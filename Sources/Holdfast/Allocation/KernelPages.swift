@@ -30,7 +30,7 @@ extension Machine {
     _ order: Int, _ gfp: GFPFlags, _ node: Int?, _ slab: Bool, _ process: Process
   ) throws(AllocationError) -> FrameNumber {
     let frame = try search(order, gfp, node ?? processor(process.processor).node, for: process)
-    prepare(frame, order, gfp, on: process.processor)
+    prepare(frame, order, gfp)
     if slab {
       let page = page(frame)
       page.set(.slab)

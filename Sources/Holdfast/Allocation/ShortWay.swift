@@ -10,43 +10,36 @@ extension Machine {
   /// The caller is in no allocation scope, and `gfp` asks neither for zeros nor for a folio.
   @inline(__always)
   func allocateQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
-    let frame = takeQuickly(order, gfp, node: cpu.node, on: processor)
+    let frame = takeQuickly(order, gfp, cpu, on: processor)
     if frame == .none { return frame }
     let page = page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
-    cpu.allocations(fromKind: PageFlags.zoneKind(of: page.flagWord.load(.relaxed)))
-      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     page.refcount.store(1)
     return frame
   }
 
-  /// Takes a block from the processor's list in the first zone that a request may use, as `take` would.
+  /// Takes a block from the processor's list in the first zone of its node that a request may use, as `take` would,
+  /// and counts it.
   ///
   /// Whether types may be mixed in a pageblock makes no difference for a block that waits already. The caller is
-  /// in no allocation scope, and the node exists.
+  /// in no allocation scope.
   @inline(__always)
-  func takeQuickly(_ order: Int, _ gfp: GFPFlags, node: Int, on processor: Int) -> FrameNumber {
-    let highest = gfp.highestZoneNumber
-    // The byte for 15, which stands for illegal flags, is the last one.
-    let route = self.node(node).zoneRoute.load(.relaxed) &>> UInt64(truncatingIfNeeded: highest &* 8) & 0xff
-    // The bits that say how movable memory is are the numbers of the first three types.
-    let type = UInt8(truncatingIfNeeded: gfp.rawValue &>> 3) & 3
-    let index = perCPUIndex(order, number: type)
-    if route == Node.noZone || type > MigrateType.reclaimable.rawValue || index < 0
-      || global.failures(.allocation).load(.relaxed) != 0
-    {
-      return .none
-    }
-    let id = ZoneID(rawValue: node &* 5 &+ Int(truncatingIfNeeded: route))
-    let zone = zone(id)
-    let flags: AllocationFlags = type == MigrateType.movable.rawValue ? [.low, .cma] : .low
-    guard enoughStaysFree(zone, order, protectionFrom: highest, flags) else { return .none }
+  func takeQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
+    let route = self.route(processor, gfp)
+    let index = perCPUIndex(order, number: route.type)
+    if !route.isOpen || index < 0 || allocationFailures.load(.relaxed) != 0 { return .none }
+    let zone = Zone(zoneTable + route.zoneOffset)
+    let flags: AllocationFlags = route.type == MigrateType.movable.rawValue ? [.low, .cma] : .low
+    guard enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
     // As `hasBlock`, where the answer is plain.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
-    let lists = perCPULists(processor, id)
+    let lists = PerCPULists(perCPUTable + route.listsOffset)
     guard lists.lock.tryLock() else { return .none }
     let frame = popFirst(of: lists.list(index), in: lists, order)
     lists.lock.unlock()
+    if frame != .none {
+      cpu.allocations(fromKind: route.kind).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    }
     return frame
   }
 
@@ -60,26 +53,31 @@ extension Machine {
   ) -> Bool {
     let page = page(frame)
     // Of that order and allocated, so there is no need to look whether there are such orders.
-    guard page.state.isAllocated(order: order), page.flags.isDisjoint(with: [.reserved, .slab]),
-      page.refcount.compareExchange(1, 0).exchanged
-    else { return false }
-    cpu.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let word = page.flagWord.load(.relaxed)
-    refused = !listQuickly(frame, page, word, order, on: processor)
+    guard page.state.isAllocated(order: order),
+      word & (PageFlags.reserved.rawValue | PageFlags.slab.rawValue) == 0
+    else { return false }
+    let lists = perCPULists(processor, zoneOf: word)
+    guard page.refcount.compareExchange(1, 0).exchanged else { return false }
+    cpu.event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    refused = !listQuickly(frame, page, order, lists)
     return true
   }
 
-  /// Puts a block that nobody references on its processor's list, given its flag word; false if the list does not take
-  /// it as it is.
+  /// A processor's lists in the zone of a page, given its flag word.
   @inline(__always)
-  func listQuickly(
-    _ frame: FrameNumber, _ page: Page, _ word: UInt64, _ order: Int, on processor: Int
-  ) -> Bool {
+  func perCPULists(_ processor: Int, zoneOf word: UInt64) -> PerCPULists {
+    perCPULists(
+      processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
+  }
+
+  /// Puts a block that nobody references on its processor's list, false if the list does not take it as it is.
+  @inline(__always)
+  func listQuickly(_ frame: FrameNumber, _ page: Page, _ order: Int, _ lists: PerCPULists) -> Bool {
+    let word = page.flagWord.load(.relaxed)
     if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail {
       return false
     }
-    let lists = perCPULists(
-      processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
     guard lists.lock.tryLock() else { return false }
     let type = pageblockTypeNumber(of: frame)
     let index = perCPUIndex(order, number: MigrateType.listed(type))

@@ -21,18 +21,7 @@ extension Machine {
       protect(id, managed: managed)
       sizeLists(id, managed: frames, low: minimum + step)
     }
-    for node in configuration.nodes.indices { routeZones(of: node) }
-  }
-
-  private func routeZones(of node: Int) {
-    var route = UInt64.max
-    var reached = Node.noZone
-    for kind in ZoneKind.allCases {
-      if zone(ZoneID(node: node, kind: kind)).isManaged { reached = UInt64(kind.rawValue) }
-      let shift = UInt64(kind.rawValue * 8)
-      route = route & ~(0xff << shift) | reached << shift
-    }
-    self.node(node).zoneRoute.store(route, .relaxed)
+    routeAllocations()
   }
 
   private func protect(_ id: ZoneID, managed: (ZoneID) -> Int) {

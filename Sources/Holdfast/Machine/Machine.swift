@@ -26,10 +26,13 @@ public final class Machine: @unchecked Sendable {
   let tableShift: Int
   // Where tables begin that every allocation looks at.
   private let processorTable: UnsafeMutableRawPointer
-  private let zoneTable: UnsafeMutableRawPointer
-  private let perCPUTable: UnsafeMutableRawPointer
+  let zoneTable: UnsafeMutableRawPointer
+  let perCPUTable: UnsafeMutableRawPointer
+  let routeTable: UnsafeMutableRawPointer
   private let nodeTable: UnsafeMutableRawPointer
   private let pageblockTypes: ByteCells
+  /// Pending injected failures of allocations.
+  let allocationFailures: AtomicUInt32
   /// The order besides 0 to 3 that per-CPU lists keep, or -1.
   let perCPUHugeOrder: Int
   let store: FrameStore?
@@ -71,8 +74,10 @@ public final class Machine: @unchecked Sendable {
     processorTable = at + layout.processors
     zoneTable = at + layout.zones
     perCPUTable = at + layout.perCPULists
+    routeTable = at + layout.routes
     nodeTable = at + layout.nodes
     pageblockTypes = ByteCells(at + layout.pageblockTypes)
+    allocationFailures = GlobalRow(at + layout.global).failures(.allocation)
     let sizes = configuration.geometry
     perCPUHugeOrder = sizes.hugeOrder <= sizes.pageblockOrder ? sizes.hugeOrder : -1
     switch configuration.backing {

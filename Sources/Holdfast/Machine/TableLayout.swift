@@ -11,6 +11,7 @@ struct TableLayout: Sendable {
   let hugetlbPools: Int
   let zones: Int
   let perCPULists: Int
+  let routes: Int
   let blocks: Int
   let sections: Int
   let pageblockTypes: Int
@@ -62,6 +63,7 @@ struct TableLayout: Sendable {
     hugetlbPools = place(configuration.nodes.count, HugetlbPool.stride)
     zones = place(zoneCount, zoneStride, align: 128)
     perCPULists = place(configuration.processors * zoneCount, PerCPULists.stride, align: 64)
+    routes = place(configuration.processors, AllocationRoute.stride, align: 128)
     blocks = place(frameCount >> geometry.blockOrder + 1, MemoryBlock.stride)
     sections = place(frameCount >> geometry.sectionOrder + 1, 1)
     pageblockTypes = place(frameCount >> geometry.pageblockOrder + 1, 1)

@@ -15,14 +15,6 @@ package struct Node {
   ///
   /// Protected by `lruLock`.
   package func list(_ list: LRUList) -> FrameList { FrameList(row.raw + 8 + list.rawValue * 16) }
-
-  /// For each number of a highest zone, a byte: the number of the highest zone up to it that has managed
-  /// frames, or `noZone`.
-  ///
-  /// The last byte, where an illegal request looks, always says so. Hotplug lock; read freely.
-  @inline(__always)
-  var zoneRoute: AtomicUInt64 { row.uint64(88) }
-  static let noZone: UInt64 = 0xff
 }
 
 /// The ends of a doubly linked list of pages, chained through `Page.next` and `Page.previous`.

@@ -87,10 +87,11 @@ extension Machine {
 
   /// Pins pages that are no part of a folio, up to the first entry that needs a closer look.
   ///
-  /// No call and no rare case inside: this loop is what a pin costs.
+  /// No call and no rare case inside, and registers to itself: this loop is what a pin costs. Pages of another zone
+  /// than the last one's need the closer look too, which finds out whether they may be pinned there.
   ///
   /// - Returns: a page whose pin must be taken back, since its entry changed meanwhile.
-  @inline(__always)
+  @inline(never)
   private func takeSmallPages(
     _ table: TablePage, _ upper: PageTableEntry, _ upperCell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
     _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
@@ -104,7 +105,7 @@ extension Machine {
     let entries = table.entries(from: Int(truncatingIfNeeded: first & mask))
     let out = out + walk.taken
     let count = Int(truncatingIfNeeded: end &- first)
-    let node = walk.node
+    let zone = walk.zone
     var lost = FrameNumber.none
     var taken = 0
     while taken < count {
@@ -115,13 +116,11 @@ extension Machine {
       let descriptor = page(frame)
       let word = descriptor.flagWord.load(.acquire)
       if word & PageFlags.head.rawValue != 0 || descriptor.isTail || isUncountedZeroPage(frame)
-        || PageFlags.node(of: word) != node
+        || word &>> PageFlags.zoneShift != zone
       {
         break
       }
-      if longterm, !pinRules.mayStay(frame, inBlockOf: pageblockTypeNumber(of: frame), flagWord: word) {
-        break
-      }
+      if longterm, !pinRules.mayStay(inBlockOf: pageblockTypeNumber(of: frame)) { break }
       if !descriptor.refcount.addIfPositive(pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
@@ -161,7 +160,7 @@ extension Machine {
     }
     let descriptor = page(head)
     if !descriptor.has(.referenced) { descriptor.set(.referenced) }
-    walk.change(to: PageFlags.node(of: descriptor.flagWord.load(.relaxed)), self)
+    walk.change(to: descriptor.flagWord.load(.relaxed), self)
     out[walk.taken] = entry.frame
     walk.advance(by: 1, pins: flags.contains(.pin) && !isUncountedZeroPage(entry.frame) ? 1 : 0)
     return true
@@ -183,7 +182,7 @@ extension Machine {
       return false
     }
     if !page(head).has(.referenced) { page(head).set(.referenced) }
-    walk.change(to: PageFlags.node(of: page(head).flagWord.load(.relaxed)), self)
+    walk.change(to: page(head).flagWord.load(.relaxed), self)
     let next = out + walk.taken
     for i in 0..<Int(refs) { next[i] = frame + i }
     walk.advance(by: Int(refs), pins: flags.contains(.pin) ? Int(refs) : 0)
@@ -211,8 +210,9 @@ private struct LocklessWalk {
   let processor: Int
   private(set) var taken = 0
   private var pending = 0
-  /// The node of the pages that are being counted.
-  private(set) var node = 0
+  private var node = 0
+  /// Zone and node, as a flag word has them, of the last page; none where the next one must be looked at anyway.
+  private(set) var zone = UInt64.max
 
   init(page: UInt64, end: UInt64, flags: PinFlags, processor: Int) {
     self.page = page
@@ -229,12 +229,15 @@ private struct LocklessWalk {
     pending &+= pins
   }
 
-  /// Counts for another node from here on.
+  /// Notes the zone of a page that was taken, given its flag word, and counts for its node from here on.
   @inline(__always)
-  mutating func change(to node: Int, _ machine: Machine) {
-    if node == self.node { return }
+  mutating func change(to word: UInt64, _ machine: Machine) {
+    // The zero page may be where others may not.
+    let mayStay = !flags.contains(.longterm) || machine.pinRules.mayStay(inZoneOf: word)
+    zone = mayStay ? word &>> PageFlags.zoneShift : .max
+    if PageFlags.node(of: word) == node { return }
     flushCount(machine)
-    self.node = node
+    node = PageFlags.node(of: word)
   }
 
   @inline(never)

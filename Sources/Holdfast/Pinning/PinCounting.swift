@@ -117,8 +117,10 @@ extension Machine {
     on processor: Int
   ) {
     let cpu = self.processor(processor)
-    // Where pins are not tracked they are references.
+    // Where pins are not tracked they are references, and the bias is one.
     let tracked = pins && pinRules.isTracked
+    let bias = pins ? pinRules.bias : 1
+    let uncounted = pins ? pinRules.uncountedZeroPage : .none
     var i = 0
     while i < count {
       let frame = frames[i]
@@ -132,23 +134,38 @@ extension Machine {
         descriptor.set(.dirty)
         descriptor.lock.unlock()
       }
-      var refs: Int32 = 1
-      if word & PageFlags.head.rawValue != 0 {
-        // Its order stays, since we hold it.
-        let last = head.rawValue &+ UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
-        let first = i
-        while i < count, frames[i] >= head, frames[i].rawValue <= last { i &+= 1 }
-        refs = Int32(truncatingIfNeeded: i &- first &+ 1)
+      if head == uncounted { continue }
+      let released = cpu.count(.follPinReleased, node: PageFlags.node(of: word))
+      if word & PageFlags.head.rawValue == 0 {
+        if tracked { released.addAsOwner(1) }
+        putFolio(head, refs: bias, on: processor)
+        continue
       }
-      if tracked {
-        if isUncountedZeroPage(head) { continue }
-        cpu.count(.follPinReleased, node: PageFlags.node(of: word)).addAsOwner(
-          UInt64(truncatingIfNeeded: refs))
-        let exact = pinRules.countsExactly(descriptor, flagWord: word)
-        if exact { descriptor.pincount.fetchAdd(0 &- refs) }
-        refs = pinRules.references(refs, exact: exact)
-      }
-      putFolio(head, refs: refs, on: processor)
+      // Its order stays, since we hold it.
+      let last = UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
+      let more = Self.prefix(of: frames + i, count &- i, from: head.rawValue, to: last)
+      i &+= more
+      let refs = Int32(truncatingIfNeeded: more &+ 1)
+      if tracked { released.addAsOwner(UInt64(truncatingIfNeeded: refs)) }
+      let exact = tracked && pinRules.countsExactly(descriptor, flagWord: word)
+      if exact { descriptor.pincount.fetchAdd(0 &- refs) }
+      putFolio(head, refs: exact ? refs : refs &* bias, on: processor)
     }
+  }
+
+  /// How many of the first frames are at most `distance` after a frame.
+  @inline(never)
+  private static func prefix(
+    of frames: UnsafeMutablePointer<FrameNumber>, _ count: Int, from first: UInt32, to distance: UInt32
+  ) -> Int {
+    var i = 0
+    let start = SIMD8(repeating: first)
+    while i &+ 8 <= count {
+      let block = UnsafeRawPointer(frames + i).loadUnaligned(as: SIMD8<UInt32>.self)
+      if (block &- start).max() > distance { break }
+      i &+= 8
+    }
+    while i < count, frames[i].rawValue &- first <= distance { i &+= 1 }
+    return i
   }
 }

@@ -44,11 +44,19 @@ struct PinRules: Sendable {
   @inline(__always)
   func references(_ refs: Int32, exact: Bool) -> Int32 { exact ? refs : refs &* bias }
 
-  /// Whether a long-term pin may stay on a frame, given the number of its pageblock's type and the flag word of its head.
+  /// Whether a long-term pin may stay in a pageblock of the type with that number.
+  @inline(__always)
+  func mayStay(inBlockOf type: UInt8) -> Bool { forbiddenTypes &>> UInt32(type) & 1 == 0 }
+
+  /// Whether a long-term pin may stay in a zone, given the flag word of a page there; the zero page is not asked about.
+  @inline(__always)
+  func mayStay(inZoneOf flagWord: UInt64) -> Bool {
+    PageFlags.zoneKind(of: flagWord) != ZoneKind.movable.rawValue || !forbidsMovable
+  }
+
+  /// Whether a long-term pin may stay on a frame, given the number of its pageblock's type and its head's flag word.
   @inline(__always)
   func mayStay(_ frame: FrameNumber, inBlockOf type: UInt8, flagWord: UInt64) -> Bool {
-    if forbiddenTypes &>> UInt32(type) & 1 != 0 { return false }
-    if !forbidsMovable || frame == exemptZeroPage { return true }
-    return PageFlags.zoneKind(of: flagWord) != ZoneKind.movable.rawValue
+    mayStay(inBlockOf: type) && (mayStay(inZoneOf: flagWord) || frame == exemptZeroPage)
   }
 }
