@@ -54,7 +54,7 @@ struct Bench {
       try JSONReport(outcomes).write(to: path)
     }
     let exceeded = outcomes.contains { outcome in
-      outcome.row.stable && outcome.findings.contains { $0.within == false }
+      outcome.findings.contains { $0.within == false && outcome.row.gates($0.bar) }
     }
     return options.check && exceeded ? 1 : 0
   }

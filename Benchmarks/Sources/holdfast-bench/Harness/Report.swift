@@ -29,7 +29,7 @@ func table(_ outcomes: [Outcome]) -> String {
         outcome.row.name, outcome.row.unit, outcome.row.subject, finding.value.map(duration) ?? "-",
         spread.map { "\(decimal($0 * 100, 0)) %" } ?? "-", finding.bar.other ?? "-",
         finding.other.map(duration) ?? "-", finding.ratio.map { decimal($0, 2) } ?? "-",
-        finding.bar.description, verdict(finding, stable: outcome.row.stable),
+        finding.bar.description, verdict(finding, gated: outcome.row.gates(finding.bar)),
       ])
     }
     for missing in outcome.missing {
@@ -44,11 +44,11 @@ func table(_ outcomes: [Outcome]) -> String {
   return (rows + notes).joined(separator: "\n")
 }
 
-private func verdict(_ finding: Finding, stable: Bool) -> String {
+private func verdict(_ finding: Finding, gated: Bool) -> String {
   switch (finding.within, finding.bar) {
   case (_, .none), (_, .besides): "-"
   case (true?, _): "yes"
-  case (false?, _): stable ? "NO" : "no (not gated)"
+  case (false?, _): gated ? "NO" : "no (not gated)"
   case (nil, _): "not measured"
   }
 }

@@ -45,6 +45,20 @@ struct Row: Sendable {
     }
   }
 
+  /// Whether `--check` fails on a bar.
+  ///
+  /// Only bars that hold with room to spare on any machine: bounds in nanoseconds of stable rows, and the host's own
+  /// kernel. A ratio to the C twin is within a tenth of its bar or over it; `instructions.sh` watches those, since
+  /// instruction counts repeat and wall time does not.
+  func gates(_ bar: Bar) -> Bool {
+    guard stable else { return false }
+    return switch bar {
+    case .nanoseconds: true
+    case .times(_, let other): other == "io_uring"
+    case .plus, .share, .none, .besides: false
+    }
+  }
+
   /// Whether the row measures references only.
   var isFloor: Bool { name.hasPrefix("floor/") }
 }

@@ -36,7 +36,7 @@ extension Row {
     Row(
       "alloc-order\(order)-\(count)", unit: "alloc + free", ours: ours,
       references: [.allocationTwin(order: order, count: count)],
-      bars: [.times(1.15, of: "C twin"), .nanoseconds(order == 0 ? 58 : 69)])
+      bars: [.times(1.15, of: "C twin"), .nanoseconds(order == 0 ? 58 : 69)], stable: false)
   }
 
   /// The same on two threads at once; `oursAlone` is the engine on one.
@@ -52,7 +52,7 @@ extension Row {
       references: [.allocationTwin("C twin x2", order: order, count: count, threads: 2)]
         + [oursAlone ?? .allocationTwin(order: order, count: count)],
       bars: [.times(1.15, of: "C twin x2"), scales ? .times(1.3, of: alone) : .besides(alone)],
-      stable: scales)
+      stable: false)
   }
 
   /// Migration of runs of 512 pages between memfd windows; the twin is memcpy.
