@@ -27,26 +27,4 @@ extension Machine {
 
   /// The zero page.
   public var zeroPageFrame: FrameNumber { global.zeroPage }
-
-  /// Frames of a CMA area that are handed out, and the longest run of those that are not.
-  public func cmaUse(_ index: Int) -> (used: Int, largestFree: Int) {
-    let area = cmaArea(index)
-    let bits = area.count >> area.orderPerBit
-    var used = 0
-    var largest = 0
-    var run = 0
-    area.lock.withLock {
-      for bit in 0..<bits {
-        let word = cmaBitmapWord(area.bitmap + bit / 64).plain(0, as: UInt64.self)
-        if word & (1 << UInt64(bit % 64)) != 0 {
-          used += 1
-          run = 0
-        } else {
-          run += 1
-          largest = max(largest, run)
-        }
-      }
-    }
-    return (used << area.orderPerBit, largest << area.orderPerBit)
-  }
 }

@@ -105,9 +105,10 @@ final class Looks {
           Int64(space.residentAnon.load() + space.residentFile.load() + space.residentShared.load()))
       }
     case .contiguousArea(let name, let value):
-      guard let area = stage.areaIndex[name] else { return .unavailable("there is no area \(name)") }
-      let use = machine.cmaUse(area)
-      return .number(Int64(value == .used ? use.used : use.largestFree))
+      guard let index = stage.areaIndex[name], let area = machine.cmaStatus(area: index) else {
+        return .unavailable("there is no area \(name)")
+      }
+      return .number(Int64(value == .used ? area.usedPages : area.longestRun))
     }
   }
 

@@ -17,13 +17,10 @@ final class Stage {
   final class Hold {
     let process: String
     let label: String
-    /// Pages of the region before the first one held: patterns count from the region's start.
-    let isPin: Bool
     var pins: [HeldPins] = []
-    init(process: String, label: String, isPin: Bool) {
+    init(process: String, label: String) {
       self.process = process
       self.label = label
-      self.isPin = isPin
     }
   }
 
@@ -64,7 +61,7 @@ final class Stage {
   var keptIsolations: [FrameNumber] = []
   /// Labels by the clock of the step that took a pin, so that holders can be named.
   var pinLabels: [(owner: ProcessID, tick: UInt64, label: String, pin: String?)] = []
-  /// Purely for tests of a region's identity: zone areas by name.
+  /// CMA areas by name.
   let areaIndex: [String: Int]
 
   init(machine: Machine, scenario: Scenario, policy: PolicyName) {

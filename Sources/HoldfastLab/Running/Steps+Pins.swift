@@ -15,7 +15,7 @@ extension Stage {
     let hold =
       holds[name]
       ?? Hold(
-        process: actor.process, label: step.label ?? "line \(step.location.line)", isPin: purpose != nil)
+        process: actor.process, label: step.label ?? "line \(step.location.line)")
     var done = StepDone(requested: Int64(pages), pages: 0)
     do {
       let entry = PinEntry(grab.entry)

@@ -13,7 +13,6 @@ final class TraceLog: @unchecked Sendable {
   private var track: String?
   private var begun: [String: UInt64] = [:]
   private var pinned = 0
-  private var isolated = 0
 
   func beginStep(_ actor: String) {
     clock += 1
