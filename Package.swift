@@ -48,7 +48,8 @@ let package = Package(
       swiftSettings: explored("Interleaving")),
 
     .target(name: "HoldfastScenario", dependencies: ["Yams"], swiftSettings: strict),
-    .target(name: "HoldfastLinux", dependencies: ["CLinux", system], swiftSettings: strict),
+    .target(
+      name: "HoldfastLinux", dependencies: ["HoldfastScenario", "CLinux", system], swiftSettings: strict),
     .target(
       name: "HoldfastLab", dependencies: ["Holdfast", "HoldfastScenario", "HoldfastLinux", system],
       swiftSettings: strict),
