@@ -40,7 +40,7 @@ public struct RunProgress: Sendable {
 }
 
 /// Why a scenario was not run.
-public enum RunFailure: Error, Sendable, CustomStringConvertible {
+public enum RunFailure: Error, Sendable, Equatable, CustomStringConvertible {
   /// The scenario, the machine or a file is no use: exit code 2.
   case badInput(String)
   /// Something is missing here: exit code 3.

@@ -9,6 +9,11 @@ public enum ScenarioRunner {
   /// - Throws: `RunFailure` if it cannot begin, or if the actors wait for each other for ever.
   public static func run(_ scenario: Scenario, _ options: RunOptions) throws(RunFailure) -> RunReport {
     let started = DispatchTime.now().uptimeNanoseconds
+    let missing = EngineLimits.missing(in: scenario)
+    guard missing.isEmpty else {
+      throw RunFailure.cannotRun(
+        "\(scenario.name): the engine cannot yet \(missing.joined(separator: ", "))")
+    }
     let policyName = options.policy ?? scenario.policy
     guard let policy = PlacementPolicy(name: policyName.rawValue) else {
       throw RunFailure.internalError("the engine does not know the policy \(policyName)")

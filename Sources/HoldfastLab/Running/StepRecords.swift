@@ -89,6 +89,8 @@ extension Stage {
     case .fail(let fail): self.fail(fail)
     case .dump(let range): try dump(range)
     case .limit(let limit): try self.limit(limit, by: actor)
+    case .fork, .remap, .lock, .unlock, .split, .clearRefs, .ksm, .device:
+      throw StepFailure(lacking: step.verb.summary)
     }
   }
 

@@ -25,6 +25,8 @@ extension Stage {
         }
         object = handle
         kind = .object(handle)
+      case .memfdPrivate, .file, .filePrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
+        throw StepFailure(lacking: "map memory of kind \(map.kind.rawValue)")
       }
       let address = try mapping(process, pages, kind, protection, populate: map.populate && map.advice == nil)
       region = Region(process: name, address: address, pages: pages, object: object)
@@ -41,9 +43,10 @@ extension Stage {
       region = try mapLike(id, by: process, name: name)
     }
     regions[map.region] = region
-    if let advice = map.advice {
+    if let word = map.advice {
+      let advice = try Advice(word)
       try failing { () throws(AddressSpaceError) in
-        try machine.advise(process, range(region.address, region.pages), Advice(advice))
+        try machine.advise(process, range(region.address, region.pages), advice)
       }
       if map.populate {
         try failing { () throws(AddressSpaceError) in
@@ -93,8 +96,9 @@ extension Stage {
   ) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
     let (_, address, pages) = try span(part)
+    let advice = try Advice(word)
     try failing { () throws(AddressSpaceError) in
-      try machine.advise(process, range(address, pages), Advice(word))
+      try machine.advise(process, range(address, pages), advice)
     }
     return StepDone(requested: Int64(pages), pages: Int64(pages))
   }
@@ -142,7 +146,7 @@ extension Stage {
   ) throws(StepFailure) -> StepDone {
     var done = StepDone(requested: 0, pages: 0)
     switch target {
-    case .pin(let name):
+    case .pin(let name), .references(let name):
       let frames = holds[name]?.pins.flatMap(\.frames) ?? []
       done.requested = Int64(frames.count)
       for (index, frame) in frames.enumerated() {
@@ -212,14 +216,15 @@ extension Protection {
 }
 
 extension Advice {
-  init(_ word: AdviceWord) {
-    self =
-      switch word {
-      case .dontneed: .dontNeed
-      case .populateRead: .populateRead
-      case .populateWrite: .populateWrite
-      case .hugepage: .hugePage
-      case .nohugepage: .noHugePage
-      }
+  init(_ word: AdviceWord) throws(StepFailure) {
+    switch word {
+    case .dontneed: self = .dontNeed
+    case .populateRead: self = .populateRead
+    case .populateWrite: self = .populateWrite
+    case .hugepage: self = .hugePage
+    case .nohugepage: self = .noHugePage
+    case .pageout, .cold, .free, .collapse, .mergeable, .unmergeable, .dontfork, .dofork, .remove:
+      throw StepFailure(lacking: "advise \(word.rawValue)")
+    }
   }
 }

@@ -161,6 +161,12 @@ public enum Subject: Sendable, Equatable {
     public var mappings: Int?
     /// The order of its folio.
     public var order: Int?
+    /// Whether the page is swapped out, as /proc/PID/pagemap tells.
+    public var swapped: Bool?
+    /// Whether the page is mapped exclusively, as /proc/PID/pagemap tells.
+    public var exclusive: Bool?
+    /// Whether the page was written since the last `clear-refs`, as /proc/PID/pagemap tells.
+    public var softDirty: Bool?
   }
 }
 

@@ -10,6 +10,8 @@ public struct Scenario: Sendable, Equatable {
     public var cpu: Int
     /// The actor whose address space this one runs in; nil for a process of its own.
     public var sharing: String?
+    /// The actor whose process forks this one's; nil for a process of its own making.
+    public var forkOf: String?
     /// RLIMIT_MEMLOCK at the start.
     public var memlock: MemlockLimit
     /// Whether the actor holds CAP_IPC_LOCK, for which RLIMIT_MEMLOCK is no limit.

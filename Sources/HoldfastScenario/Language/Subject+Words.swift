@@ -99,6 +99,9 @@ extension Subject.PageFilter {
     add(pincount) { "of pincount \($0)" }
     add(mappings) { "mapped \($0) times" }
     add(order) { "of order \($0)" }
+    add(swapped, "swapped out")
+    add(exclusive, "mapped exclusively")
+    add(softDirty, "soft-dirty")
     return parts.joined(separator: " and ")
   }
 }

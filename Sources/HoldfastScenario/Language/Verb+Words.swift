@@ -12,6 +12,10 @@ extension Verb {
     /// See the case of `Verb` of the same name.
     case isolate, putback, drain, compact, migrate, offline, online, add, remove, exit, signal, fail, dump,
       limit
+    /// See the case of `Verb` of the same name.
+    case fork, remap, lock, unlock, split, ksm, device
+    /// See the case of `Verb` of the same name.
+    case clearRefs = "clear-refs"
   }
 
   /// The verb's name.
@@ -47,6 +51,14 @@ extension Verb {
     case .fail: .fail
     case .dump: .dump
     case .limit: .limit
+    case .fork: .fork
+    case .remap: .remap
+    case .lock: .lock
+    case .unlock: .unlock
+    case .split: .split
+    case .clearRefs: .clearRefs
+    case .ksm: .ksm
+    case .device: .device
     }
   }
 
@@ -101,6 +113,14 @@ extension Verb {
     case .dump(let range): "dump the pages of \(range)"
     case .limit(.unlimited): "lift the limit on locked memory"
     case .limit(.limited(let size)): "limit locked memory to \(size)"
+    case .fork(let actor): "fork \(actor)"
+    case .remap(let range): "move \(range) to another address"
+    case .lock(let range): "lock \(range) into memory"
+    case .unlock(let range): "unlock \(range)"
+    case .split(let range): "split the huge pages of \(range)"
+    case .clearRefs: "clear the soft-dirty bits"
+    case .ksm: "let ksmd scan everything"
+    case .device(let action, let range): "\(action.summary) \(range)"
     }
   }
 }
@@ -134,6 +154,7 @@ extension Verb.ContentTarget {
     switch self {
     case .region(let range): "\(range)"
     case .pin(let name): "the device's view of pin \(name)"
+    case .references(let name): "what the references \(name) hold"
     }
   }
 }
@@ -193,6 +214,20 @@ extension Pattern {
     case .sequence(0): "the sequence"
     case .sequence(let seed): "sequence \(seed)"
     case .byte(let byte): "byte \(byte)"
+    }
+  }
+}
+
+extension DeviceAction {
+  fileprivate var summary: String {
+    switch self {
+    case .exclusive: "give the device exclusive access to"
+    case .checkExclusive: "check the device's exclusive access to"
+    case .migrateToDevice: "move into device memory"
+    case .migrateToSystem: "move back from device memory"
+    case .read: "let the device read"
+    case .write: "let the device write"
+    case .snapshot: "show the device's page tables of"
     }
   }
 }

@@ -65,6 +65,22 @@ public enum Verb: Sendable, Equatable {
   case dump(RegionRange)
   /// setrlimit(RLIMIT_MEMLOCK).
   case limit(MemlockLimit)
+  /// fork: the named actor is the child.
+  case fork(actor: String)
+  /// mremap to an address elsewhere.
+  case remap(RegionRange)
+  /// mlock.
+  case lock(RegionRange)
+  /// munlock.
+  case unlock(RegionRange)
+  /// Splits the transparent huge pages of a range.
+  case split(RegionRange)
+  /// Clears the soft-dirty bits of the process.
+  case clearRefs
+  /// Lets ksmd scan everything twice.
+  case ksm
+  /// What a device with page tables of its own does to a range.
+  case device(DeviceAction, RegionRange)
 
   /// A region, or a part of one.
   public struct RegionRange: Sendable, Hashable {
@@ -108,6 +124,8 @@ public enum Verb: Sendable, Equatable {
     case region(RegionRange)
     /// The device, through the frames of a pin.
     case pin(name: String)
+    /// Whoever holds the references of a `get`, through their frames.
+    case references(name: String)
 
     /// The region, where the CPU looks.
     public var range: RegionRange? {

@@ -52,6 +52,24 @@ public enum RegionKind: String, Sendable, Hashable, Codable, CaseIterable {
   case memfd
   /// Private anonymous huge pages from the hugetlb pool.
   case hugetlb
+  /// A memfd, mapped private.
+  case memfdPrivate = "memfd-private"
+  /// A file on a disk, mapped shared.
+  case file
+  /// A file on a disk, mapped private.
+  case filePrivate = "file-private"
+  /// A memfd of huge pages from the hugetlb pool, mapped shared.
+  case hugetlbMemfd = "hugetlb-memfd"
+  /// A memfd of huge pages from the hugetlb pool, mapped private.
+  case hugetlbMemfdPrivate = "hugetlb-memfd-private"
+
+  /// Whether the memory comes from the hugetlb pool.
+  public var isHugetlb: Bool {
+    switch self {
+    case .hugetlb, .hugetlbMemfd, .hugetlbMemfdPrivate: true
+    default: false
+    }
+  }
 }
 
 /// What a program may do with a region.
@@ -76,6 +94,24 @@ public enum AdviceWord: String, Sendable, Hashable, Codable, CaseIterable {
   case hugepage
   /// MADV_NOHUGEPAGE.
   case nohugepage
+  /// MADV_PAGEOUT.
+  case pageout
+  /// MADV_COLD.
+  case cold
+  /// MADV_FREE.
+  case free
+  /// MADV_COLLAPSE.
+  case collapse
+  /// MADV_MERGEABLE.
+  case mergeable
+  /// MADV_UNMERGEABLE.
+  case unmergeable
+  /// MADV_DONTFORK.
+  case dontfork
+  /// MADV_DOFORK.
+  case dofork
+  /// MADV_REMOVE.
+  case remove
 }
 
 /// A load or a store.
@@ -84,6 +120,24 @@ public enum AccessWord: String, Sendable, Hashable, Codable, CaseIterable {
   case read
   /// One store per page that leaves the byte as it was.
   case write
+}
+
+/// What a device with page tables of its own can do; the kernel's test driver hmm_dmirror is one.
+public enum DeviceAction: String, Sendable, Hashable, Codable, CaseIterable {
+  /// make_device_exclusive_range: the CPU has to ask before it touches the pages again.
+  case exclusive
+  /// Whether the device still has exclusive access.
+  case checkExclusive = "check-exclusive"
+  /// migrate_vma into device-private memory.
+  case migrateToDevice = "migrate-to"
+  /// migrate_vma back.
+  case migrateToSystem = "migrate-back"
+  /// The device reads every page, faulting where it has to.
+  case read
+  /// The device writes every page, faulting where it has to.
+  case write
+  /// hmm_range_fault without faulting.
+  case snapshot
 }
 
 /// The FOLL_ flags that a caller may give, the forbidden ones included.

@@ -163,6 +163,16 @@ struct NameTable {
     return found
   }
 
+  /// Whether a process is a child of a fork of another one, which leaves it the other's regions.
+  private static func descends(
+    _ actor: Scenario.Actor, from ancestor: String, _ actors: [Scenario.Actor]
+  ) -> Bool {
+    // A parent stands further up in the file, so this ends.
+    guard let parent = actors.first(where: { $0.name == actor.process })?.forkOf else { return false }
+    guard parent != ancestor, let next = actors.first(where: { $0.name == parent }) else { return true }
+    return descends(next, from: ancestor, actors)
+  }
+
   private func check(_ use: Use, _ actors: [Scenario.Actor], _ order: StepOrder) throws(ScenarioError) {
     let found = try definition(of: use.name, as: use.kind, use.value)
     let user = actors[use.place.actor]
@@ -171,7 +181,8 @@ struct NameTable {
       throw use.value.error("pin scope \(use.name) belongs to actor \(owner.name); a scope is a task's own")
     }
     let ownedByProcess = [.region, .pin, .references].contains(use.kind)
-    if ownedByProcess, !use.anyProcess, user.process != owner.process {
+    let inherited = use.kind == .region && Self.descends(user, from: owner.process, actors)
+    if ownedByProcess, !use.anyProcess, user.process != owner.process, !inherited {
       throw use.value.error(
         "\(use.kind.rawValue) \(use.name) belongs to process \(owner.process), and \(user.name) is not one of "
           + "its threads")

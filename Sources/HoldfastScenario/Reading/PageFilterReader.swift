@@ -3,7 +3,7 @@ enum PageFilterReader {
   static func pages(_ value: Value) throws(ScenarioError) -> Subject.PageFilter {
     let fields = try value.named("where").fields([
       "present", "zone", "node", "migratetype", "pinnable", "maybe-pinned", "moved", "dirty", "references",
-      "pincount", "mappings", "order",
+      "pincount", "mappings", "order", "swapped", "exclusive", "soft-dirty",
     ])
     if fields.names.isEmpty { throw value.error("\"where\" describes nothing") }
     return Subject.PageFilter(
@@ -14,7 +14,8 @@ enum PageFilterReader {
       references: try fields["references"]?.integer(0...Int(Int32.max)),
       pincount: try fields["pincount"]?.integer(0...Int(Int32.max)),
       mappings: try fields["mappings"]?.integer(0...Int(Int32.max)),
-      order: try fields["order"]?.integer(0...10))
+      order: try fields["order"]?.integer(0...10), swapped: try fields["swapped"]?.boolean(),
+      exclusive: try fields["exclusive"]?.boolean(), softDirty: try fields["soft-dirty"]?.boolean())
   }
 
   static func blocks(_ value: Value) throws(ScenarioError) -> Subject.BlockFilter {

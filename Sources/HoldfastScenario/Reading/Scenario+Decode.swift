@@ -18,6 +18,7 @@ extension Scenario {
       )
     }
     try names.check(actors)
+    for actor in actors { try actor.checkFork(among: actors) }
 
     var expectations: [Expectation] = []
     for value in try fields["expect"]?.list() ?? [] {
@@ -49,7 +50,9 @@ extension Scenario.Actor {
   static func decode(
     _ value: Value, index: Int, machine: MachineSpec, earlier: [Scenario.Actor], names: inout NameTable
   ) throws(ScenarioError) -> Scenario.Actor {
-    let fields = try value.fields(["name", "cpu", "thread-of", "memlock", "capabilities", "after", "steps"])
+    let fields = try value.fields([
+      "name", "cpu", "thread-of", "fork-of", "memlock", "capabilities", "after", "steps",
+    ])
     let name = try fields.required("name").name()
     if let twin = earlier.first(where: { $0.name == name }) {
       throw try fields.required("name").error(
@@ -57,7 +60,8 @@ extension Scenario.Actor {
     }
     var actor = Scenario.Actor(
       name: name, location: value.location, cpu: try fields["cpu"]?.integer(0...(machine.cpus - 1)) ?? 0,
-      sharing: nil, memlock: try fields["memlock"]?.memlock() ?? .standard, mayLockMemory: false, after: [],
+      sharing: nil, forkOf: nil, memlock: try fields["memlock"]?.memlock() ?? .standard, mayLockMemory: false,
+      after: [],
       steps: [])
     if let thread = fields["thread-of"] {
       let owner = try thread.name()
@@ -71,6 +75,18 @@ extension Scenario.Actor {
         }
       }
       actor.sharing = owner
+    }
+    if let fork = fields["fork-of"] {
+      let parent = try fork.name()
+      guard earlier.contains(where: { $0.name == parent && $0.sharing == nil }) else {
+        throw fork.unknown(parent, allowed: earlier.filter { $0.sharing == nil }.map(\.name))
+      }
+      for key in ["thread-of", "memlock", "capabilities"] {
+        if let found = fields.key(key) {
+          throw found.error("\(key) cannot stand beside fork-of: a child begins as its parent is")
+        }
+      }
+      actor.forkOf = parent
     }
     if let capabilities = fields["capabilities"] {
       for capability in try capabilities.list() {
@@ -92,6 +108,30 @@ extension Scenario.Actor {
       actor.steps.append(try Step.decode(step.named("step"), at: place, machine: machine, names: &names))
     }
     return actor
+  }
+}
+
+extension Scenario.Actor {
+  /// A child is forked by one labelled step of its parent, and waits for it.
+  fileprivate func checkFork(among actors: [Scenario.Actor]) throws(ScenarioError) {
+    let forks = actors.flatMap { other in
+      other.steps.filter { $0.verb == .fork(actor: name) }.map { (other, $0) }
+    }
+    guard let parent = forkOf else {
+      if let (_, step) = forks.first {
+        throw ScenarioError(
+          "\(name) is no child of a fork; its actor has to say fork-of", at: step.location)
+      }
+      return
+    }
+    guard forks.count == 1, let (forker, step) = forks.first, forker.name == parent else {
+      throw ScenarioError("\(name) has to be forked by one step of \(parent), and by no other", at: location)
+    }
+    guard let label = step.label, after.contains(label) else {
+      throw ScenarioError(
+        "\(name) has to wait for the step that forks it: label that step, and name the label in \"after\"",
+        at: location)
+    }
   }
 }
 
@@ -134,7 +174,7 @@ extension Step {
     let after = try names.labels(in: fields["after"], at: place)
     let during = try names.labels(in: fields["during"], at: place, during: true)
     let repeats = try fields["repeat"]?.integer(1...1_000_000_000) ?? 1
-    if repeats > 1, [.map, .scope, .exit].contains(word), let key = fields.key("repeat") {
+    if repeats > 1, [.map, .scope, .exit, .fork].contains(word), let key = fields.key("repeat") {
       throw key.error("\(name) cannot be repeated")
     }
     if let must = fields["must"] {

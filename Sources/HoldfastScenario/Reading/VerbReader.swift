@@ -63,6 +63,20 @@ struct VerbReader {
     case .exit:
       _ = try body.fields([])
       return .exit
+    case .fork: return .fork(actor: try readActor(try body.body(["actor"], main: "actor").required("actor")))
+    case .remap: return .remap(try readRange(body.body(Self.range, main: "region")))
+    case .lock: return .lock(try readRange(body.body(Self.range, main: "region")))
+    case .unlock: return .unlock(try readRange(body.body(Self.range, main: "region")))
+    case .split: return .split(try readRange(body.body(Self.range, main: "region")))
+    case .clearRefs:
+      _ = try body.fields([])
+      return .clearRefs
+    case .ksm:
+      _ = try body.fields([])
+      return .ksm
+    case .device:
+      let fields = try body.fields(Self.range + ["action"])
+      return .device(try fields.required("action").word(), try readRange(fields))
     case .offline, .online, .add, .remove: return try readBlocks(body)
     }
   }
@@ -126,9 +140,9 @@ struct VerbReader {
       try refuse(["offset"], beside: "size", fields)
       let value = try fields.required("size")
       let size = try value.size()
-      if kind == .hugetlb, !size.isMultiple(of: machine.hugePage) {
+      if kind.isHugetlb, !size.isMultiple(of: machine.hugePage) {
         throw value.error(
-          "size of map must be a multiple of the huge page, \(machine.hugePage), for kind hugetlb; found \(size)"
+          "size of map must be a multiple of the huge page, \(machine.hugePage), for kind \(kind.rawValue); found \(size)"
         )
       }
       source = .size(size)
@@ -156,8 +170,14 @@ struct VerbReader {
   private mutating func readContents(_ body: Value, _ make: (Verb.ContentTarget, Pattern) -> Verb)
     throws(ScenarioError) -> Verb
   {
-    let fields = try body.body(Self.range + ["pin", "pattern"], main: "region")
+    let fields = try body.body(Self.range + ["pin", "reference", "pattern"], main: "region")
     let pattern = try fields["pattern"].map { value throws(ScenarioError) in try readPattern(value) }
+    if let reference = fields["reference"] {
+      guard word == .check else { throw reference.error("references can be checked, but not written") }
+      try refuse(Self.range + ["pin"], beside: "reference", fields)
+      let name = try names.use(reference, as: .references, at: place)
+      return make(.references(name: name), pattern ?? .sequence(seed: 0))
+    }
     guard let pin = fields["pin"] else {
       return make(.region(try readRange(fields)), pattern ?? .sequence(seed: 0))
     }
@@ -237,9 +257,13 @@ struct VerbReader {
 
   private mutating func readSignal(_ body: Value) throws(ScenarioError) -> Verb {
     let fields = try body.body(["actor", "kind"], main: "actor")
-    let actor = try fields.required("actor")
-    let name = try actor.name()
-    names.noteActor(name, location: actor.location)
-    return .signal(actor: name, try fields["kind"]?.word() ?? .kill)
+    return .signal(
+      actor: try readActor(try fields.required("actor")), try fields["kind"]?.word() ?? .kill)
+  }
+
+  private mutating func readActor(_ value: Value) throws(ScenarioError) -> String {
+    let name = try value.name()
+    names.noteActor(name, location: value.location)
+    return name
   }
 }

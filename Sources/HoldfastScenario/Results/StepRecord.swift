@@ -50,8 +50,18 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var repeats: Int64?
   /// The frames it ended with, `pfn:0x40000-0x43fff`.
   public var frames: String?
-  /// Text that it produced: a page dump.
+  /// Text that it produced: a page dump, what a device saw, what the kernel logged.
   public var text: String?
+  /// The frames that its range had before, where a real kernel lets us look.
+  public var framesBefore: String?
+  /// How many pages of its range lay in each zone before, by the zone's name.
+  public var zonesBefore: [String: Int64]?
+  /// How many pages of its range lay in each zone after.
+  public var zonesAfter: [String: Int64]?
+  /// What counters of /proc/vmstat grew by meanwhile, on a real kernel; the unchanged ones are left out.
+  public var counters: [String: Int64]?
+  /// Warnings that the kernel logged meanwhile.
+  public var kernelWarnings: [String]?
   /// The ground's logical clock when it began.
   public var begin: UInt64
   /// The ground's logical clock when it ended.
@@ -76,6 +86,11 @@ public struct StepRecord: Codable, Sendable, Equatable {
   private enum CodingKeys: String, CodingKey {
     case sequence, actor, label, verb, detail, location, status, error, skipped, requested, pages, migrated
     case failures, bytes, blocks, passes, drains, retries, repeats, frames, text, begin, end
+    case framesBefore = "frames_before"
+    case zonesBefore = "zones_before"
+    case zonesAfter = "zones_after"
+    case counters
+    case kernelWarnings = "kernel_warnings"
     case wallNanoseconds = "wall_nanoseconds"
   }
 

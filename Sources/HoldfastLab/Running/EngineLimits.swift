@@ -1,0 +1,49 @@
+public import HoldfastScenario
+
+/// What the scenario language can say and a real kernel can do, and the engine cannot yet.
+public enum EngineLimits {
+  /// What a scenario asks for that the engine cannot do, in file order, each once; empty if it can be run.
+  public static func missing(in scenario: Scenario) -> [String] {
+    var missing: [String] = []
+    func note(_ what: String?) {
+      if let what, !missing.contains(what) { missing.append(what) }
+    }
+    for step in scenario.actors.flatMap(\.steps) { note(Self.missing(from: step.verb)) }
+    for expectation in scenario.expectations {
+      switch expectation.subject {
+      case .pages(_, let filter), .pin(_, let filter):
+        if filter.swapped != nil { note("swap") }
+        if filter.exclusive != nil { note("exclusively mapped pages") }
+        if filter.softDirty != nil { note("soft-dirty pages") }
+      default: break
+      }
+    }
+    return missing
+  }
+
+  private static func missing(from verb: Verb) -> String? {
+    switch verb {
+    case .map(let map):
+      switch map.kind {
+      case .private, .shared, .memfd, .hugetlb: nil
+      case .memfdPrivate, .file, .filePrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
+        "memory of kind \(map.kind.rawValue)"
+      }
+    case .advise(_, let advice):
+      switch advice {
+      case .dontneed, .populateRead, .populateWrite, .hugepage, .nohugepage: nil
+      case .pageout, .cold, .free, .collapse, .mergeable, .unmergeable, .dontfork, .dofork, .remove:
+        "advice \(advice.rawValue)"
+      }
+    case .fork, .remap, .lock, .unlock, .split, .clearRefs, .ksm, .device: verb.word.rawValue
+    default: nil
+    }
+  }
+}
+
+extension StepFailure {
+  /// The failure of a step that `EngineLimits` keeps from being begun.
+  init(lacking what: String) {
+    self.init(.EOPNOTSUPP, .argument, "the engine cannot yet \(what)")
+  }
+}
