@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* Files. */
 int64_t hf_ioctl(int fd, uint64_t request, void *argument);
