@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices.h"
 #include "uring.h"
+#include "vfio.h"
 
 /* Memory. */
 int64_t hf_memfd_create(const char *name, bool allow_sealing);

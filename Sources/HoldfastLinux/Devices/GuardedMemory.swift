@@ -1,0 +1,88 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// Loads and stores of this process that may meet memory it cannot access, and then fail instead of dying.
+///
+/// They are real accesses, with the faults of the processor. The first one installs handlers for SIGSEGV and
+/// SIGBUS, which pass on what they do not understand.
+enum GuardedMemory {
+  /// Why an access failed.
+  struct Fault: Error, Sendable, Hashable {
+    /// SIGSEGV or SIGBUS.
+    var signal: Int32
+    /// The signal's code: SEGV_MAPERR 1, SEGV_ACCERR 2; BUS_ADRERR 2, BUS_MCEERR_AR 4.
+    var code: Int32
+    /// The address as the kernel reports it.
+    var address: UInt64
+    /// How many bytes were accessed before.
+    var done: Int
+
+    /// EHWPOISON for poisoned memory, else `.badAddress`.
+    var errno: Errno { signal == SIGBUS && code >= 4 ? .hardwarePoison : .badAddress }
+  }
+
+  /// What `touch` does.
+  enum Access: Sendable {
+    /// Loads a byte.
+    case read
+    /// Loads a byte and stores it again.
+    case write
+  }
+
+  /// Accesses one byte; its value is the result.
+  @discardableResult
+  static func touch(_ address: UInt64, _ access: Access) throws(Errno) -> UInt8 {
+    do throws(Fault) {
+      var byte = try read(address, count: 1)
+      if access == .write { try write(byte, to: address) }
+      return byte.removeLast()
+    } catch {
+      throw error.errno
+    }
+  }
+
+  /// Accesses the first byte of every page of a range.
+  static func touchPages(_ address: UInt64, byteCount: Int, _ access: Access) throws(Errno) {
+    for offset in stride(from: 0, to: byteCount, by: HostFiles.pageSize) {
+      try touch(address + UInt64(offset), access)
+    }
+  }
+
+  /// The bytes at an address.
+  static func read(_ address: UInt64, count: Int) throws(Fault) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    var fault = hf_access_fault()
+    let done = bytes.withUnsafeMutableBytes { hf_guarded_load(address, $0.baseAddress, $0.count, &fault) }
+    try check(fault, done)
+    return bytes
+  }
+
+  /// Stores bytes at an address.
+  static func write(_ bytes: [UInt8], to address: UInt64) throws(Fault) {
+    var fault = hf_access_fault()
+    let done = bytes.withUnsafeBytes { hf_guarded_store(address, $0.baseAddress, $0.count, &fault) }
+    try check(fault, done)
+  }
+
+  /// Stores words that depend on the seed and on their place; the count is rounded down to whole words of 8.
+  static func fill(_ address: UInt64, byteCount: Int, seed: UInt64) throws(Fault) {
+    var fault = hf_access_fault()
+    let done = hf_guarded_fill(address, byteCount, seed, &fault)
+    try check(fault, done)
+  }
+
+  /// The offset of the first word that `fill` with this seed did not store, or nil if all are as it left them.
+  static func firstDifference(_ address: UInt64, byteCount: Int, seed: UInt64) throws(Fault) -> Int? {
+    var fault = hf_access_fault()
+    let done = hf_guarded_compare(address, byteCount, seed, &fault)
+    try check(fault, done)
+    return done < byteCount & ~7 ? done : nil
+  }
+
+  private static func check(_ fault: hf_access_fault, _ done: Int) throws(Fault) {
+    guard fault.signal == 0 else {
+      throw Fault(signal: fault.signal, code: fault.code, address: fault.address, done: done)
+    }
+  }
+}

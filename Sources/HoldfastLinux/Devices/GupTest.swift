@@ -1,0 +1,111 @@
+import CLinux
+import SystemPackage
+
+/// The kernel's own test of get_user_pages: an ioctl gets or pins a range, checks it, and puts it back.
+///
+/// mm/gup_test.c:gup_test_ioctl; the kernel needs CONFIG_GUP_TEST, and debugfs has to be mounted, or else
+/// opening it fails with `.noSuchFileOrDirectory`. Pages are held only during the call.
+struct GupTest: ~Copyable {
+  /// What to call; the raw value is the ioctl's number.
+  enum Command: UInt8, Sendable, CaseIterable {
+    /// get_user_pages_fast.
+    case getFast = 1
+    /// pin_user_pages_fast.
+    case pinFast = 2
+    /// pin_user_pages with FOLL_LONGTERM added.
+    case pinLongterm = 3
+    /// get_user_pages.
+    case get = 4
+    /// pin_user_pages.
+    case pin = 5
+    /// get_user_pages or, with `dumpUsesPin`, pin_user_pages; then dump_page of the pages asked for.
+    case dump = 6
+  }
+
+  /// The FOLL_ bits of Linux 6.1 (include/linux/mm.h).
+  struct Flags: OptionSet, Sendable, Hashable {
+    let rawValue: UInt32
+    static let write = Flags(rawValue: 0x1)
+    static let touch = Flags(rawValue: 0x2)
+    static let get = Flags(rawValue: 0x4)
+    static let dump = Flags(rawValue: 0x8)
+    static let force = Flags(rawValue: 0x10)
+    static let noWait = Flags(rawValue: 0x20)
+    static let noFault = Flags(rawValue: 0x80)
+    static let hwPoison = Flags(rawValue: 0x100)
+    static let migration = Flags(rawValue: 0x400)
+    static let tried = Flags(rawValue: 0x800)
+    static let remote = Flags(rawValue: 0x2000)
+    static let anon = Flags(rawValue: 0x8000)
+    static let longterm = Flags(rawValue: 0x1_0000)
+    static let splitPMD = Flags(rawValue: 0x2_0000)
+    static let pin = Flags(rawValue: 0x4_0000)
+    static let fastOnly = Flags(rawValue: 0x8_0000)
+  }
+
+  /// What the kernel answers.
+  struct Outcome: Sendable, Hashable {
+    /// How long getting took, in microseconds.
+    var getMicroseconds: UInt64
+    /// How long putting back took, in microseconds.
+    var putMicroseconds: UInt64
+    /// How many bytes the loop stepped over: a failure of GUP is no error but a size below the one asked for.
+    ///
+    /// A short positive count of the last call still counts the whole step.
+    var byteCount: UInt64
+    /// The pages to dump as the kernel leaves them: 0 where the number was beyond the pages held.
+    var whichPages: [UInt32]
+  }
+
+  /// How many pages one call can dump.
+  static let dumpSlots = 8
+
+  // The layout of `struct gup_test` in mm/gup_test.h.
+  private struct Argument {
+    var getMicroseconds: UInt64 = 0
+    var putMicroseconds: UInt64 = 0
+    var address: UInt64
+    var byteCount: UInt64
+    var pagesPerCall: UInt32
+    var flags: UInt32
+    var testFlags: UInt32
+    var pages: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0, 0, 0, 0, 0)
+  }
+
+  private let file: FileDescriptor
+
+  /// Opens the test's file.
+  init(path: String = "/sys/kernel/debug/gup_test") throws(Errno) {
+    file = try FileDescriptor.opened(path, .readWrite)
+  }
+
+  deinit { try? file.close() }
+
+  /// Runs one test over a range.
+  ///
+  /// `whichPages` are page numbers from 1 up, at most eight; 0 means none. With `pagesPerCall` nil the whole
+  /// range is asked for in one call. Fails with `.noMemory` when the array of pages does not fit, and with
+  /// `.interrupted` when killed while waiting for mmap_lock.
+  func run(
+    _ command: Command, address: UInt64, byteCount: UInt64, pagesPerCall: UInt32? = nil,
+    flags: Flags = .write,
+    dumpUsesPin: Bool = false, whichPages: [UInt32] = []
+  ) throws(Errno) -> Outcome {
+    guard whichPages.count <= Self.dumpSlots else { throw .invalidArgument }
+    let whole = UInt32(clamping: byteCount / UInt64(HostFiles.pageSize))
+    var argument = Argument(
+      address: address, byteCount: byteCount, pagesPerCall: pagesPerCall ?? whole, flags: flags.rawValue,
+      testFlags: dumpUsesPin ? 1 : 0)
+    withUnsafeMutableBytes(of: &argument.pages) { slots in
+      for (index, page) in whichPages.enumerated() {
+        slots.storeBytes(of: page, toByteOffset: index * 4, as: UInt32.self)
+      }
+    }
+    try DeviceRequest.readWrite("g", command.rawValue, size: MemoryLayout<Argument>.stride)
+      .perform(on: file, &argument)
+    return Outcome(
+      getMicroseconds: argument.getMicroseconds, putMicroseconds: argument.putMicroseconds,
+      byteCount: argument.byteCount,
+      whichPages: withUnsafeBytes(of: argument.pages) { Array($0.bindMemory(to: UInt32.self)) })
+  }
+}
