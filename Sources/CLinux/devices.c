@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -70,6 +71,8 @@ int64_t hf_vmsplice(int pipe, const void *from, size_t count) {
   struct iovec range = {(void *)from, count};
   return result_of(vmsplice(pipe, &range, 1, SPLICE_F_NONBLOCK));
 }
+
+int64_t hf_tee(int from, int into, size_t count) { return result_of(tee(from, into, count, SPLICE_F_NONBLOCK)); }
 
 int64_t hf_read_available(int fd, void *into, size_t count) {
   struct pollfd wait = {fd, POLLIN, 0};
@@ -138,6 +141,13 @@ int64_t hf_use_lock_capability(bool use) {
 int64_t hf_swapon(const char *path) { return result_of(swapon(path, 0)); }
 
 int64_t hf_swapoff(const char *path) { return result_of(swapoff(path)); }
+
+int64_t hf_run_on(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return result_of(sched_setaffinity(0, sizeof set, &set));
+}
 
 int64_t hf_fork(void) { return result_of(fork()); }
 

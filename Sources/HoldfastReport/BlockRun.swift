@@ -4,18 +4,21 @@ import HoldfastScenario
 struct BlockRun {
   /// Pages of all its blocks.
   struct Totals {
-    var free: Int64 = 0
-    var movable: Int64 = 0
-    /// nil where the ground cannot tell.
+    // Each is nil where the ground cannot tell.
+    var free: Int64? = 0
+    var movable: Int64? = 0
     var pinned: Int64? = 0
-    var unmovable: Int64 = 0
+    var unmovable: Int64? = 0
 
     mutating func add(_ block: BlockRecord?) {
       guard let block else { return }
-      free += block.free
-      movable += block.movable
-      pinned = block.pinned.flatMap { count in pinned.map { $0 + count } }
-      unmovable += block.unmovable
+      func sum(_ total: Int64?, _ count: Int64?) -> Int64? {
+        count.flatMap { count in total.map { $0 + count } }
+      }
+      free = sum(free, block.free)
+      movable = sum(movable, block.movable)
+      pinned = sum(pinned, block.pinned)
+      unmovable = sum(unmovable, block.unmovable)
     }
   }
 

@@ -15,6 +15,7 @@ int64_t hf_pread(int fd, void *into, size_t count, uint64_t offset);
 int64_t hf_pwrite(int fd, const void *from, size_t count, uint64_t offset);
 int64_t hf_pipe(int ends[2], size_t capacity);
 int64_t hf_vmsplice(int pipe, const void *from, size_t count);
+int64_t hf_tee(int from, int into, size_t count);
 int64_t hf_read_available(int fd, void *into, size_t count);
 int64_t hf_poll_readable(int fd, int milliseconds);
 
@@ -39,6 +40,8 @@ int64_t hf_swapoff(const char *path);
 
 /* Processes and signals. */
 int64_t hf_fork(void);
+/* Keeps the calling thread on one processor. */
+int64_t hf_run_on(int cpu);
 int64_t hf_kill(int32_t process, int signal);
 int64_t hf_kill_thread(int32_t process, int32_t thread, int signal);
 /* Makes a signal interrupt the system call it meets instead of ending the process. */

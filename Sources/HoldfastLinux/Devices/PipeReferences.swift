@@ -64,6 +64,25 @@ struct PipeReferences: ~Copyable, Sendable {
     return done
   }
 
+  /// The bytes of a part of what the pipe holds, which goes on holding it (fs/splice.c:do_tee).
+  func peek(_ range: Range<Int>) throws(Errno) -> [UInt8] {
+    guard range.lowerBound >= 0, range.upperBound <= byteCount else { throw .badAddress }
+    var ends: [Int32] = [-1, -1]
+    try systemCall(hf_pipe(&ends, byteCount))
+    defer { for end in ends { try? FileDescriptor(rawValue: end).close() } }
+    try systemCall(hf_tee(reader.rawValue, ends[1], range.upperBound))
+    var bytes = [UInt8](repeating: 0, count: range.upperBound)
+    var done = 0
+    while done < bytes.count {
+      let count = bytes.withUnsafeMutableBytes { buffer in
+        hf_read_available(ends[0], buffer.baseAddress?.advanced(by: done), buffer.count - done)
+      }
+      if try systemCall(count) == 0 { throw .ioError }
+      done += Int(count)
+    }
+    return Array(bytes[range])
+  }
+
   /// Reads everything that the pipe holds.
   func drain() throws(Errno) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: byteCount)

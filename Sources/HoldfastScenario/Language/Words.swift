@@ -312,4 +312,6 @@ public enum FailureStage: String, Sendable, Hashable, Codable, CaseIterable {
   case unmovable
   /// A signal ended the wait.
   case signal
+  /// A real kernel gave the errno, and does not say.
+  case untold
 }

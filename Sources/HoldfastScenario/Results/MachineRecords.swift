@@ -77,20 +77,20 @@ public struct BlockRecord: Codable, Sendable, Equatable {
   public var state: BlockState
   /// Whether all its frames are memory of that one zone.
   public var whole: Bool
-  /// Free pages.
-  public var free: Int64
+  /// Free pages; nil where the ground cannot tell.
+  public var free: Int64?
   /// Used pages that could be moved.
-  public var movable: Int64
+  public var movable: Int64?
   /// Pages with a pin; nil where the ground cannot tell.
   public var pinned: Int64?
   /// Used pages that cannot be moved.
-  public var unmovable: Int64
+  public var unmovable: Int64?
 
   /// Makes a record.
   public init(
     index: Int, startFrame: UInt64, frames: UInt64, node: Int, zone: ZoneName?, state: BlockState,
     whole: Bool,
-    free: Int64, movable: Int64, pinned: Int64?, unmovable: Int64
+    free: Int64?, movable: Int64?, pinned: Int64?, unmovable: Int64?
   ) {
     self.index = index
     self.startFrame = startFrame
@@ -125,11 +125,14 @@ extension Subject.BlockSet {
 }
 
 extension Subject.BlockFilter {
-  /// Whether the description fits a block; nil if it asks for pins and the ground cannot tell.
+  /// Whether the description fits a block; nil if it asks for what the ground cannot tell.
   public func matches(_ block: BlockRecord) -> Bool? {
     if let state, state != block.state { return false }
     if let zone, zone != block.zone { return false }
-    if let free, free != (block.state == .online && block.free == Int64(block.frames)) { return false }
+    if let free {
+      guard let count = block.free else { return nil }
+      if free != (block.state == .online && count == Int64(block.frames)) { return false }
+    }
     if let pinned {
       guard let count = block.pinned else { return nil }
       if pinned != (count > 0) { return false }

@@ -104,7 +104,10 @@ public struct StepRecord: Codable, Sendable, Equatable {
       case .failed: return .word(error?.errno.rawValue ?? "failed")
       case .skipped: return .unavailable(skipped ?? "the step was not done")
       }
-    case .stage: return error.map { .word($0.stage.rawValue) } ?? .word("none")
+    case .stage:
+      guard let error else { return .word("none") }
+      return error.stage == .untold
+        ? .unavailable("a real kernel does not tell the stage") : .word(error.stage.rawValue)
     case .requested: number = requested
     case .pages: number = pages
     case .migrated: number = migrated

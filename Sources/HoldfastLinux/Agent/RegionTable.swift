@@ -1,0 +1,81 @@
+import HoldfastScenario
+
+/// Which regions each process has, and where.
+///
+/// Owned by the coordinator.
+struct RegionTable {
+  private var byProcess: [String: [String: PlacedRegion]] = [:]
+
+  mutating func place(_ region: PlacedRegion, as name: String) {
+    byProcess[region.process, default: [:]][name] = region
+  }
+
+  mutating func remove(_ name: String, of process: String) {
+    byProcess[process]?[name] = nil
+  }
+
+  /// A child has its parent's regions, at the same addresses.
+  mutating func fork(_ parent: String, into child: String, id: Int32) {
+    byProcess[child] = (byProcess[parent] ?? [:]).mapValues {
+      var region = $0
+      region.process = child
+      region.id = id
+      return region
+    }
+  }
+
+  /// The region of that name in the process of an actor, or in whose process it is.
+  func region(_ name: String, for process: String?) -> PlacedRegion? {
+    if let process, let own = byProcess[process]?[name] { return own }
+    return byProcess.values.compactMap { $0[name] }.first
+  }
+
+  /// The regions that a step of an actor names.
+  func seen(by actor: Scenario.Actor, names: [String]) -> [String: PlacedRegion] {
+    var seen: [String: PlacedRegion] = [:]
+    for name in names { seen[name] = region(name, for: actor.process) }
+    return seen
+  }
+}
+
+extension Verb {
+  /// The regions that the verb names and that exist before it.
+  var regions: [String] {
+    if let range = shownRange { return [range.region] }
+    switch self {
+    case .map(let map):
+      if case .backing(let region, _, _) = map.source { return [region] }
+      return []
+    default: return []
+    }
+  }
+
+  /// The range whose frames are worth a look before and after.
+  var shownRange: RegionRange? {
+    switch self {
+    case .unmap(let range), .protect(let range, _), .advise(let range, _), .touch(let range, _),
+      .isolate(_, let range),
+      .migrate(let range, _), .dump(let range), .remap(let range), .lock(let range), .unlock(let range),
+      .split(let range), .device(_, let range):
+      range
+    case .write(let target, _), .check(let target, _): target.range
+    case .get(let grab), .pin(let grab, _): grab.range
+    default: nil
+    }
+  }
+}
+
+extension PlacedRegion {
+  /// A part of the region: its first address and its pages; nil beyond the end.
+  func part(offset: UInt64, pages: Int?) -> (address: UInt64, pages: Int)? {
+    guard offset <= UInt64(self.pages), pages.map({ Int(offset) + $0 <= self.pages }) ?? true else {
+      return nil
+    }
+    return (address + offset << 12, pages ?? self.pages - Int(offset))
+  }
+
+  /// The part that a range of the scenario means.
+  func part(_ range: Verb.RegionRange) -> (address: UInt64, pages: Int)? {
+    part(offset: range.offset.pages, pages: range.size.map { Int(clamping: $0.pages) })
+  }
+}

@@ -1,0 +1,188 @@
+import CLinux
+import Glibc
+import HoldfastScenario
+import SystemPackage
+
+/// The verbs that ask the kernel for something about all of memory.
+extension StepInWorker {
+  func migrate(_ range: Verb.RegionRange, _ node: Int) throws(Stop) -> WorkerReply {
+    let (region, address, pages) = try part(range)
+    let outcome = try calling("move_pages") { () throws(Errno) in
+      try MemoryPlacement.move(
+        (0..<pages).map { (address + UInt64($0) << 12, node) }, process: region.id == getpid() ? 0 : region.id
+      )
+    }
+    let there = outcome.statuses.count { $0 == .node(node) }
+    var reply = WorkerReply(requested: Int64(pages), pages: Int64(there))
+    let other = outcome.statuses.first { $0 != .node(node) }
+    if let other { reply.text = "\(pages - there) pages are not on node \(node): \(other)" }
+    if there < pages, case .failed(let errno)? = other {
+      throw .failed(errno, "page status \(errno)", reply)
+    }
+    return reply
+  }
+
+  func drain(_ target: DrainTarget) throws(Stop) -> WorkerReply {
+    guard target == .lru else { throw .skipped("no interface empties the per-CPU lists alone") }
+    // Moving a page to where it is drains the batches of all CPUs first (mm/migrate.c:lru_cache_disable).
+    _ = try calling("move_pages") { () throws(Errno) in
+      let page = try MemoryCalls.map(.anonymous, byteCount: 4096)
+      defer { try? MemoryCalls.unmap(address: page.address, byteCount: 4096) }
+      _ = try GuardedMemory.touch(page.address, .write)
+      return try MemoryPlacement.move([(page.address, 0)])
+    }
+    return WorkerReply()
+  }
+
+  func compact(_ node: Int?) throws(Stop) -> WorkerReply {
+    try onlyInGuest("compaction")
+    try calling("compact_memory") { () throws(Errno) in try KernelControls.compact(node: node) }
+    return WorkerReply()
+  }
+
+  func split(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+    try onlyInGuest("split_huge_pages")
+    let (_, address, pages) = try part(range)
+    let end = address + UInt64(pages) << 12
+    try calling("split_huge_pages") { () throws(Errno) in
+      try HostFiles.write(
+        "\(getpid()),0x\(String(address, radix: 16)),0x\(String(end, radix: 16))",
+        to: "/sys/kernel/debug/split_huge_pages")
+    }
+    return done(pages)
+  }
+
+  func clearRefs() throws(Stop) -> WorkerReply {
+    try calling("clear_refs") { () throws(Errno) in try MemoryCalls.clearSoftDirty() }
+    return WorkerReply()
+  }
+
+  func ksm() throws(Stop) -> WorkerReply {
+    try onlyInGuest("ksmd")
+    let folder = "/sys/kernel/mm/ksm"
+    func number(_ name: String) throws(Stop) -> UInt64 {
+      try reading { () throws(HostReadError) in try HostFiles.number(at: "\(folder)/\(name)") }
+    }
+    try calling("ksm") { () throws(Errno) in
+      try HostFiles.write("1000", to: "\(folder)/pages_to_scan")
+      try HostFiles.write("10", to: "\(folder)/sleep_millisecs")
+      try HostFiles.write("1", to: "\(folder)/run")
+    }
+    // The first scan notes checksums, the second merges what has not changed since; one may be half done.
+    let start = try number("full_scans")
+    for _ in 0..<400 where try number("full_scans") < start + 3 { hf_sleep_microseconds(50_000) }
+    try calling("ksm") { () throws(Errno) in try HostFiles.write("0", to: "\(folder)/run") }
+    let shared = Int64(try number("pages_sharing"))
+    return WorkerReply(pages: shared, text: "pages_sharing \(shared)")
+  }
+
+  func fail(_ fail: Verb.Fail) throws(Stop) -> WorkerReply {
+    try onlyInGuest("fault injection")
+    guard fail.point == .allocation else {
+      throw .skipped("fault injection of Linux has no point for \(fail.point.rawValue)")
+    }
+    guard fail.skip == 0 else {
+      throw .skipped("fail_page_alloc counts bytes before it fails, not allocations")
+    }
+    try calling("fail_page_alloc") { () throws(Errno) in
+      var fault = AllocationFault()
+      fault.times = fail.count
+      fault.space = 0
+      fault.onlyMarkedThreads = true
+      try fault.install()
+      try AllocationFault.setCurrentThread(true)
+    }
+    return WorkerReply()
+  }
+
+  func allocateContiguous(_ request: Verb.AllocateContiguous) throws(Stop) -> WorkerReply {
+    try onlyInGuest("debugfs cma")
+    guard request.alignOrder == 0 else {
+      throw .skipped("debugfs cma allocates without asking for an alignment")
+    }
+    let pages = Int(clamping: request.size.pages)
+    let area = try ContiguousAreas.find(request.area, worker.scenario.machine, reading)
+    try calling("cma alloc") { () throws(Errno) in try area.allocate(pages) }
+    return WorkerReply(
+      requested: Int64(pages), pages: Int64(pages), text: request.name.map { "\($0): \(pages) pages" })
+  }
+
+  func releaseContiguous(_ name: String) throws(Stop) -> WorkerReply {
+    try onlyInGuest("debugfs cma")
+    // What debugfs allocated is freed by the number of pages, the latest first.
+    let request = worker.scenario.actors.flatMap(\.steps).compactMap { step -> Verb.AllocateContiguous? in
+      if case .allocateContiguous(let request) = step.verb, request.name == name { request } else { nil }
+    }.first
+    guard let request else { throw .skipped("\(name) was not allocated") }
+    let area = try ContiguousAreas.find(request.area, worker.scenario.machine, reading)
+    let pages = Int(clamping: request.size.pages)
+    try calling("cma free") { () throws(Errno) in try area.free(pages) }
+    return done(pages)
+  }
+
+  // MARK: Memory blocks
+
+  func offline(_ offline: Verb.Offline) throws(Stop) -> WorkerReply {
+    try onlyInGuest("offlining")
+    let map = try reading { () throws(HostReadError) in try KernelMap() }
+    return try each(map.pick(offline.blocks, in: .online), map, .offline)
+  }
+
+  func online(_ selection: Verb.BlockSelection, _ kind: Verb.OnlineKind) throws(Stop) -> WorkerReply {
+    try onlyInGuest("onlining")
+    let map = try reading { () throws(HostReadError) in try KernelMap() }
+    let request: KernelControls.BlockRequest =
+      switch kind {
+      case .standard: .online
+      case .kernel: .onlineKernel
+      case .movable: .onlineMovable
+      }
+    return try each(map.pick(selection, in: .offline), map, request)
+  }
+
+  private func each(
+    _ blocks: [Int], _ map: KernelMap, _ request: KernelControls.BlockRequest
+  ) throws(Stop) -> WorkerReply {
+    guard !blocks.isEmpty else { throw .failed(.invalidArgument, "no block of the machine is meant") }
+    var reply = WorkerReply(requested: Int64(blocks.count * map.blockPages), pages: 0, blocks: 0)
+    var first: (Errno, String)?
+    var others: [String] = []
+    for block in blocks {
+      let signalsBefore = ProcessCalls.interruptions(by: SIGTERM)
+      do throws(Errno) {
+        try KernelControls.setBlock(block, to: request)
+        reply.blocks = (reply.blocks ?? 0) + 1
+        reply.pages = (reply.pages ?? 0) + Int64(map.blockPages)
+      } catch {
+        let cause = "memory\(block): \(error)"
+        if first == nil { first = (error, cause) } else { others.append(cause) }
+        // A signal ends the whole step, not only this block.
+        if ProcessCalls.interruptions(by: SIGTERM) != signalsBefore { break }
+      }
+    }
+    if !others.isEmpty { reply.text = others.joined(separator: "\n") }
+    if let (errno, cause) = first { throw .failed(errno, cause, reply) }
+    return reply
+  }
+}
+
+/// The kernel's CMA areas by the names of a scenario.
+enum ContiguousAreas {
+  /// The area of a scenario's name.
+  ///
+  /// The command line's `cma=` makes one area, which the kernel calls `reserved`; a scenario's only area is that.
+  static func find(
+    _ name: String, _ machine: MachineSpec,
+    _ reading: (() throws(HostReadError) -> [CMADebug]) throws(StepInWorker.Stop) -> [CMADebug]
+  ) throws(StepInWorker.Stop) -> CMADebug {
+    let areas = try reading { () throws(HostReadError) in try CMADebug.areas() }
+    guard let area = pick(name, machine, areas) else {
+      throw .failed(.noSuchFileOrDirectory, "the kernel has no CMA area for \(name)")
+    }
+    return area
+  }
+
+  static func pick(_ name: String, _ machine: MachineSpec, _ areas: [CMADebug]) -> CMADebug? {
+    areas.first { $0.name == name } ?? (machine.contiguousAreas.count == 1 ? areas.first : nil)
+  }
+}

@@ -1,0 +1,289 @@
+import CLinux
+import Glibc
+import HoldfastScenario
+import Synchronization
+import SystemPackage
+
+/// The verbs of address spaces.
+extension StepInWorker {
+  func map(_ map: Verb.Map) throws(Stop) -> WorkerReply {
+    let pages: Int
+    let kind: MemoryCalls.Kind
+    var object: FileDescriptor?
+    switch map.source {
+    case .size(let size):
+      pages = Int(clamping: size.pages)
+      (kind, object) = try source(of: map.kind, pages)
+    case .backing(let name, let offset, let size):
+      let other = try region(name)
+      guard let path = other.object else { throw .failed(.invalidArgument, "\(name) has no descriptor") }
+      let file = try calling("open \(path)") { () throws(Errno) in try FileDescriptor.opened(path, .readWrite)
+      }
+      pages = size.map { Int(clamping: $0.pages) } ?? other.pages - Int(clamping: offset.pages)
+      kind = .file(file, shared: true, offset: offset.bytes)
+      object = file
+    case .like: throw .skipped("a region like that of a live process is for models")
+    }
+    let byteCount = pages << 12
+    let mapping = try calling("mmap") { () throws(Errno) in
+      try MemoryCalls.map(
+        kind, byteCount: byteCount, protection: .init(map.protection),
+        alignment: PlacedRegion.alignment(pages),
+        populate: map.populate && map.advice == nil)
+    }
+    let descriptor = object ?? mapping.file
+    let placed = PlacedRegion(
+      process: actor.process, id: getpid(), address: mapping.address, pages: pages, kind: map.kind,
+      object: descriptor.map { "/proc/\(getpid())/fd/\($0.rawValue)" })
+    if let advice = map.advice {
+      try calling("madvise") { () throws(Errno) in
+        try MemoryAdvice(advice).apply(address: placed.address, byteCount: byteCount)
+        if map.populate {
+          try MemoryAdvice.populateWrite.apply(address: placed.address, byteCount: byteCount)
+        }
+      }
+    }
+    var reply = done(pages)
+    reply.mapped = [map.region: placed]
+    return reply
+  }
+
+  private func source(of kind: RegionKind, _ pages: Int) throws(Stop) -> (MemoryCalls.Kind, FileDescriptor?) {
+    switch kind {
+    case .private: return (.anonymous, nil)
+    case .shared: return (.sharedAnonymous, nil)
+    case .hugetlb: return (.hugetlb, nil)
+    case .memfd: return (.memfd(shared: true), nil)
+    case .memfdPrivate: return (.memfd(shared: false), nil)
+    case .hugetlbMemfd: return (.hugetlbMemfd(shared: true), nil)
+    case .hugetlbMemfdPrivate: return (.hugetlbMemfd(shared: false), nil)
+    case .file, .filePrivate:
+      try onlyInGuest("a file on a disk of ours")
+      let path = "\(Worker.fileFolder)/\(actor.process)-\(getpid())-\(LinuxRun.now)"
+      let file = try calling("a file on the guest's disk") { () throws(Errno) in
+        let file = try FileDescriptor.opened(
+          path, .readWrite, options: [.create], permissions: .ownerReadWrite)
+        _ = unlink(path)
+        // Holes would be filled by the first store; fallocate's blocks are there before.
+        try systemCall(hf_ftruncate(file.rawValue, UInt64(pages) << 12))
+        return file
+      }
+      return (.file(file, shared: kind == .file), file)
+    }
+  }
+
+  func unmap(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+    let (region, address, pages) = try part(range)
+    try calling("munmap") { () throws(Errno) in
+      try MemoryCalls.unmap(address: address, byteCount: pages << 12)
+    }
+    var reply = done(pages)
+    if pages == region.pages { reply.unmapped = range.region }
+    return reply
+  }
+
+  func protect(_ range: Verb.RegionRange, _ word: ProtectionWord) throws(Stop) -> WorkerReply {
+    let (_, address, pages) = try part(range)
+    try calling("mprotect") { () throws(Errno) in
+      try MemoryCalls.protect(address: address, byteCount: pages << 12, .init(word))
+    }
+    return done(pages)
+  }
+
+  func advise(_ range: Verb.RegionRange, _ word: AdviceWord) throws(Stop) -> WorkerReply {
+    let (_, address, pages) = try part(range)
+    try calling("madvise") { () throws(Errno) in
+      try MemoryAdvice(word).apply(address: address, byteCount: pages << 12)
+    }
+    return done(pages)
+  }
+
+  func touch(_ range: Verb.RegionRange, _ access: AccessWord) throws(Stop) -> WorkerReply {
+    let (_, address, pages) = try part(range)
+    for page in 0..<pages {
+      do throws(Errno) {
+        _ = try GuardedMemory.touch(address + UInt64(page) << 12, access == .read ? .read : .write)
+      } catch {
+        throw .failed(
+          error, "page \(page): \(error)", WorkerReply(requested: Int64(pages), pages: Int64(page)))
+      }
+    }
+    return done(pages)
+  }
+
+  func write(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
+    try visit(target) { index, address, held throws(Stop) in
+      let bytes = pattern.page(index)
+      if let held {
+        try calling("the device's write") { () throws(Errno) in try held.write(bytes, at: index << 12) }
+      } else {
+        do throws(GuardedMemory.Fault) { try GuardedMemory.write(bytes, to: address) } catch {
+          throw .failed(error.errno, "page \(index): signal \(error.signal)")
+        }
+      }
+    }
+  }
+
+  func check(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
+    try visit(target) { index, address, held throws(Stop) in
+      let found: [UInt8]
+      if let held {
+        found = try calling("the device's read") { () throws(Errno) in
+          try held.read(index << 12..<(index + 1) << 12)
+        }
+      } else {
+        do throws(GuardedMemory.Fault) { found = try GuardedMemory.read(address, count: 4096) } catch {
+          throw .failed(error.errno, "page \(index): signal \(error.signal)")
+        }
+      }
+      guard found == pattern.page(index) else {
+        throw .failed(.ioError, "page \(index) does not hold what was expected")
+      }
+    }
+  }
+
+  /// Pages that QEMU's `edu` moves in a second or two; of a larger pin it sees as many, evenly spread.
+  private static let pagesForEdu = 8
+
+  /// Visits pages as the CPU or a device sees them, with their index in the region or the pin.
+  private func visit(
+    _ target: Verb.ContentTarget, _ body: (Int, UInt64, HeldPin?) throws(Stop) -> Void
+  ) throws(Stop) -> WorkerReply {
+    var visited: [Int]
+    let total: Int
+    var held: HeldPin?
+    var address: UInt64 = 0
+    var first = 0
+    switch target {
+    case .pin(let name), .references(let name):
+      guard let pin = worker.held.withLock({ $0.pins[name] }) else {
+        throw .skipped("\(name) was not taken, or was given back")
+      }
+      held = pin
+      total = pin.pages
+      visited = Array(0..<total)
+      if pin.isVFIO, total > Self.pagesForEdu {
+        visited = (0..<Self.pagesForEdu).map { $0 * (total - 1) / (Self.pagesForEdu - 1) }
+      }
+    case .region(let range):
+      let found = try part(range)
+      address = found.address
+      total = found.pages
+      first = Int((found.address - found.region.address) >> 12)
+      visited = Array(0..<total)
+    }
+    for (count, page) in visited.enumerated() {
+      do throws(Stop) {
+        try body(first + page, address + UInt64(page) << 12, held)
+      } catch {
+        guard case .failed(let errno, let cause, _) = error else { throw error }
+        throw .failed(errno, cause, WorkerReply(requested: Int64(total), pages: Int64(count)))
+      }
+    }
+    var reply = WorkerReply(requested: Int64(total), pages: Int64(visited.count))
+    if visited.count < total {
+      reply.text = "the device saw \(visited.count) pages, evenly spread: each takes it a fifth of a second"
+    }
+    return reply
+  }
+
+  func remap(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+    var (region, address, pages) = try part(range)
+    // A mapping of our own makes sure that the new place is another one, and free.
+    let moved = try calling("mremap") { () throws(Errno) in
+      let place = try MemoryCalls.map(
+        .anonymous, byteCount: pages << 12, alignment: PlacedRegion.alignment(pages))
+      return try MemoryCalls.remap(
+        address: address, byteCount: pages << 12, newByteCount: pages << 12, target: place.address)
+    }
+    var reply = done(pages)
+    if pages == region.pages {
+      region.address = moved
+      reply.mapped = [range.region: region]
+    }
+    return reply
+  }
+
+  func lock(_ range: Verb.RegionRange, locks: Bool) throws(Stop) -> WorkerReply {
+    let (_, address, pages) = try part(range)
+    try calling(locks ? "mlock" : "munlock") { () throws(Errno) in
+      if locks {
+        try MemoryCalls.lock(address: address, byteCount: pages << 12)
+      } else {
+        try MemoryCalls.unlock(address: address, byteCount: pages << 12)
+      }
+    }
+    return done(pages)
+  }
+
+  func limit(_ limit: MemlockLimit) throws(Stop) -> WorkerReply {
+    try calling("setrlimit") { () throws(Errno) in
+      if case .limited(let size) = limit {
+        try MemoryCalls.setLockLimit(size.bytes)
+      } else {
+        try MemoryCalls.setLockLimit(nil)
+      }
+    }
+    return WorkerReply()
+  }
+
+  func fork(_ name: String) throws(Stop) -> WorkerReply {
+    guard let child = worker.scenario.actor(named: name) else { throw .skipped("there is no actor \(name)") }
+    let side = try calling("fork") { () throws(Errno) in try ProcessCalls.fork() }
+    switch side {
+    case .child: worker.serve(child: child)
+    case .parent(let process): return WorkerReply(child: process)
+    }
+  }
+
+  func exit() -> Never {
+    // exit_group: descriptors close with the process, and with them end its pins. Nothing is flushed, because
+    // what a fork inherited in buffers is not ours.
+    _exit(0)
+  }
+}
+
+extension PlacedRegion {
+  /// Where a huge page fits in, a region begins at one.
+  static func alignment(_ pages: Int) -> Int? { pages >= 512 ? 2 << 20 : nil }
+}
+
+extension Pattern {
+  /// A page of the pattern.
+  func page(_ index: Int) -> [UInt8] {
+    var words = [UInt64](repeating: 0, count: 512)
+    for word in 0..<512 { words[word] = self.word(at: UInt64(index << 12 + word << 3)) }
+    return words.withUnsafeBytes { Array($0) }
+  }
+}
+
+extension MemoryCalls.Protection {
+  init(_ word: ProtectionWord) {
+    switch word {
+    case .none: self = []
+    case .r: self = [.read]
+    case .rw: self = .readWrite
+    }
+  }
+}
+
+extension MemoryAdvice {
+  init(_ word: AdviceWord) {
+    switch word {
+    case .dontneed: self = .dontNeed
+    case .populateRead: self = .populateRead
+    case .populateWrite: self = .populateWrite
+    case .hugepage: self = .hugePage
+    case .nohugepage: self = .noHugePage
+    case .pageout: self = .pageOut
+    case .cold: self = .cold
+    case .free: self = .free
+    case .collapse: self = .collapse
+    case .mergeable: self = .mergeable
+    case .unmergeable: self = .unmergeable
+    case .dontfork: self = .dontFork
+    case .dofork: self = .doFork
+    case .remove: self = .remove
+    }
+  }
+}

@@ -1,0 +1,218 @@
+import CLinux
+import Glibc
+import HoldfastScenario
+import Synchronization
+import SystemPackage
+
+/// The verbs of references and pins.
+extension StepInWorker {
+  func get(_ grab: Verb.Grab) throws(Stop) -> WorkerReply {
+    let (_, address, pages) = try part(grab.range)
+    if grab.entry == .fast, grab.flags.isEmpty, grab.name != nil {
+      let pipe = try calling("vmsplice") { () throws(Errno) in
+        try PipeReferences(address: address, byteCount: pages << 12)
+      }
+      let taken = pipe.byteCount >> 12
+      return keep(.pipe(pipe), grab.name, address, taken, of: pages)
+    }
+    guard grab.name == nil else {
+      throw .skipped(
+        "vmsplice takes references by the fast path and without flags, and gup_test gives its back at once")
+    }
+    return try runTest(grab, address, pages, command: grab.entry == .fast ? .getFast : .get)
+  }
+
+  func pin(_ grab: Verb.Grab, _ purpose: PinPurpose) throws(Stop) -> WorkerReply {
+    let region = try region(grab.range.region)
+    guard let (address, pages) = region.part(grab.range) else {
+      throw .failed(.badAddress, "\(grab.range.region) has \(region.pages) pages")
+    }
+    guard region.id == getpid() else { throw .skipped("no interface here pins another process's memory") }
+    switch purpose {
+    case .test: return try test(grab, address, pages)
+    case .vfio: return try vfio(grab, address, pages)
+    case .ioUring: return try ring(grab, address, pages)
+    case .directIO: return try direct(grab, address, pages)
+    case .rdma: throw .skipped("there is no RDMA adapter")
+    }
+  }
+
+  private func test(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+    guard grab.name == nil else {
+      throw .skipped("gup_test of Linux 6.1 gives its pins back in the same call; one that is held needs 6.2")
+    }
+    switch (grab.entry, grab.flags.contains(.longterm)) {
+    case (.fast, _): return try runTest(grab, address, pages, command: .pinFast)
+    case (.slow, true): return try runTest(grab, address, pages, command: .pinLongterm)
+    case (.slow, false): return try runTest(grab, address, pages, command: .pin)
+    default: throw .skipped("gup_test has no command for entry \(grab.entry.rawValue)")
+    }
+  }
+
+  /// Runs a command of gup_test over the range in one call of get_user_pages.
+  private func runTest(
+    _ grab: Verb.Grab, _ address: UInt64, _ pages: Int, command: GupTest.Command
+  ) throws(Stop) -> WorkerReply {
+    try onlyInGuest("gup_test")
+    var flags = GupTest.Flags(grab.flags)
+    if command == .pinLongterm { flags.remove(.longterm) }
+    let outcome = try calling("gup_test") { () throws(Errno) in
+      try GupTest().run(command, address: address, byteCount: UInt64(pages) << 12, flags: flags)
+    }
+    let got = Int(outcome.byteCount >> 12)
+    var reply = WorkerReply(requested: Int64(pages), pages: Int64(got))
+    reply.frames = frames(address, pages)
+    // The driver keeps the error to itself, and only says how far it came.
+    guard got > 0 else {
+      throw .failed(.badAddress, "gup_test got no page; it does not say which error it was", reply)
+    }
+    return reply
+  }
+
+  private func vfio(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+    try onlyInGuest("VFIO")
+    let flags = Set(grab.flags)
+    guard flags.subtracting([.write]) == [.longterm] else {
+      throw .skipped("a VFIO mapping pins long-term, with or without write, and has no other flags")
+    }
+    let session: VFIOSession
+    if let open = worker.held.withLock({ $0.vfio }) {
+      session = open
+    } else {
+      session = try reading { () throws(HostReadError) in try VFIOSession() }
+      worker.held.withLock { $0.vfio = session }
+    }
+    let iova = try calling("VFIO_IOMMU_MAP_DMA") { () throws(Errno) in
+      try session.map(address: address, byteCount: pages << 12, write: flags.contains(.write))
+    }
+    return keep(.vfio(session, iova: iova), grab.name, address, pages, of: pages, isVFIO: true)
+  }
+
+  private func ring(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+    guard Set(grab.flags) == [.write, .longterm] else {
+      throw .skipped("io_uring registers buffers writable and long-term, and in no other way")
+    }
+    let ring = try calling("IORING_REGISTER_BUFFERS") { () throws(Errno) in
+      try RegisteredBuffers(address: address, byteCount: pages << 12)
+    }
+    return keep(.ring(ring), grab.name, address, pages, of: pages)
+  }
+
+  /// A read or write with O_DIRECT, whose pins end with the call.
+  private func direct(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+    guard Set(grab.flags).isSubset(of: [.write]) else {
+      throw .skipped("O_DIRECT pins for a short time, for reading or writing")
+    }
+    try onlyInGuest("a file on a disk of ours")
+    let count = try calling("O_DIRECT") { () throws(Errno) in
+      let file = try DirectIO(directory: Worker.fileFolder, byteCount: pages << 12)
+      return grab.flags.contains(.write)
+        ? try file.read(at: 0, toAddress: address, byteCount: pages << 12)
+        : try file.write(at: 0, fromAddress: address, byteCount: pages << 12)
+    }
+    var reply = WorkerReply(requested: Int64(pages), pages: Int64(count >> 12))
+    reply.frames = frames(address, pages)
+    return reply
+  }
+
+  private func keep(
+    _ holder: consuming HeldPin.Holder, _ name: String?, _ address: UInt64, _ pages: Int, of requested: Int,
+    isVFIO: Bool = false
+  ) -> WorkerReply {
+    let pin = HeldPin(holder, address: address, pages: pages, isVFIO: isVFIO)
+    worker.held.withLock { held in
+      if let name {
+        // A repeated step takes more under the same name; the earlier ones are held with it.
+        if let earlier = held.pins[name] { held.forever.append(earlier) }
+        held.pins[name] = pin
+      } else {
+        held.forever.append(pin)
+      }
+    }
+    return WorkerReply(
+      requested: Int64(requested), pages: Int64(pages), frames: frames(address, pages), hold: name)
+  }
+
+  func release(_ name: String) throws(Stop) -> WorkerReply {
+    guard let pin = worker.held.withLock({ $0.pins.removeValue(forKey: name) }) else {
+      throw .skipped("\(name) was not taken, or was given back")
+    }
+    let pages = try calling("giving back") { () throws(Errno) in try pin.release() }
+    return done(pages)
+  }
+
+  func unpin(_ unpin: Verb.Unpin) throws(Stop) -> WorkerReply {
+    guard unpin.offset == .zero, unpin.size == nil else {
+      throw .skipped("no interface here gives back a part of a pin")
+    }
+    return try release(unpin.pin)
+  }
+
+  func dump(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+    try onlyInGuest("gup_test")
+    let (_, address, pages) = try part(range)
+    var lines: [String] = []
+    for page in 0..<min(pages, 16) {
+      lines += try calling("gup_test") { () throws(Errno) in try PageDumps.take(address + UInt64(page) << 12)
+      }
+    }
+    var reply = WorkerReply(requested: Int64(pages), pages: Int64(min(pages, 16)))
+    reply.text = lines.joined(separator: "\n")
+    return reply
+  }
+
+  func device(_ action: DeviceAction, _ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+    try onlyInGuest("the test device hmm_dmirror")
+    let (_, address, pages) = try part(range)
+    let session: MirrorSession
+    if let open = worker.held.withLock({ $0.mirror }) {
+      session = open
+    } else {
+      session = try calling("/dev/hmm_dmirror0") { () throws(Errno) in try MirrorSession() }
+      worker.held.withLock { $0.mirror = session }
+    }
+    var reply = done(pages)
+    try calling("hmm_dmirror, \(action.rawValue)") { () throws(Errno) in
+      switch action {
+      case .exclusive:
+        reply.pages = Int64(try session.device.makeExclusive(address: address, pages: pages).outcome.pages)
+      case .checkExclusive:
+        guard try session.device.isExclusive(address: address, pages: pages) else { throw .notPermitted }
+      case .migrateToDevice:
+        reply.pages = Int64(try session.device.migrateToDevice(address: address, pages: pages).outcome.pages)
+      case .migrateToSystem:
+        reply.pages = Int64(try session.device.migrateToSystem(address: address, pages: pages).pages)
+      case .read: reply.pages = Int64(try session.device.read(address: address, pages: pages).outcome.pages)
+      case .write:
+        let bytes = (0..<pages).flatMap { Pattern.sequence(seed: 0).page($0) }
+        reply.pages = Int64(try session.device.write(bytes, address: address).pages)
+      case .snapshot:
+        let states = try session.device.snapshot(address: address, pages: pages)
+        reply.text = states.map(\.description).joined(separator: ", ")
+      }
+    }
+    return reply
+  }
+}
+
+extension GupTest.Flags {
+  init(_ flags: [PinFlag]) {
+    self = []
+    for flag in flags {
+      switch flag {
+      case .write: insert(.write)
+      case .touch: insert(.touch)
+      case .get: insert(.get)
+      case .dump: insert(.dump)
+      case .force: insert(.force)
+      case .nowait: insert(.noWait)
+      case .nofault: insert(.noFault)
+      case .hwpoison: insert(.hwPoison)
+      case .anon: insert(.anon)
+      case .longterm: insert(.longterm)
+      case .splitPMD: insert(.splitPMD)
+      case .pin: insert(.pin)
+      }
+    }
+  }
+}

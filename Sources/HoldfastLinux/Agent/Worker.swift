@@ -1,0 +1,178 @@
+import CLinux
+import Glibc
+import HoldfastScenario
+import Synchronization
+import SystemPackage
+
+/// An actor's process: takes requests from the coordinator, does the steps, and answers.
+///
+/// It begins as a fork of the coordinator, so it knows the scenario. Threads of the process serve the actors
+/// that say `thread-of`.
+final class Worker: @unchecked Sendable {
+  // Sendable: everything is set before the threads begin, but for `held`, which is behind a lock, and what a
+  // fork's child changes while it has one thread.
+
+  let scenario: Scenario
+  let reach: LinuxRunner.Reach
+  /// The ends of all actors' sockets; a child of a fork takes its own.
+  private let ends: [String: FileDescriptor]
+  /// Whose process this is.
+  private(set) var process = ""
+  /// What the process holds under names, and what it holds for ever.
+  let held = Mutex(Held())
+  /// The mapping of files that regions of kind `file` lie in.
+  static let fileFolder = "/disk"
+
+  /// Pins, references and devices that the process keeps open.
+  struct Held {
+    var pins: [String: HeldPin] = [:]
+    var forever: [HeldPin] = []
+    var vfio: VFIOSession?
+    var mirror: MirrorSession?
+    var fault = false
+  }
+
+  init(_ scenario: Scenario, reach: LinuxRunner.Reach, ends: [String: FileDescriptor]) {
+    self.scenario = scenario
+    self.reach = reach
+    self.ends = ends
+  }
+
+  /// Serves the actor of a new process until it exits; never returns.
+  func serve(_ actor: Scenario.Actor) -> Never {
+    process = actor.name
+    setUp(actor)
+    for thread in scenario.actors where thread.sharing == actor.name { start(thread) }
+    loop(actor)
+    _exit(0)
+  }
+
+  /// Goes on as the child of a fork, with the memory and the descriptors of its parent and none of its threads.
+  func serve(child actor: Scenario.Actor) -> Never {
+    process = actor.name
+    for thread in scenario.actors where thread.sharing == actor.name { start(thread) }
+    loop(actor)
+    _exit(0)
+  }
+
+  private func setUp(_ actor: Scenario.Actor) {
+    // A signal to end interrupts what the actor waits in; the default would end the process.
+    try? ProcessCalls.interruptCalls(on: [SIGTERM])
+    signal(SIGINT, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
+    // Nobody's lines but the coordinator's belong on the terminal.
+    if case .limited(let size) = actor.memlock {
+      try? MemoryCalls.setLockLimit(size.bytes)
+    } else {
+      try? MemoryCalls.setLockLimit(nil)
+    }
+    try? MemoryCalls.useLockCapability(actor.mayLockMemory)
+    pin(to: actor.cpu)
+  }
+
+  private func pin(to cpu: Int) {
+    // A machine with fewer CPUs than the scenario asks for has them all share.
+    _ = hf_run_on(Int32(cpu % max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+  }
+
+  private func start(_ actor: Scenario.Actor) {
+    final class Start {
+      let worker: Worker
+      let actor: Scenario.Actor
+      init(_ worker: Worker, _ actor: Scenario.Actor) {
+        self.worker = worker
+        self.actor = actor
+      }
+    }
+    var thread = pthread_t()
+    let start = Unmanaged.passRetained(Start(self, actor))
+    let result = pthread_create(
+      &thread, nil,
+      { pointer in
+        guard let pointer else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(pointer).takeRetainedValue()
+        // Capabilities and affinity belong to threads.
+        try? MemoryCalls.useLockCapability(
+          start.worker.scenario.actor(named: start.worker.process)?.mayLockMemory ?? false)
+        start.worker.pin(to: start.actor.cpu)
+        start.worker.loop(start.actor)
+        return nil
+      }, start.toOpaque())
+    if result == 0 { pthread_detach(thread) } else { start.release() }
+  }
+
+  private func loop(_ actor: Scenario.Actor) {
+    guard let end = ends[actor.name] else { return }
+    let channel = MessageChannel(end)
+    while true {
+      do {
+        guard let line = try channel.line(within: -1) else { continue }
+        let request = try WorkerRequest(line: line)
+        let reply = answer(request, actor)
+        try channel.send(reply)
+      } catch {
+        // The coordinator has gone, and with it the run.
+        return
+      }
+    }
+  }
+
+  private func answer(_ request: WorkerRequest, _ actor: Scenario.Actor) -> WorkerReply {
+    switch request.task {
+    case .step(let number):
+      let step = actor.steps[number]
+      var total = WorkerReply()
+      for round in 1...step.repeats {
+        let reply = StepInWorker(worker: self, actor: actor, regions: request.regions).perform(step.verb)
+        total.add(reply)
+        total.repeats = Int64(round)
+        guard reply.outcome == .ok else { break }
+      }
+      return total
+    case .digests(let name, let offset, let pages):
+      return WorkerReply(digests: digests(request.regions[name], offset, pages))
+    case .counts(let name, let offset, let pages):
+      return counts(request.regions[name], offset, pages)
+    }
+  }
+
+  private func digests(_ region: PlacedRegion?, _ offset: UInt64, _ pages: Int) -> [UInt64?] {
+    guard let (address, count) = region?.part(offset: offset, pages: pages) else { return [] }
+    return (0..<count).map { page in
+      guard let bytes = try? GuardedMemory.read(address + UInt64(page) << 12, count: 4096) else { return nil }
+      // FNV-1a: two contents that differ give, all but certainly, two digests that do.
+      return bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+  }
+
+  private func counts(_ region: PlacedRegion?, _ offset: UInt64, _ pages: Int) -> WorkerReply {
+    guard let (address, count) = region?.part(offset: offset, pages: pages) else { return WorkerReply() }
+    do throws(Errno) {
+      let found = try (0..<count).map { page throws(Errno) in
+        PageDumps.counts(in: try PageDumps.take(address + UInt64(page) << 12))
+      }
+      return WorkerReply(counts: found)
+    } catch {
+      return .skipped("gup_test: \(error)")
+    }
+  }
+}
+
+extension WorkerReply {
+  /// Adds what another round of the same step did.
+  mutating func add(_ other: WorkerReply) {
+    func sum(_ one: Int64?, _ two: Int64?) -> Int64? {
+      one == nil && two == nil ? nil : (one ?? 0) + (two ?? 0)
+    }
+    outcome = other.outcome
+    requested = sum(requested, other.requested)
+    pages = sum(pages, other.pages)
+    blocks = sum(blocks, other.blocks)
+    if let text = other.text { self.text = (self.text.map { $0 + "\n" } ?? "") + text }
+    mapped.merge(other.mapped) { $1 }
+    unmapped = other.unmapped ?? unmapped
+    hold = other.hold ?? hold
+    child = other.child ?? child
+    if let frames = other.frames { self.frames = (self.frames ?? []) + frames }
+  }
+}
