@@ -30,7 +30,7 @@ public struct ConformJudge {
     var entry = Self.entry(log, rules: scenario.rules)
     guard log.header.hash == scenario.textHash else {
       entry.verdict = .stale
-      entry.reason = "the text has changed; run holdfast conform --record \(scenario.name)"
+      entry.reason = "run holdfast conform --record \(scenario.name), for the text of the scenario has changed"
       return entry
     }
     if let refused = log.header.refused {
@@ -82,7 +82,7 @@ public struct ConformJudge {
   public static func orphan(_ log: ConformanceLog) -> ConformReport.Entry {
     var entry = entry(log, rules: [])
     entry.verdict = .stale
-    entry.reason = "there is no scenario \(log.header.scenario) any more"
+    entry.reason = "there is no scenario \(log.header.scenario) any more; remove its recording"
     return entry
   }
 
