@@ -31,6 +31,9 @@ struct GroundOptions: ParsableArguments {
     }
   }
 
+  /// Whether any of them was given.
+  var isGiven: Bool { machine != nil || machineFrom != nil || frames != .none }
+
   /// Options of a run on this ground.
   var runOptions: RunOptions {
     var options = RunOptions()

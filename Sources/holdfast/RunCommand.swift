@@ -3,7 +3,7 @@ import HoldfastLab
 import HoldfastReport
 import HoldfastScenario
 
-/// Runs a scenario once.
+/// Runs a scenario, once or many times.
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
@@ -21,45 +21,113 @@ struct RunCommand: ParsableCommand {
   @OptionGroup
   var ground: GroundOptions
 
+  /// What runs the steps.
+  enum GroundWord: String, ExpressibleByArgument, CaseIterable {
+    case model, linux
+  }
+
+  @Option(
+    help: "What runs the steps: the engine (model), or a real kernel (linux), in a guest unless --host.")
+  var on = GroundWord.model
+
+  @Flag(help: "With --on linux: use this host's kernel, for what it can do without harm.")
+  var host = false
+
+  @Option(
+    name: .customLong("repeat"),
+    help: ArgumentHelp(
+      "How often; after the first report stands how often the runs ended in which state.", valueName: "n"))
+  var repeats = 1
+
   @Flag(help: "Print the report as JSON.")
   var json = false
 
   @Option(help: ArgumentHelp("Write Chrome trace events, which Perfetto opens.", valueName: "file"))
   var trace: String?
 
+  func validate() throws {
+    guard (1...100_000).contains(repeats) else {
+      throw ValidationError("--repeat must be from 1 to 100000; found \(repeats)")
+    }
+    if host, on != .linux { throw ValidationError("--host needs --on linux") }
+    if on == .linux, ground.isGiven {
+      throw ValidationError(
+        "--machine, --machine-from and --frames are the engine's; --on linux excludes them")
+    }
+  }
+
   func run() throws {
     let scenario = try ScenarioFiles.load(scenario)
-    var options = ground.runOptions
-    options.policy = policy
-    options.collectTrace = trace != nil
-
-    let report: RunReport
+    let reports: [RunReport]
     if let trace {
       let file = try TraceFile(trace)
       do {
-        report = try Self.measured(scenario, options)
+        reports = try self.reports(scenario)
       } catch {
         file.discard()
         throw error
       }
-      try file.write(report)
+      if let first = reports.first { try file.write(first) }
     } else {
-      report = try Self.measured(scenario, options)
+      reports = try self.reports(scenario)
     }
+    guard let first = reports.first else { throw Failure.internalError("nothing was run") }
+    let states = StateHistogram(reports, of: scenario)
 
     if json {
-      for warning in report.warnings { Console.warn(warning) }
-      try Console.write(try JSONText.render(report))
+      for warning in first.warnings { Console.warn(warning) }
+      try Console.write(
+        repeats == 1
+          ? try JSONText.render(first) : try JSONText.render(RepeatedRuns(first: first, states: states)))
     } else {
-      try Console.write(RunText.render(report, palette: Console.palette))
+      let palette = Console.palette
+      var text = RunText.render(first, palette: palette)
+      if repeats > 1 { text += "\n" + ConformText.render(states, palette: palette) }
+      try Console.write(text)
     }
-    throw Failure.said(exitCode: report.outcome.exitCode)
+    throw Failure.said(exitCode: reports.map(\.outcome.exitCode).max() ?? 0)
+  }
+
+  private func reports(_ scenario: Scenario) throws(Failure) -> [RunReport] {
+    switch on {
+    case .linux:
+      let answer = try KernelGround.runs(
+        scenario, policy: policy ?? KernelGround.policy, repeats: repeats, on: host ? .host : .guest)
+      switch answer {
+      case .runs(let reports, _): return reports
+      case .refused(let why, _): throw .cannotRun(why)
+      }
+    case .model:
+      var options = ground.runOptions
+      options.policy = policy
+      options.collectTrace = trace != nil
+      var reports: [RunReport] = []
+      for _ in 0..<repeats {
+        reports.append(try Self.measured(scenario, options))
+        options.collectTrace = false
+      }
+      return reports
+    }
   }
 
   private static func measured(_ scenario: Scenario, _ options: RunOptions) throws(Failure) -> RunReport {
     let bar = ProgressBar(title: scenario.name)
     defer { bar?.clear() }
     return try ScenarioRunner.report(scenario, options, bar)
+  }
+}
+
+/// The first of several runs, and how often they ended in which state.
+private struct RepeatedRuns: Encodable {
+  let schema = RunReport.currentSchema
+  let runs: Int
+  let first: RunReport
+  let states: [StateHistogram.Row]
+
+  init(first: RunReport, states: StateHistogram) {
+    self.first = first
+    self.runs = states.runs
+    self.states = states.rows
   }
 }
 

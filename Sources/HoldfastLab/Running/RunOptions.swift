@@ -22,6 +22,10 @@ public struct RunOptions: Sendable {
   public var collectTrace = false
   /// Whether the invariants are checked at the end of every step, as far as the machine's size allows.
   public var checkInvariants = true
+  /// Actors in the order in which they take precedence; those that are not named follow in file order.
+  public var precedence: [String] = []
+  /// Steps that are skipped, because another ground could not do them.
+  public var leftOut: Set<StepPlace> = []
   /// Told how far the run is, at most every 50 ms, on another thread.
   public var progress: (@Sendable (RunProgress) -> Void)?
 

@@ -18,6 +18,9 @@ public enum ScenarioRunner {
     guard let policy = PlacementPolicy(name: policyName.rawValue) else {
       throw RunFailure.internalError("the engine does not know the policy \(policyName)")
     }
+    for name in options.precedence where scenario.actor(named: name) == nil {
+      throw RunFailure.badInput("\(scenario.file): \"\(name)\" is to take precedence and is no actor")
+    }
     let log = options.collectTrace ? TraceLog() : nil
     let built = try BuiltMachine(scenario, options, policy, log)
     let run = ScenarioRun(scenario, policyName, built, options, log)
@@ -36,6 +39,8 @@ final class ScenarioRun {
   private let options: RunOptions
   private let log: TraceLog?
   private let scheduler = TurnScheduler()
+  /// By precedence; the scheduler knows them by their index here.
+  private let actors: [Scenario.Actor]
   private var report: RunReport
   private var looks: Looks
   private var records: [StepRecord] = []
@@ -54,6 +59,8 @@ final class ScenarioRun {
     self.built = built
     self.options = options
     self.log = log
+    let first = options.precedence.compactMap(scenario.actor(named:))
+    actors = first + scenario.actors.filter { !options.precedence.contains($0.name) }
     stage = Stage(machine: built.machine, scenario: scenario, policy: policy)
     let blocks = built.machine.blockRecords()
     report = RunReport(
@@ -67,7 +74,7 @@ final class ScenarioRun {
 
   func run() throws(RunFailure) -> RunReport {
     try createProcesses()
-    for (index, actor) in stage.scenario.actors.enumerated() {
+    for (index, actor) in actors.enumerated() {
       var next = 0
       scheduler.add(name: actor.name) { [unowned self] in
         ended || isReady(actor, next)
@@ -79,7 +86,7 @@ final class ScenarioRun {
       }
     }
     scheduler.giveUp = { [unowned self] index in
-      let actor = stage.scenario.actors[index]
+      let actor = actors[index]
       stage.processes[actor.process]?.raise(fatal: true)
       report.warnings.append(
         "\(actor.name) was killed: it could only try again, and nobody else could do anything")
@@ -121,9 +128,10 @@ final class ScenarioRun {
   /// Does one step, once its turn has come; false ends the actor.
   private func perform(_ step: Step, of actor: Scenario.Actor, number: Int) -> Bool {
     guard scheduler.waitUntilReady(), !ended else {
-      skip(step, of: actor, ended ? "the run ended before" : "a step that it waits for is never done")
+      skip(step, of: actor, ended ? StepRecord.runEnded : StepRecord.neverReady)
       return true
     }
+    if options.leftOut.contains(StepPlace(step.location)) { return leaveOut(step, of: actor) }
     if let label = step.label { labelsBegun[label] = number }
     let machine = stage.machine
     let record = records.count
@@ -148,6 +156,14 @@ final class ScenarioRun {
     }
     if case .exit = step.verb { return false }
     return true
+  }
+
+  /// Skips a step as if it were done for those who wait for it; false ends the actor.
+  private func leaveOut(_ step: Step, of actor: Scenario.Actor) -> Bool {
+    skip(step, of: actor, StepRecord.leftOut)
+    if let label = step.label { labelsDone.insert(label) }
+    looks.stepEnded(step.label, records: records)
+    return step.verb != .exit
   }
 
   private func skip(_ step: Step, of actor: Scenario.Actor, _ why: String) {
@@ -209,7 +225,7 @@ final class ScenarioRun {
   }
 
   /// Whether no actor is inside a step.
-  private var isQuiet: Bool { !stage.scenario.actors.indices.contains { scheduler.isWaiting($0) } }
+  private var isQuiet: Bool { !actors.indices.contains { scheduler.isWaiting($0) } }
 
   private func note(_ found: [InvariantViolation], _ record: StepRecord?) {
     violations += found

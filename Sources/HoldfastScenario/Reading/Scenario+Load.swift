@@ -1,4 +1,3 @@
-import Glibc
 import Yams
 
 extension Scenario {
@@ -7,46 +6,22 @@ extension Scenario {
 
   /// Reads a scenario file.
   public static func load(path: String) throws(ScenarioError) -> Scenario {
-    let start = SourceLocation(file: path, line: 1, column: 1)
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw ScenarioError("cannot open the scenario: \(String(cString: strerror(errno)))", at: start)
-    }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: largestText + 1)
-    var count = 0
-    while count < bytes.count {
-      let got = bytes.withUnsafeMutableBytes { buffer in
-        buffer.baseAddress.map { read(descriptor, $0 + count, buffer.count - count) } ?? -1
-      }
-      if got < 0 && errno == EINTR { continue }
-      guard got >= 0 else {
-        throw ScenarioError("cannot read the scenario: \(String(cString: strerror(errno)))", at: start)
-      }
-      if got == 0 { break }
-      count += got
-    }
-    guard count <= largestText else { throw ScenarioError("a scenario has at most 1 MiB of text", at: start) }
-    guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
-      let line = 1 + bytes[..<firstInvalid(bytes[..<count])].count { $0 == 0x0a }
-      throw ScenarioError(
-        "a scenario is UTF-8 text; found other bytes", at: SourceLocation(file: path, line: line, column: 1))
-    }
-    return try Scenario(yaml: text, file: path)
-  }
-
-  /// The index of the first line that is not valid.
-  private static func firstInvalid(_ bytes: ArraySlice<UInt8>) -> Int {
-    var low = bytes.startIndex
-    for line in bytes.split(separator: 0x0a, omittingEmptySubsequences: false) {
-      if String(validating: line, as: UTF8.self) == nil { break }
-      low = min(line.endIndex + 1, bytes.endIndex)
-    }
-    return low
+    try Scenario(yaml: try TextFile.read(path: path, what: "scenario", limit: largestText), file: path)
   }
 
   /// Decodes a scenario; `file` is what messages call it.
   public init(yaml: String, file: String) throws(ScenarioError) {
+    guard let root = try Value(yaml: yaml, file: file, what: "scenario") else {
+      throw ScenarioError("the scenario is empty", at: SourceLocation(file: file, line: 1, column: 1))
+    }
+    self = try Self.decode(root)
+    textHash = SHA256.hexadecimal(of: yaml)
+  }
+}
+
+extension Value {
+  /// The whole of a YAML text; nil if there is nothing in it.
+  init?(yaml: String, file: String, what: String) throws(ScenarioError) {
     let start = SourceLocation(file: file, line: 1, column: 1)
     let root: Node?
     do {
@@ -56,14 +31,13 @@ extension Scenario {
     } catch {
       throw ScenarioError("cannot read the YAML: \(error)", at: start)
     }
-    guard let root else { throw ScenarioError("the scenario is empty", at: start) }
+    guard let root else { return nil }
     var budget = 200_000
     guard Self.fits(root, &budget) else {
       throw ScenarioError(
-        "the scenario has more than 200000 values, aliases counted as what they stand for", at: start)
+        "the \(what) has more than 200000 values, aliases counted as what they stand for", at: start)
     }
-    self = try Self.decode(Value(node: root, file: file, what: "scenario"))
-    textHash = SHA256.hexadecimal(of: yaml)
+    self.init(node: root, file: file, what: what)
   }
 
   /// Aliases share their target, so that a short text can stand for an endless tree; a walk has to be bounded.

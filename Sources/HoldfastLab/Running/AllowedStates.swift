@@ -1,0 +1,62 @@
+public import HoldfastScenario
+
+/// Asks the engine for everything that it lets a scenario end in.
+public enum AllowedStates {
+  /// With more actors than this, not every order is tried.
+  public static let mostPermuted = 5
+
+  /// Runs the scenario once per order of precedence of its actors.
+  ///
+  /// - Parameter leftOut: steps that the other ground could not do, and which the engine then leaves out too: else
+  ///   the two would not have done the same.
+  /// - Throws: `RunFailure.internalError`; that the engine refuses the scenario is an answer.
+  public static func collect(
+    _ scenario: Scenario, policy: PolicyName, leavingOut leftOut: Set<StepPlace> = []
+  ) throws(RunFailure) -> EngineAnswer {
+    var options = RunOptions()
+    options.policy = policy
+    options.leftOut = leftOut
+    // The invariants have tests of their own, and here they would be most of the time.
+    options.checkInvariants = false
+    var states = StateHistogram()
+    for order in orders(of: scenario.actors.map(\.name)) {
+      options.precedence = order
+      let report: RunReport
+      do {
+        report = try ScenarioRunner.run(scenario, options)
+      } catch {
+        if case .internalError = error { throw error }
+        return .refuses(error.description)
+      }
+      let lacking = Self.lacking(report)
+      guard lacking.isEmpty else { return .cannotYet(lacking) }
+      states.add(RunState(report, of: scenario))
+    }
+    return .allowed(states)
+  }
+
+  /// All orders of up to five actors; of more, file order and its rotations.
+  public static func orders(of names: [String]) -> [[String]] {
+    guard names.count > mostPermuted else { return permutations(names) }
+    return names.indices.map { Array(names[$0...] + names[..<$0]) }
+  }
+
+  private static func permutations(_ names: [String]) -> [[String]] {
+    guard names.count > 1 else { return [names] }
+    return names.indices.flatMap { index in
+      var rest = names
+      let first = rest.remove(at: index)
+      return permutations(rest).map { [first] + $0 }
+    }
+  }
+
+  private static func lacking(_ report: RunReport) -> [String] {
+    var verbs: [String] = []
+    for step in report.steps where step.status == .skipped {
+      guard let reason = step.skipped, reason.hasPrefix(StepRecord.engineLacks) else { continue }
+      let verb = String(reason.dropFirst(StepRecord.engineLacks.count))
+      if !verbs.contains(verb) { verbs.append(verb) }
+    }
+    return verbs
+  }
+}

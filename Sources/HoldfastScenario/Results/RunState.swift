@@ -1,0 +1,151 @@
+/// How a run ended, as far as two grounds can be compared: a result per labelled step, a verdict per expectation.
+///
+/// What its ground could not see is left out, so that two states are compared on what both hold.
+public struct RunState: Sendable, Hashable {
+  /// One thing that a state can say something about.
+  public enum Observable: Sendable, Hashable {
+    /// The result of a step, by its label, or by its line where it has none and must succeed.
+    case step(String)
+    /// Whether an expectation holds, by its line.
+    case expectation(String)
+  }
+
+  /// How a step ended.
+  public struct Ending: Sendable, Hashable {
+    /// The step's label, or its line where it has none and must succeed.
+    public let step: String
+    /// `ok`, or an error number.
+    public let result: String
+  }
+
+  /// Whether an expectation holds.
+  public struct Check: Sendable, Hashable {
+    /// Its line, `17`; `17.2` is the second one in that line.
+    public let line: String
+    /// Whether it holds.
+    public let holds: Bool
+  }
+
+  /// Steps that were seen to end, in file order.
+  public internal(set) var endings: [Ending]
+  /// Expectations that were compared, in file order.
+  public internal(set) var checks: [Check]
+
+  /// Makes a state from its parts.
+  init(endings: [Ending], checks: [Check]) {
+    self.endings = endings
+    self.checks = checks
+  }
+
+  /// The state that a run of this scenario ended in.
+  public init(_ report: RunReport, of scenario: Scenario) {
+    var records: [StepPlace: StepRecord] = [:]
+    for record in report.steps { records[StepPlace(record.location)] = record }
+    endings = scenario.actors.flatMap(\.steps).compactMap { step in
+      guard step.label != nil || step.mustSucceed else { return nil }
+      guard let record = records[StepPlace(step.location)], case .word(let result) = record.value(.result)
+      else { return nil }
+      return Ending(step: step.label ?? "line \(step.location.line)", result: result)
+    }
+    var verdicts: [StepPlace: Verdict.State] = [:]
+    for verdict in report.verdicts.prefix(scenario.expectations.count) {
+      verdicts[StepPlace(verdict.location)] = verdict.state
+    }
+    var seenInLine: [Int: Int] = [:]
+    checks = scenario.expectations.compactMap { expectation in
+      let line = expectation.location.line
+      let number = seenInLine[line, default: 0] + 1
+      seenInLine[line] = number
+      guard let state = verdicts[StepPlace(expectation.location)], state != .skipped else { return nil }
+      return Check(line: number == 1 ? "\(line)" : "\(line).\(number)", holds: state == .holds)
+    }
+  }
+
+  /// What the state says something about.
+  public var observables: Set<Observable> {
+    Set(endings.map { .step($0.step) }).union(checks.map { .expectation($0.line) })
+  }
+
+  /// The state as a ground would have seen it that sees nothing but these.
+  public func projected(onto observables: Set<Observable>) -> RunState {
+    RunState(
+      endings: endings.filter { observables.contains(.step($0.step)) },
+      checks: checks.filter { observables.contains(.expectation($0.line)) })
+  }
+
+  /// Whether the states say the same wherever both say something.
+  public func agrees(with other: RunState) -> Bool {
+    let common = observables.intersection(other.observables)
+    return projected(onto: common) == other.projected(onto: common)
+  }
+}
+
+extension RunState: CustomStringConvertible {
+  /// On one line: `pinned=ok; gone=EINTR; 3 of 4 hold (line 17 fails)`.
+  public var description: String {
+    var parts = endings.map { "\($0.step)=\($0.result)" }
+    if !checks.isEmpty {
+      let failing = checks.filter { !$0.holds }.map(\.line)
+      var text = "\(checks.count - failing.count) of \(checks.count) hold"
+      switch failing.count {
+      case 0: break
+      case 1: text += " (line \(failing[0]) fails)"
+      default: text += " (lines \(failing.joined(separator: ", ")) fail)"
+      }
+      parts.append(text)
+    }
+    return parts.isEmpty ? "nothing was seen" : parts.joined(separator: "; ")
+  }
+}
+
+extension RunState: Codable {
+  private enum CodingKeys: String, CodingKey { case steps, holds, fails }
+
+  /// Reads the form `{"steps":["pinned=ok"],"holds":["17"],"fails":["20"]}`.
+  public init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    endings = try fields.decode([String].self, forKey: .steps).map { text in
+      let words = text.split(separator: "=", omittingEmptySubsequences: false)
+      guard words.count == 2, !words[0].isEmpty, !words[1].isEmpty else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .steps, in: fields, debugDescription: "found \"\(text)\", expected STEP=RESULT")
+      }
+      return Ending(step: String(words[0]), result: String(words[1]))
+    }
+    var checks: [(place: [Int], check: Check)] = []
+    for (key, holds) in [(CodingKeys.holds, true), (.fails, false)] {
+      for line in try fields.decode([String].self, forKey: key) {
+        let words = line.split(separator: ".", omittingEmptySubsequences: false)
+        let place = words.compactMap { Int($0) }
+        guard place.count == words.count, place.count <= 2 else {
+          throw DecodingError.dataCorruptedError(
+            forKey: key, in: fields, debugDescription: "found \"\(line)\", expected a line number")
+        }
+        checks.append((place, Check(line: line, holds: holds)))
+      }
+    }
+    self.checks = checks.sorted { $0.place.lexicographicallyPrecedes($1.place) }.map(\.check)
+  }
+
+  /// Writes that form.
+  public func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: CodingKeys.self)
+    try fields.encode(endings.map { "\($0.step)=\($0.result)" }, forKey: .steps)
+    try fields.encode(checks.filter(\.holds).map(\.line), forKey: .holds)
+    try fields.encode(checks.filter { !$0.holds }.map(\.line), forKey: .fails)
+  }
+}
+
+/// Where a step or an expectation stands, whatever the file is called.
+public struct StepPlace: Sendable, Hashable {
+  /// Counted from 1.
+  public let line: Int
+  /// Counted from 1.
+  public let column: Int
+
+  /// The place without its file.
+  public init(_ location: SourceLocation) {
+    line = location.line
+    column = location.column
+  }
+}
