@@ -77,6 +77,7 @@ extension FailureStage {
     case .count: "counting a reference"
     case .unmovable: "looking for memory that cannot move"
     case .signal: "waiting"
+    case .untold: "being in the kernel"
     }
   }
 }

@@ -1,3 +1,4 @@
+import HoldfastLinux
 import HoldfastScenario
 
 /// A real kernel to run scenarios on.
@@ -26,8 +27,23 @@ enum KernelGround {
     _ scenario: Scenario, policy: PolicyName, repeats: Int, on place: Place
   ) throws(Failure) -> Answer {
     switch place {
+    case .host: return try onHost(scenario, policy, repeats)
     case .guest: throw .cannotRun("ground linux needs the guest's kernel, which is not there")
-    case .host: throw .cannotRun("ground linux cannot use this host's kernel")
+    }
+  }
+
+  private static func onHost(
+    _ scenario: Scenario, _ policy: PolicyName, _ repeats: Int
+  ) throws(Failure) -> Answer {
+    do throws(LinuxRunFailure) {
+      var reports: [RunReport] = []
+      for _ in 0..<repeats {
+        reports.append(try LinuxRunner.run(scenario, policy: policy, reach: .host))
+      }
+      let kernel = KernelIdentity(release: LinuxRunner.kernelRelease, config: "unknown", qemu: nil)
+      return .runs(reports, on: kernel)
+    } catch {
+      throw .cannotRun(error.description)
     }
   }
 }

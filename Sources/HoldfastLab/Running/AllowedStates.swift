@@ -13,6 +13,8 @@ public enum AllowedStates {
   public static func collect(
     _ scenario: Scenario, policy: PolicyName, leavingOut leftOut: Set<StepPlace> = []
   ) throws(RunFailure) -> EngineAnswer {
+    let missing = EngineLimits.missing(in: scenario)
+    guard missing.isEmpty else { return .cannotYet(missing) }
     var options = RunOptions()
     options.policy = policy
     options.leftOut = leftOut
@@ -28,8 +30,6 @@ public enum AllowedStates {
         if case .internalError = error { throw error }
         return .refuses(error.description)
       }
-      let lacking = Self.lacking(report)
-      guard lacking.isEmpty else { return .cannotYet(lacking) }
       states.add(RunState(report, of: scenario))
     }
     return .allowed(states)
@@ -48,15 +48,5 @@ public enum AllowedStates {
       let first = rest.remove(at: index)
       return permutations(rest).map { [first] + $0 }
     }
-  }
-
-  private static func lacking(_ report: RunReport) -> [String] {
-    var verbs: [String] = []
-    for step in report.steps where step.status == .skipped {
-      guard let reason = step.skipped, reason.hasPrefix(StepRecord.engineLacks) else { continue }
-      let verb = String(reason.dropFirst(StepRecord.engineLacks.count))
-      if !verbs.contains(verb) { verbs.append(verb) }
-    }
-    return verbs
   }
 }

@@ -54,13 +54,8 @@ enum KernelSettings {
 enum KernelRelease {
   /// The machine in short.
   static func summary(_ map: KernelMap) -> MachineSummary {
-    var name = utsname()
-    uname(&name)
-    let release = withUnsafeBytes(of: &name.release) { bytes in
-      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    return MachineSummary(
-      origin: .live, source: "Linux \(release)", frames: map.zones.reduce(0) { $0 + UInt64($1.present) },
+    MachineSummary(
+      origin: .live, source: "Linux \(LinuxRunner.kernelRelease)", frames: map.zones.reduce(0) { $0 + UInt64($1.present) },
       blockBytes: UInt64(map.blockPages) << 12, nodes: Set(map.zones.map(\.node)).count,
       cpus: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   }

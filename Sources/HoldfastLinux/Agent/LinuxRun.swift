@@ -118,7 +118,7 @@ final class LinuxRun {
     if inside.isEmpty {
       // Whoever is left waits for a step that is never done.
       guard let index = players.indices.first(where: { players[$0].state == .idle }) else { return false }
-      skip(index, "a step that it waits for is never done")
+      skip(index, StepRecord.neverReady)
       return true
     }
     listen(inside)
@@ -142,13 +142,13 @@ final class LinuxRun {
   private func begin(_ index: Int) {
     let player = players[index]
     let step = player.actor.steps[player.next]
-    if ended { return skip(index, "the run ended before") }
+    if ended { return skip(index, StepRecord.runEnded) }
     if let label = step.label { labelsBegun[label] = index }
     let record = records.count
     players[index].record = record
     records.append(
       StepRecord(sequence: record + 1, actor: player.actor.name, step: step, begin: Self.now - started))
-    players[index].before = sight(of: step)
+    players[index].before = sight(of: step, by: player.actor)
     if let reply = performHere(step) { return end(index, record, reply) }
     guard player.process != nil else {
       let why = player.killed ? "its process was killed" : "its process has ended"
@@ -296,7 +296,8 @@ final class LinuxRun {
     }
     if step.verb.actsOnBlocks, let now = try? KernelMap() { kernel = now }
     if records[record].status != .skipped {
-      compare(players[index].before, sight(of: step), reply, record, step)
+      compare(
+        players[index].before, sight(of: step, by: players[index].actor), reply, record, step)
     }
     if let label = step.label { labelsDone.insert(label) }
     players[index].record = -1
@@ -363,14 +364,12 @@ final class LinuxRun {
   }
 
   /// What can be seen before and after a step: the frames of its range, and counters.
-  private func sight(of step: Step) -> StepSight {
+  private func sight(of step: Step, by actor: Scenario.Actor) -> StepSight {
     var sight = StepSight()
     sight.counters = ((try? HostCounters.live()) ?? [:]).filter { StepSight.counters.contains($0.key) }
-    guard let range = step.verb.shownRange, case let frames = frames(of: range), frames.count <= 1 << 16
-    else {
-      return sight
+    if let range = step.verb.shownRange {
+      sight.frames = pagemap(of: range, in: actor.process).map(\.frame)
     }
-    sight.frames = frames
     return sight
   }
 

@@ -1,3 +1,4 @@
+import Glibc
 public import HoldfastScenario
 
 /// Runs scenarios on the Linux kernel that this program runs on: every step as the system call, or the write to a
@@ -6,7 +7,7 @@ public import HoldfastScenario
 /// Each actor with a process of its own is a process here, each `thread-of` a thread. The coordinator lets them
 /// proceed in the order that `holdfast run` gives them on the engine: the first actor in file order that can,
 /// until it has to wait. A step that does not answer for two seconds counts as waiting, and others proceed.
-public struct LinuxRunner {
+public enum LinuxRunner {
   /// How far the kernel may be changed.
   public enum Reach: Sendable {
     /// A guest of ours: everything.
@@ -17,6 +18,15 @@ public struct LinuxRunner {
 
   /// A question to the machine's monitor, which lives outside of the kernel.
   public typealias Monitor = (MonitorRequest) -> MonitorReply
+
+  /// What `uname -r` prints.
+  public static var kernelRelease: String {
+    var name = utsname()
+    uname(&name)
+    return withUnsafeBytes(of: &name.release) { bytes in
+      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+  }
 
   /// Runs a scenario once and reports what the kernel did.
   ///

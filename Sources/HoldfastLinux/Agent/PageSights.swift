@@ -121,8 +121,8 @@ struct PageSights {
 
 extension LinuxRun {
   /// The words of /proc/PID/pagemap for a part of a region.
-  func pagemap(of range: Verb.RegionRange) -> [PagemapWord] {
-    guard let region = regions.region(range.region, for: nil), let (address, pages) = region.part(range)
+  func pagemap(of range: Verb.RegionRange, in process: String? = nil) -> [PagemapWord] {
+    guard let region = regions.region(range.region, for: process), let (address, pages) = region.part(range)
     else {
       return []
     }

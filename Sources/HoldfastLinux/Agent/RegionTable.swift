@@ -5,8 +5,11 @@ import HoldfastScenario
 /// Owned by the coordinator.
 struct RegionTable {
   private var byProcess: [String: [String: PlacedRegion]] = [:]
+  /// The process that mapped a region, which is who is meant by its name alone.
+  private var owners: [String: String] = [:]
 
   mutating func place(_ region: PlacedRegion, as name: String) {
+    if owners[name] == nil { owners[name] = region.process }
     byProcess[region.process, default: [:]][name] = region
   }
 
@@ -24,10 +27,10 @@ struct RegionTable {
     }
   }
 
-  /// The region of that name in the process of an actor, or in whose process it is.
+  /// The region of that name in a process, or else in the process that mapped it.
   func region(_ name: String, for process: String?) -> PlacedRegion? {
     if let process, let own = byProcess[process]?[name] { return own }
-    return byProcess.values.compactMap { $0[name] }.first
+    return owners[name].flatMap { byProcess[$0]?[name] }
   }
 
   /// The regions that a step of an actor names.

@@ -68,8 +68,6 @@ extension StepRecord {
   public static let neverReady = "a step that it waits for is never done"
   /// Why the engine skips a step that another ground could not do.
   public static let leftOut = "left out, as on the other ground"
-  /// How the engine's reason begins where it lacks a verb; the verb follows.
-  public static let engineLacks = "the engine cannot yet "
 
   /// Whether the step was skipped because its ground cannot do it, and not because its turn never came.
   public var isBeyondGround: Bool {
