@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guest.h"
 #include "uring.h"
 
 /* Memory. */
