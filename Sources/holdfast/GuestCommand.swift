@@ -74,7 +74,7 @@ struct GuestCommand: ParsableCommand {
     var memory: UInt64 = 1024
 
     @Option(help: ArgumentHelp("How much of it is ZONE_MOVABLE, in MiB.", valueName: "MiB"))
-    var movable: UInt64?
+    var movable: UInt64 = 0
 
     @Option(help: "Number of CPUs.")
     var cpus = 2
@@ -82,11 +82,15 @@ struct GuestCommand: ParsableCommand {
     func validate() throws {
       guard (128...16384).contains(memory) else { throw ValidationError("--memory must be 128 to 16384 MiB") }
       guard (1...16).contains(cpus) else { throw ValidationError("--cpus must be 1 to 16") }
-      if let movable, movable > memory { throw ValidationError("--movable exceeds --memory, \(memory) MiB") }
+      guard movable <= memory else { throw ValidationError("--movable exceeds --memory, \(memory) MiB") }
+      guard movable.isMultiple(of: GuestMachine.blockBytes >> 20) else {
+        throw ValidationError("--movable must be whole memory blocks of 128 MiB; found \(movable) MiB")
+      }
     }
 
     var machine: GuestMachine {
-      GuestMachine(memory: memory << 20, cpus: cpus, movableCore: movable.map { $0 << 20 })
+      GuestMachine(
+        memory: memory << 20, movableBlocks: Int((movable << 20) / GuestMachine.blockBytes), cpus: cpus)
     }
   }
 }

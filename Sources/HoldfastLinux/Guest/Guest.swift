@@ -69,8 +69,7 @@ public struct Guest: ~Copyable {
     self.console = console
   }
 
-  /// Runs a scenario as often as asked; each step that ends is heard by `onStep`. All runs together have
-  /// `seconds`.
+  /// Runs a scenario as often as asked, which may take `seconds` in all; `onStep` hears of steps that end.
   public mutating func run(
     _ request: RunRequest, within seconds: Int = 120, onStep: (StepRecord) -> Void = { _ in }
   ) throws(GuestRunError) -> [RunReport] {
@@ -96,6 +95,11 @@ public struct Guest: ~Copyable {
     console.tail(lines: Self.tailLines)
   }
 
+  /// Asks QEMU's monitor for something.
+  mutating func ask(_ request: MonitorRequest) throws(GuestError) -> MonitorReply {
+    try monitor.perform(request)
+  }
+
   private mutating func reports(
     _ request: RunRequest, _ seconds: Int, _ onStep: (StepRecord) -> Void
   ) throws -> [RunReport] {
@@ -110,7 +114,7 @@ public struct Guest: ~Copyable {
       switch try GuestProtocol.message(GuestMessage.self, line) {
       case .step(let record): onStep(record)
       case .report(let report): reports.append(report)
-      case .monitor(let command): try tell(.monitor(try monitor.perform(command)))
+      case .monitor(let request): try tell(.monitor(try ask(request)))
       case .failure(let failure): throw failure
       case .ready: throw GuestError.protocolBroken("found \"ready\" again: the agent has been started anew")
       }
@@ -168,6 +172,7 @@ public enum GuestRunError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The agent refused the scenario.
   case scenario(GuestFailure)
 
+  /// The sentence of either.
   public var description: String {
     switch self {
     case .guest(let error): error.description

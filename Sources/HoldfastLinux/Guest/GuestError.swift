@@ -11,6 +11,7 @@ public enum GuestError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The guest did not answer in time and was killed; with the end of its console.
   case deadline(String, seconds: Int, console: String)
 
+  /// What happened, what helps, and the console's end.
   public var description: String {
     switch self {
     case .missing(let what, let command): "\(what); to put it there: \(command)"

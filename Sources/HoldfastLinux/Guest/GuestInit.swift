@@ -9,7 +9,7 @@ public enum GuestInit {
   /// In its environment where it shall give a prompt.
   static let shellMarker = "HOLDFAST_SHELL"
 
-  /// Whether this process is a guest's init. A container's first process is none.
+  /// Whether this process is a guest's init; the first process of a container is none.
   public static var isNeeded: Bool {
     getpid() == 1 && getenv(marker) != nil
   }
@@ -30,6 +30,7 @@ public enum GuestInit {
         say("cannot mount \(system.type) on \(system.target): \(HostFile.describe(-result))")
       }
     }
+    makeMovable()
     let child = hf_guest_fork()
     if child == 0 { getenv(shellMarker) == nil ? serve() : shell() }
     if child < 0 { say("cannot fork: \(HostFile.describe(-child))") }
@@ -37,6 +38,21 @@ public enum GuestInit {
     let result = hf_guest_reset()
     say("cannot reset the machine: \(HostFile.describe(-result))")
     exit(1)
+  }
+
+  /// Puts the memory that was hot-plugged at boot online, in ZONE_MOVABLE.
+  private static func makeMovable() {
+    let folder = "/sys/devices/system/memory"
+    for name in (try? HostFiles.names(at: folder)) ?? [] where name.hasPrefix("memory") {
+      let path = "\(folder)/\(name)/state"
+      guard let state = try? HostFiles.bytes(at: path), state.starts(with: Array("offline".utf8)) else {
+        continue
+      }
+      let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+      let error = descriptor < 0 ? errno : HostFile.put(Array("online_movable".utf8), to: descriptor)
+      if descriptor >= 0 { close(descriptor) }
+      if error != 0 { say("cannot put \(name) online: \(HostFile.describe(error))") }
+    }
   }
 
   /// Writes a line to the console.

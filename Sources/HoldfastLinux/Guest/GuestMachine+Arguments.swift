@@ -15,24 +15,34 @@ struct GuestBoot: Sendable {
 
 extension GuestMachine {
   /// What the kernel is told about this machine.
-  public var kernelParameters: [String] {
-    var words: [String] = []
-    if let movableCore { words.append("movablecore=\(movableCore >> 10)K") }
-    if let kernelCore { words.append("kernelcore=\(kernelCore >> 10)K") }
-    if let contiguousArea {
-      words.append("cma=\(contiguousArea.size >> 10)K" + (contiguousArea.below4GiB ? "@0-4G" : ""))
+  var kernelParameters: [String] {
+    guard let contiguousArea else { return [] }
+    return ["cma=\(contiguousArea.size >> 10)K" + (contiguousArea.below4GiB ? "@0-4G" : "")]
+  }
+
+  /// QEMU's arguments for processors and memory.
+  var machineArguments: [String] {
+    let hotplug = UInt64(movableBlocks) * Self.blockBytes + Self.hotplugBytes
+    let slots = movableBlocks + Self.hotplugSlots
+    var words = [
+      "-machine", "q35,kernel-irqchip=split,max-ram-below-4g=\(Self.lowBytes)",
+      "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "\(cpus)",
+      "-m", "\(bootMemory >> 20)M,slots=\(slots),maxmem=\((bootMemory + hotplug) >> 20)M",
+    ]
+    if nodes.count > 1 { words += nodeArguments }
+    var dimm = 0
+    for (index, node) in nodes.enumerated() {
+      for _ in 0..<node.movableBlocks {
+        words += ["-object", "memory-backend-ram,id=movable\(dimm),size=\(Self.blockBytes >> 20)M"]
+        words += ["-device", "pc-dimm,id=dimm\(dimm),memdev=movable\(dimm),node=\(index)"]
+        dimm += 1
+      }
     }
     return words
   }
 
-  /// QEMU's arguments for this machine, without devices.
-  public var machineArguments: [String] {
-    var words = [
-      "-machine", "q35,kernel-irqchip=split,max-ram-below-4g=\(Self.lowBytes)",
-      "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "\(cpus)",
-      "-m", "\(memory >> 20)M,slots=\(Self.hotplugSlots),maxmem=\((memory + Self.hotplugBytes) >> 20)M",
-    ]
-    guard nodes.count > 1 else { return words }
+  private var nodeArguments: [String] {
+    var words: [String] = []
     var cpu = 0
     for (index, node) in nodes.enumerated() {
       words += ["-object", "memory-backend-ram,id=node\(index),size=\(node.memory >> 20)M"]

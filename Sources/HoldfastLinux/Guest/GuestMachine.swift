@@ -2,15 +2,21 @@ public import HoldfastScenario
 
 /// The virtual machine that stands for a scenario's machine.
 ///
-/// A PC has to hold a kernel and the agent beside what the scenario talks about, so each node gets that much
-/// more memory: `room(nodes:)`. The first GiB lies below 4 GiB, in the zones DMA and DMA32; all memory above it,
-/// which is at least what the scenario asked for, lies above 4 GiB, where neither firmware nor device windows
-/// cut memory blocks: there is ZONE_NORMAL, and at its end ZONE_MOVABLE.
+/// A PC has to hold a kernel and the agent beside what the scenario talks about, so each node gets `room` more
+/// memory. The first GiB lies below 4 GiB, in the zones DMA and DMA32; what the scenario asked for lies
+/// above, where neither firmware nor device windows cut memory blocks.
+///
+/// ZONE_MOVABLE consists of memory that is there from the start but hot-plugged, a DIMM per memory block, which
+/// init puts online. `movablecore=` would make a zone of the same size, at the end of which the boot allocator
+/// leaves the memory map, and the first file system its pages: blocks that nobody can take away, or that cost
+/// thousands of migrations which no scenario speaks of.
 public struct GuestMachine: Sendable, Equatable {
-  /// A node: memory in bytes and CPUs.
+  /// A node.
   public struct Node: Sendable, Equatable {
-    /// A multiple of a memory block.
+    /// Bytes at boot, of zones for the kernel; whole memory blocks.
     public var memory: UInt64
+    /// Memory blocks of ZONE_MOVABLE.
+    public var movableBlocks = 0
     /// None on a node of memory alone.
     public var cpus: Int
   }
@@ -29,38 +35,41 @@ public struct GuestMachine: Sendable, Equatable {
   public static let blockBytes: UInt64 = 128 << 20
   /// Memory below 4 GiB.
   static let lowBytes: UInt64 = 1 << 30
-  /// Room for hot-added memory.
+  /// Room for memory that is hot-added later, and the DIMMs that can be.
   static let hotplugBytes: UInt64 = 4 << 30
-  /// DIMMs that can be added.
   static let hotplugSlots = 32
   /// The disk, for swap and for a file system; sparse.
   static let diskBytes: UInt64 = 2 << 30
+  /// NR_CPUS of Guest/kernel.config.
+  static let mostCPUs = 16
+  /// Beyond this a guest under emulation takes minutes to boot.
+  static let largestMemory: UInt64 = 16 << 30
 
   /// At least one.
   public var nodes: [Node]
-  /// `movablecore=` in bytes.
-  public var movableCore: UInt64?
-  /// `kernelcore=` in bytes.
-  public var kernelCore: UInt64?
   /// The area of contiguous memory.
   public var contiguousArea: ContiguousArea?
 
-  /// Memory of all nodes.
-  public var memory: UInt64 { nodes.reduce(0) { $0 + $1.memory } }
   /// CPUs of all nodes.
   public var cpus: Int { nodes.reduce(0) { $0 + $1.cpus } }
+  /// Bytes at boot.
+  var bootMemory: UInt64 { nodes.reduce(0) { $0 + $1.memory } }
+  /// Blocks of ZONE_MOVABLE.
+  var movableBlocks: Int { nodes.reduce(0) { $0 + $1.movableBlocks } }
 
-  /// What each node gets beyond what the scenario asks for: 1 GiB, of which several nodes share, but each no
-  /// less than 512 MiB.
+  /// What a node gets beyond what the scenario asks for: 1 GiB, or 512 MiB if there are several.
   public static func room(nodes: Int) -> UInt64 {
     nodes == 1 ? 1 << 30 : 512 << 20
   }
 
-  /// A machine of one node.
-  public init(memory: UInt64, cpus: Int, movableCore: UInt64? = nil) {
-    let blocks = (memory + Self.blockBytes - 1) / Self.blockBytes
-    nodes = [Node(memory: blocks * Self.blockBytes + Self.room(nodes: 1), cpus: cpus)]
-    self.movableCore = movableCore
+  /// A machine of one node; `memory` comes on top of the room, and so many of its blocks are movable.
+  public init(memory: UInt64, movableBlocks: Int = 0, cpus: Int) {
+    let kernelBlocks = max(0, Self.blocks(memory) - movableBlocks)
+    nodes = [
+      Node(
+        memory: UInt64(kernelBlocks) * Self.blockBytes + Self.room(nodes: 1), movableBlocks: movableBlocks,
+        cpus: cpus)
+    ]
   }
 
   /// The machine for a scenario, or why no PC can be it.
@@ -71,29 +80,58 @@ public struct GuestMachine: Sendable, Equatable {
   /// The machine for a specification; `usesBlocks` says whether the scenario counts or moves memory blocks.
   public init(_ spec: MachineSpec, usesBlocks: Bool) throws(GuestRefusal) {
     try Self.checkUnits(spec, usesBlocks: usesBlocks)
-    let room = Self.room(nodes: spec.nodes.count)
-    nodes = spec.nodes.map { node in
-      let blocks = (node.memory.bytes + Self.blockBytes - 1) / Self.blockBytes
-      return Node(memory: blocks * Self.blockBytes + room, cpus: node.cpus)
+    guard spec.memory.bytes <= Self.largestMemory else {
+      throw GuestRefusal("it has \(spec.memory); under emulation \(Self.largestMemory >> 30) GiB is the most")
     }
-    guard memory <= Self.largestMemory else {
-      throw GuestRefusal(
-        "the guest would have \(spec.memory) and more; \(Self.largestMemory >> 30) GiB is the most")
+    let room = Self.room(nodes: spec.nodes.count)
+    let movable = try Self.movableBlocks(of: spec)
+    nodes = zip(spec.nodes, movable).map { node, movable in
+      let kernelBlocks = Self.blocks(node.memory.bytes) - movable
+      return Node(
+        memory: UInt64(kernelBlocks) * Self.blockBytes + room, movableBlocks: movable, cpus: node.cpus)
     }
     guard cpus <= Self.mostCPUs else {
       throw GuestRefusal("it has \(cpus) CPUs; \(Self.mostCPUs) is the most")
     }
     // The coordinator needs a CPU while an actor holds another one.
     if cpus < 2, let first = nodes.firstIndex(where: { $0.cpus > 0 }) { nodes[first].cpus = 2 }
-    movableCore = spec.movableCore.map { Self.bytes($0, of: spec) }
-    kernelCore = spec.kernelCore.map { Self.bytes($0, of: spec) + room * UInt64(spec.nodes.count) }
     contiguousArea = try Self.area(of: spec)
   }
 
-  /// NR_CPUS of Guest/kernel.config.
-  private static let mostCPUs = 16
-  /// Beyond this a guest under emulation takes minutes to boot.
-  private static let largestMemory: UInt64 = 32 << 30
+  /// Whole blocks that hold so many bytes.
+  private static func blocks(_ bytes: UInt64) -> Int { Int((bytes + blockBytes - 1) / blockBytes) }
+
+  /// What the kernel would make of `movablecore=` and `kernelcore=`: every node has the same amount of memory
+  /// for the kernel, or all of its memory where that is less.
+  private static func movableBlocks(of spec: MachineSpec) throws(GuestRefusal) -> [Int] {
+    let sizes = spec.nodes.map { $0.memory.bytes }
+    guard spec.movableCore != nil || spec.kernelCore != nil else { return sizes.map { _ in 0 } }
+    var kernel: UInt64 = 0
+    if let amount = spec.kernelCore { kernel = bytes(amount, of: spec) }
+    if let amount = spec.movableCore { kernel = max(kernel, spec.memory.bytes - bytes(amount, of: spec)) }
+
+    var shares = sizes.map { _ in UInt64(0) }
+    var left = Array(sizes.indices)
+    while !left.isEmpty {
+      let share = kernel / UInt64(left.count)
+      let full = left.filter { sizes[$0] <= share }
+      for node in full.isEmpty ? left : full {
+        shares[node] = min(sizes[node], share)
+        kernel -= shares[node]
+      }
+      left = full.isEmpty ? [] : left.filter { !full.contains($0) }
+    }
+    var result: [Int] = []
+    for (index, size) in sizes.enumerated() {
+      let movable = size - shares[index]
+      guard movable.isMultiple(of: blockBytes) else {
+        let text = MemorySize(bytes: movable).map { "\($0)" } ?? "\(movable) bytes"
+        throw GuestRefusal("ZONE_MOVABLE of node \(index) is \(text), no whole number of memory blocks")
+      }
+      result.append(Int(movable / blockBytes))
+    }
+    return result
+  }
 
   private static func bytes(_ amount: MachineSpec.Amount, of spec: MachineSpec) -> UInt64 {
     switch amount {
@@ -143,39 +181,5 @@ public struct GuestMachine: Sendable, Equatable {
     case let zone?:
       throw GuestRefusal("cma area \(area.name) lies in zone \(zone.rawValue), where cma= does not put it")
     }
-  }
-}
-
-/// Why a scenario's machine cannot be built as a PC.
-public struct GuestRefusal: Error, Sendable, Hashable, CustomStringConvertible {
-  /// What the machine has that a PC cannot have.
-  public let reason: String
-
-  init(_ reason: String) {
-    self.reason = reason
-  }
-
-  /// A sentence.
-  public var description: String { "skipped: this machine is a model: \(reason)" }
-}
-
-extension Scenario {
-  /// Whether a step or an expectation is about memory blocks, so that their size matters.
-  var usesBlocks: Bool {
-    let verbs = actors.contains { actor in
-      actor.steps.contains { step in
-        switch step.verb {
-        case .offline, .online, .add, .remove: true
-        default: false
-        }
-      }
-    }
-    return verbs
-      || expectations.contains { expectation in
-        switch expectation.subject {
-        case .blocks, .holders: true
-        default: false
-        }
-      }
   }
 }

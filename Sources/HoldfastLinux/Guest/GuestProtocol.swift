@@ -43,6 +43,7 @@ public enum GuestMessage: Codable, Sendable, Equatable {
     case ready, step, monitor, report, failure
   }
 
+  /// Reads the form that is sent.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     switch values.allKeys.first {
@@ -55,6 +56,7 @@ public enum GuestMessage: Codable, Sendable, Equatable {
     }
   }
 
+  /// Writes the form that is sent.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     switch self {
@@ -82,6 +84,7 @@ public enum HostMessage: Codable, Sendable, Equatable {
 
   private struct Nothing: Codable {}
 
+  /// Reads the form that is sent.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     switch values.allKeys.first {
@@ -92,6 +95,7 @@ public enum HostMessage: Codable, Sendable, Equatable {
     }
   }
 
+  /// Writes the form that is sent.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     switch self {
@@ -120,6 +124,7 @@ public struct GuestFailure: Error, Codable, Sendable, Equatable, CustomStringCon
     self.message = message
   }
 
+  /// The sentence.
   public var description: String { message }
 }
 

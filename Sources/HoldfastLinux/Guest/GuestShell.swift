@@ -5,7 +5,7 @@ public enum GuestShell {
   /// Where the guest has busybox.
   static let busybox = "/bin/busybox"
 
-  /// Boots a guest with a prompt, and waits for its end; QEMU's exit status. Ctrl-A X ends it.
+  /// Boots a guest with a prompt, waits until Ctrl-A X ends it, and returns QEMU's exit status.
   public static func run(
     _ machine: GuestMachine, kernel: GuestKernel, extras: [Initramfs.Extra] = []
   ) throws(GuestError) -> Int32 {

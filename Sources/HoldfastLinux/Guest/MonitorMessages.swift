@@ -26,6 +26,7 @@ public enum MonitorReply: Codable, Sendable, Equatable {
     case error
   }
 
+  /// Reads the form that is sent.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     if let text = try values.decodeIfPresent(String.self, forKey: .error) {
@@ -35,6 +36,7 @@ public enum MonitorReply: Codable, Sendable, Equatable {
     }
   }
 
+  /// Writes the form that is sent.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     switch self {
@@ -54,6 +56,7 @@ public enum JSONValue: Codable, Sendable, Equatable {
   case array([JSONValue])
   case object([String: JSONValue])
 
+  /// Reads the form that is sent.
   public init(from decoder: any Decoder) throws {
     let value = try decoder.singleValueContainer()
     if value.decodeNil() {
@@ -73,6 +76,7 @@ public enum JSONValue: Codable, Sendable, Equatable {
     }
   }
 
+  /// Writes the form that is sent.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
