@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import HoldfastLinux
 import HoldfastScenario
 
 /// The command and its verbs.
@@ -18,13 +19,14 @@ struct HoldfastCommand: ParsableCommand {
     version: "holdfast 0.1.0",
     subcommands: [
       RunCommand.self, CompareCommand.self, ConformCommand.self, PoliciesCommand.self, ScenariosCommand.self,
-      SnapshotCommand.self,
+      SnapshotCommand.self, GuestCommand.self,
     ])
 }
 
 @main
 enum Entry {
   static func main() {
+    if GuestInit.isNeeded { GuestInit.main() }
     do {
       try refuseUnknownVerb(CommandLine.arguments.dropFirst().first)
       var command = try HoldfastCommand.parseAsRoot()

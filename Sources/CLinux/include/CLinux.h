@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "devices.h"
+#include "guest.h"
 #include "uring.h"
 #include "vfio.h"
 

@@ -1,7 +1,8 @@
 /// SHA-256 (FIPS 180-4) of a text, so that a recording can say which text it was made from in a way that
 /// `sha256sum` confirms.
-enum SHA256 {
-  static func hexadecimal(of text: String) -> String {
+public enum SHA256 {
+  /// The digest of the UTF-8 of a text, as 64 digits.
+  public static func hexadecimal(of text: String) -> String {
     var state: [UInt32] = [
       0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
     ]
