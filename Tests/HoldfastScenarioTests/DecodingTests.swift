@@ -32,4 +32,13 @@ import Testing
         "pages handed out of CMA area camera: 0",
       ])
   }
+
+  @Test(arguments: [
+    ("", []), ("rules: [6.8 S2, 12.21, 3.6, 6.10]", ["6.8 S2", "12.21", "3.6", "6.10"]), ("rules: 3", ["3"]),
+  ])
+  func `rules keep their text and order, and may be left out`(line: String, rules: [String]) throws {
+    let yaml =
+      "scenario: a\nsummary: b\nmachine: {memory: 1GiB}\nactors: [{name: one, steps: [exit]}]\n" + line
+    #expect(try Scenario(yaml: yaml, file: "a.yaml").rules == rules)
+  }
 }

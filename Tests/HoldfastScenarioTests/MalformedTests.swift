@@ -46,6 +46,11 @@ import Testing
     whole(
       "scenario: a\nsummary: b\npolicy: linux-6.2", 3,
       "\"linux-6.2\"; did you mean \"linux-6.1\"? allowed: linux-5.5"),
+    whole(
+      "scenario: a\nsummary: b\nrules: [3.6, six]", 3, "such as 3.6 or \"6.8 S2\"; found \"six\""),
+    whole("scenario: a\nsummary: b\nrules: 6.8 S2 S3", 3, "found \"6.8 S2 S3\""),
+    whole("scenario: a\nsummary: b\nrules: [3.6, 3.6]", 3, "rules of scenario says \"3.6\" twice"),
+    whole("scenario: a\nsummary: b\nrules: {a: b}", 3, "rules of scenario must be a list; found a mapping"),
     whole("scenario: a\nsummary: b", 1, "scenario needs \"machine\""),
     whole("scenario: a\nsummary: b\nmachine: {memory: 1GiB}\nactors: []", 1, "at least one actor"),
     whole(

@@ -33,6 +33,8 @@ public struct Scenario: Sendable, Equatable {
   public var seed: String?
   /// One sentence.
   public var summary: String
+  /// Sections of the kernel's behaviour specification that the scenario shows, such as `6.8 S2`.
+  public var rules: [String]
   /// The policy unless the command line gives another.
   public var policy: PolicyName
   /// The machine unless the command line gives another.

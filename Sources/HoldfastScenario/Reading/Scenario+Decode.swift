@@ -1,10 +1,13 @@
 extension Scenario {
   /// The whole file; `textHash` is left empty, because the tree does not know the text.
   static func decode(_ root: Value) throws(ScenarioError) -> Scenario {
-    let fields = try root.fields(["scenario", "seed", "summary", "policy", "machine", "actors", "expect"])
+    let fields = try root.fields([
+      "scenario", "seed", "summary", "rules", "policy", "machine", "actors", "expect",
+    ])
     let name = try fields.required("scenario").name()
     let seed = try fields["seed"].map { value throws(ScenarioError) in try decodeSeed(value) }
     let summary = try fields.required("summary").text()
+    let rules = try fields["rules"].map { value throws(ScenarioError) in try decodeRules(value) } ?? []
     let policy = try fields["policy"]?.word(PolicyName.self) ?? .standard
     let machine = try MachineSpec.decode(fields.required("machine").named("machine"))
 
@@ -27,8 +30,8 @@ extension Scenario {
       )
     }
     return Scenario(
-      name: name, file: root.file, seed: seed, summary: summary, policy: policy, machine: machine,
-      actors: actors, expectations: expectations, textHash: "")
+      name: name, file: root.file, seed: seed, summary: summary, rules: rules, policy: policy,
+      machine: machine, actors: actors, expectations: expectations, textHash: "")
   }
 
   private static func decodeSeed(_ value: Value) throws(ScenarioError) -> String {
@@ -36,6 +39,39 @@ extension Scenario {
     let allowed = ["000", "001", "002", "003", "004"]
     guard allowed.contains(text) else { throw value.unknown(text, allowed: allowed) }
     return text
+  }
+
+  private static func decodeRules(_ value: Value) throws(ScenarioError) -> [String] {
+    var rules: [String] = []
+    for value in try value.list() {
+      let text = try value.text()
+      guard isRule(text) else {
+        throw value.error(
+          "\(value.what) must be numbers of sections, such as 3.6 or \"6.8 S2\"; found \"\(text)\"")
+      }
+      if rules.contains(text) { throw value.error("\(value.what) says \"\(text)\" twice") }
+      rules.append(text)
+    }
+    return rules
+  }
+
+  /// Whether the text is a number like `3.6`, alone or with the name of a row in that section.
+  private static func isRule(_ text: String) -> Bool {
+    let words = text.split(separator: " ", omittingEmptySubsequences: false)
+    guard let number = words.first, words.count <= 2 else { return false }
+    let digits = number.split(separator: ".", omittingEmptySubsequences: false)
+    let isNumber =
+      digits.count <= 3
+      && digits.allSatisfy {
+        !$0.isEmpty && $0.count <= 3 && $0.utf8.allSatisfy { (0x30...0x39).contains($0) }
+      }
+    let isRow = words.dropFirst().allSatisfy { row in
+      !row.isEmpty && row.count <= 32
+        && row.unicodeScalars.allSatisfy {
+          ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0) || $0 == "-"
+        }
+    }
+    return isNumber && isRow
   }
 }
 
