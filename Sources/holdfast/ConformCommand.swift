@@ -102,8 +102,9 @@ struct ConformCommand: ParsableCommand {
   private func compareKernel(_ differences: [KnownDifference]) throws(Failure) -> ConformReport {
     var judge = ConformJudge(differences)
     var entries: [ConformReport.Entry] = []
+    let ground = KernelGround()
     for scenario in try scenarios.isEmpty ? Self.shipped() : chosen() {
-      let log = try observe(scenario)
+      let log = try observe(scenario, on: ground)
       if record { try ConformFolder.write(log) }
       entries.append(try Self.judge(&judge, log, scenario))
     }
@@ -111,10 +112,10 @@ struct ConformCommand: ParsableCommand {
     return ConformReport(entries: entries, staleDifferences: [])
   }
 
-  private func observe(_ scenario: Scenario) throws(Failure) -> ConformanceLog {
+  private func observe(_ scenario: Scenario, on ground: KernelGround) throws(Failure) -> ConformanceLog {
     let day = Date.now.formatted(.iso8601.year().month().day())
     let policy = KernelGround.policy
-    switch try KernelGround.runs(scenario, policy: policy, repeats: repeats, on: .guest) {
+    switch try ground.runs(scenario, policy: policy, repeats: repeats, on: .guest) {
     case .runs(let reports, let kernel):
       guard let log = ConformanceLog(reports, of: scenario, on: kernel, recorded: day) else {
         throw .internalError("the kernel's ground did not run \(scenario.name)")

@@ -91,7 +91,7 @@ struct RunCommand: ParsableCommand {
   private func reports(_ scenario: Scenario) throws(Failure) -> [RunReport] {
     switch on {
     case .linux:
-      let answer = try KernelGround.runs(
+      let answer = try KernelGround().runs(
         scenario, policy: policy ?? KernelGround.policy, repeats: repeats, on: host ? .host : .guest)
       switch answer {
       case .runs(let reports, _): return reports

@@ -9,7 +9,7 @@ int hf_guest_spawn(const char *path, char *const arguments[], const int *descrip
 int hf_guest_fork(void);
 
 /// Mounts a file system; makes the folder first. Returns 0 or -errno.
-int hf_guest_mount(const char *type, const char *target, const char *options);
+int hf_guest_mount(const char *source, const char *type, const char *target, const char *options);
 
 /// Ends the machine: with -no-reboot, QEMU ends. Returns only on failure, -errno.
 int hf_guest_reset(void);

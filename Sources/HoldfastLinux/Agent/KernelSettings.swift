@@ -55,7 +55,8 @@ enum KernelRelease {
   /// The machine in short.
   static func summary(_ map: KernelMap) -> MachineSummary {
     MachineSummary(
-      origin: .live, source: "Linux \(LinuxRunner.kernelRelease)", frames: map.zones.reduce(0) { $0 + UInt64($1.present) },
+      origin: .live, source: "Linux \(LinuxRunner.kernelRelease)",
+      frames: map.zones.reduce(0) { $0 + UInt64($1.present) },
       blockBytes: UInt64(map.blockPages) << 12, nodes: Set(map.zones.map(\.node)).count,
       cpus: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
   }

@@ -122,7 +122,7 @@ extension LinuxRun {
 }
 
 /// What only the machine's monitor can do.
-public enum MonitorRequest: Codable, Sendable, Equatable {
+public enum MachineRequest: Codable, Sendable, Equatable {
   /// A pc-dimm of so many bytes, on a node.
   case addMemory(bytes: UInt64, node: Int)
   /// The pc-dimm at an address is asked for back.
@@ -130,7 +130,7 @@ public enum MonitorRequest: Codable, Sendable, Equatable {
 }
 
 /// What came of it.
-public enum MonitorReply: Codable, Sendable, Equatable {
+public enum MachineReply: Codable, Sendable, Equatable {
   /// It is done.
   case done
   /// It is not, in the monitor's words.

@@ -17,7 +17,7 @@ public enum LinuxRunner {
   }
 
   /// A question to the machine's monitor, which lives outside of the kernel.
-  public typealias Monitor = (MonitorRequest) -> MonitorReply
+  public typealias Monitor = (MachineRequest) -> MachineReply
 
   /// What `uname -r` prints.
   public static var kernelRelease: String {

@@ -29,7 +29,8 @@ public struct Guest: ~Copyable {
     let image = try HostFile.open(kernel.image)
     let archive = try HostFile.memory("initramfs")
     try archive.append(initramfs.bytes)
-    let disk = try HostFile.temporary(bytes: GuestMachine.diskBytes)
+    let disk = try Self.formattedDisk()
+    let swap = try HostFile.temporary(bytes: GuestMachine.diskBytes)
     let console = try HostFile.memory("console")
     let agentPair = try Self.sockets()
     var agent = LineChannel(owning: agentPair.ours)
@@ -40,6 +41,7 @@ public struct Guest: ~Copyable {
 
     let boot = GuestBoot(
       kernel: "/proc/self/fd/3", initramfs: "/proc/self/fd/4", disk: "/proc/self/fd/5",
+      swap: "/proc/self/fd/9",
       console: "file,path=/proc/self/fd/6", agent: 7, monitor: 8,
       environment: Self.environment(try kernel.configurationHash()))
     // QEMU's own complaints go where the console goes.
@@ -47,7 +49,7 @@ public struct Guest: ~Copyable {
       path, machine.arguments(boot),
       descriptors: [
         nil, console.descriptor, console.descriptor, image.descriptor, archive.descriptor, disk.descriptor,
-        console.descriptor, agentEnd.descriptor, monitorEnd.descriptor,
+        console.descriptor, agentEnd.descriptor, monitorEnd.descriptor, swap.descriptor,
       ])
     // QEMU has its own copies; only if it has the last ones does its end show as an end of the streams.
     _ = consume agentEnd
@@ -150,11 +152,34 @@ public struct Guest: ~Copyable {
     ["LD_LIBRARY_PATH=\(Initramfs.libraries)", "\(GuestInit.marker)=\(configurationHash)"]
   }
 
+  /// QEMU's version, `7.2.22`.
+  public static func qemuVersion() throws(GuestError) -> String {
+    let (_, text) = try HostProgram.output(of: try qemuPath(), ["--version"])
+    let words = text.split(separator: "\n").first?.split(separator: " ") ?? []
+    guard let index = words.firstIndex(of: "version"), index + 1 < words.count else {
+      throw .host("QEMU does not say its version")
+    }
+    return String(words[index + 1])
+  }
+
   static func qemuPath() throws(GuestError) -> String {
     guard let path = HostProgram.find("qemu-system-x86_64") else {
       throw .missing("QEMU (qemu-system-x86_64) is not installed", command: GuestKernel.setupCommand)
     }
     return path
+  }
+
+  /// A disk with an empty ext4, for regions of kind file.
+  static func formattedDisk() throws(GuestError) -> HostFile {
+    guard let mkfs = HostProgram.find("mkfs.ext4") else {
+      throw .missing("mkfs.ext4 is not installed", command: GuestKernel.setupCommand)
+    }
+    let disk = try HostFile.temporary(bytes: GuestMachine.diskBytes)
+    var program = try HostProgram(
+      mkfs, ["-q", "-F", "/proc/self/fd/3"], descriptors: [nil, nil, nil, disk.descriptor])
+    let ending = program.wait()
+    guard ending == .status(0) else { throw .host("mkfs.ext4 ended with \(ending)") }
+    return disk
   }
 
   private static func sockets() throws(GuestError) -> (ours: Int32, theirs: Int32) {

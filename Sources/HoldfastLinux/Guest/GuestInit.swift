@@ -24,12 +24,14 @@ public enum GuestInit {
   /// Is init; never returns.
   public static func main() -> Never {
     for system in fileSystems {
-      let result = hf_guest_mount(system.type, system.target, system.options)
+      let result = hf_guest_mount(system.type, system.type, system.target, system.options)
       // What this kernel does not have, and what is there already, is nothing to worry about.
       if result < 0, result != -ENODEV, result != -EBUSY {
         say("cannot mount \(system.type) on \(system.target): \(HostFile.describe(-result))")
       }
     }
+    let disk = hf_guest_mount("/dev/vda", "ext4", Worker.fileFolder, nil)
+    if disk < 0 { say("no file system on the disk: \(HostFile.describe(-disk))") }
     makeMovable()
     let child = hf_guest_fork()
     if child == 0 { getenv(shellMarker) == nil ? serve() : shell() }
@@ -78,7 +80,7 @@ public enum GuestInit {
   private static func serve() -> Never {
     let config = getenv(marker).map { String(cString: $0) } ?? ""
     do throws(GuestError) {
-      var service = ScenarioService(channel: LineChannel(owning: try openPort()))
+      let service = ScenarioService(channel: LineChannel(owning: try openPort()))
       try service.tell(.ready(GuestReady(kernel: kernelRelease(), config: config)))
       try service.serve()
       exit(0)

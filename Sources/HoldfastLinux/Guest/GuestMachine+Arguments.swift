@@ -4,6 +4,7 @@ struct GuestBoot: Sendable {
   var kernel: String
   var initramfs: String
   var disk: String
+  var swap: String
   /// QEMU's own words for the console: `file,path=...` or `stdio,...`.
   var console: String
   /// Descriptors of sockets; nil for a guest with a shell.
@@ -58,10 +59,14 @@ extension GuestMachine {
   func arguments(_ boot: GuestBoot) -> [String] {
     var words = machineArguments
     words += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
-    words += ["-device", "intel-iommu,intremap=on", "-device", "edu"]
+    words += ["-device", "intel-iommu,intremap=on"]
+    // A process has a device to itself as long as it has memory mapped for it.
+    for _ in 0..<Self.vfioDevices { words += ["-device", "edu"] }
     words += ["-chardev", "\(boot.console),id=console", "-serial", "chardev:console"]
     words += ["-drive", "file=\(boot.disk),if=none,id=disk,format=raw,cache=unsafe,file.locking=off"]
     words += ["-device", "virtio-blk-pci,drive=disk"]
+    words += ["-drive", "file=\(boot.swap),if=none,id=swap,format=raw,cache=unsafe,file.locking=off"]
+    words += ["-device", "virtio-blk-pci,drive=swap"]
     if let agent = boot.agent {
       words += ["-chardev", "socket,id=agent,fd=\(agent)", "-device", "virtio-serial-pci"]
       words += ["-device", "virtserialport,chardev=agent,name=\(GuestProtocol.port)"]

@@ -38,8 +38,10 @@ public struct GuestMachine: Sendable, Equatable {
   /// Room for memory that is hot-added later, and the DIMMs that can be.
   static let hotplugBytes: UInt64 = 4 << 30
   static let hotplugSlots = 32
-  /// The disk, for swap and for a file system; sparse.
-  static let diskBytes: UInt64 = 2 << 30
+  /// The disk with the file system, and the one to swap to; sparse.
+  static let diskBytes: UInt64 = 1 << 30
+  /// Devices that can be handed to VFIO.
+  static let vfioDevices = 3
   /// NR_CPUS of Guest/kernel.config.
   static let mostCPUs = 16
   /// Beyond this a guest under emulation takes minutes to boot.

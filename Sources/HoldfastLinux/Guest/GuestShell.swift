@@ -17,9 +17,11 @@ public enum GuestShell {
     let image = try HostFile.open(kernel.image)
     let archive = try HostFile.memory("initramfs")
     try archive.append(initramfs.bytes)
-    let disk = try HostFile.temporary(bytes: GuestMachine.diskBytes)
+    let disk = try Guest.formattedDisk()
+    let swap = try HostFile.temporary(bytes: GuestMachine.diskBytes)
     let boot = GuestBoot(
       kernel: "/proc/self/fd/3", initramfs: "/proc/self/fd/4", disk: "/proc/self/fd/5",
+      swap: "/proc/self/fd/6",
       console: "stdio,mux=on,signal=off", agent: nil, monitor: nil,
       environment: Guest.environment(try kernel.configurationHash()) + ["\(GuestInit.shellMarker)=1"])
     let arguments = machine.arguments(boot) + ["-mon", "chardev=console,mode=readline"]
@@ -27,6 +29,7 @@ public enum GuestShell {
       path, arguments,
       descriptors: [
         STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, image.descriptor, archive.descriptor, disk.descriptor,
+        swap.descriptor,
       ])
     switch qemu.wait() {
     case .status(let status): return status

@@ -1,7 +1,9 @@
 import HoldfastScenario
 
 /// The agent's side of the protocol.
-struct ScenarioService: ~Copyable {
+///
+/// Owned by one thread.
+final class ScenarioService {
   private var channel: LineChannel
 
   init(channel: consuming LineChannel) {
@@ -9,12 +11,12 @@ struct ScenarioService: ~Copyable {
   }
 
   /// Sends a message; a host that is gone ends the guest.
-  mutating func tell(_ message: GuestMessage) throws(GuestError) {
+  func tell(_ message: GuestMessage) throws(GuestError) {
     guard channel.send(try GuestProtocol.line(message)) else { throw .host("the host does not listen") }
   }
 
   /// Answers requests until the host says halt.
-  mutating func serve() throws(GuestError) {
+  func serve() throws(GuestError) {
     while true {
       switch try hear() {
       case .run(let request): try run(request)
@@ -25,7 +27,7 @@ struct ScenarioService: ~Copyable {
   }
 
   /// Asks QEMU's monitor for something, and waits.
-  mutating func ask(_ request: MonitorRequest) throws(GuestError) -> MonitorReply {
+  func ask(_ request: MonitorRequest) throws(GuestError) -> MonitorReply {
     try tell(.monitor(request))
     guard case .monitor(let reply) = try hear() else {
       throw .protocolBroken("found another message, expected the monitor's answer")
@@ -33,12 +35,12 @@ struct ScenarioService: ~Copyable {
     return reply
   }
 
-  private mutating func hear() throws(GuestError) -> HostMessage {
+  private func hear() throws(GuestError) -> HostMessage {
     guard case .line(let line) = try channel.next() else { throw .host("the host is gone") }
     return try GuestProtocol.message(HostMessage.self, line)
   }
 
-  private mutating func run(_ request: RunRequest) throws(GuestError) {
+  private func run(_ request: RunRequest) throws(GuestError) {
     for _ in 0..<request.repeat {
       do throws(GuestFailure) {
         let report = try attempt(request)
@@ -50,7 +52,7 @@ struct ScenarioService: ~Copyable {
     }
   }
 
-  private mutating func tell(reporting report: RunReport) throws(GuestFailure) {
+  private func tell(reporting report: RunReport) throws(GuestFailure) {
     do throws(GuestError) {
       try tell(.report(report))
     } catch {
@@ -59,13 +61,23 @@ struct ScenarioService: ~Copyable {
   }
 
   /// Runs a scenario once.
-  private mutating func attempt(_ request: RunRequest) throws(GuestFailure) -> RunReport {
+  private func attempt(_ request: RunRequest) throws(GuestFailure) -> RunReport {
     let scenario: Scenario
     do throws(ScenarioError) {
       scenario = try Scenario(yaml: request.text, file: request.file)
     } catch {
       throw GuestFailure(error.description)
     }
-    throw GuestFailure("\(scenario.name): this agent runs no scenarios")
+    do throws(LinuxRunFailure) {
+      return try LinuxRunner.run(
+        scenario, policy: request.policy ?? scenario.policy, reach: .guest,
+        onStep: { [self] record in
+          // A host that is gone is noticed by the report.
+          try? tell(.step(record))
+        },
+        monitor: { [self] wish in MachineMonitor(ask: ask).grant(wish) })
+    } catch {
+      throw GuestFailure(error.description)
+    }
   }
 }
