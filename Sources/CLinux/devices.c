@@ -212,8 +212,8 @@ static void install(void) {
 
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
-static uint64_t word_of(uint64_t seed, size_t offset) {
-  return (seed + offset / 8 + 1) * 0x9e3779b97f4a7c15u;
+static uint64_t word_of(hf_words words, size_t offset) {
+  return ((words.first + offset / 8 + 1) * words.step) ^ words.key;
 }
 
 #define BEGIN_GUARDED(count, step)                    \
@@ -244,14 +244,23 @@ size_t hf_guarded_store(uint64_t to, const void *from, size_t count, hf_access_f
   END_GUARDED
 }
 
-size_t hf_guarded_fill(uint64_t to, size_t count, uint64_t seed, hf_access_fault *fault) {
+size_t hf_guarded_fill(uint64_t to, size_t count, hf_words words, hf_access_fault *fault) {
   BEGIN_GUARDED(count, 8)
-  *(volatile uint64_t *)at(to + guard.done) = word_of(seed, guard.done);
+  *(volatile uint64_t *)at(to + guard.done) = word_of(words, guard.done);
   END_GUARDED
 }
 
-size_t hf_guarded_compare(uint64_t from, size_t count, uint64_t seed, hf_access_fault *fault) {
+size_t hf_guarded_compare(uint64_t from, size_t count, hf_words words, hf_access_fault *fault) {
   BEGIN_GUARDED(count, 8)
-  if (*(volatile uint64_t *)at(from + guard.done) != word_of(seed, guard.done)) break;
+  if (*(volatile uint64_t *)at(from + guard.done) != word_of(words, guard.done)) break;
+  END_GUARDED
+}
+
+size_t hf_guarded_digest(uint64_t from, size_t count, uint64_t *digest, hf_access_fault *fault) {
+  *digest = 0xcbf29ce484222325u;
+  BEGIN_GUARDED(count, 8)
+  /* FNV-1a over words; the shift lets high bits reach low ones. */
+  uint64_t mixed = (*digest ^ *(volatile uint64_t *)at(from + guard.done)) * 0x100000001b3u;
+  *digest = mixed ^ mixed >> 29;
   END_GUARDED
 }

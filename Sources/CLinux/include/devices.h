@@ -59,7 +59,16 @@ typedef struct hf_access_fault {
    They are safe in several threads at once; the handlers are installed by the first one. */
 size_t hf_guarded_load(uint64_t from, void *into, size_t count, hf_access_fault *fault);
 size_t hf_guarded_store(uint64_t to, const void *from, size_t count, hf_access_fault *fault);
-/* Stores, or compares, 64-bit words that depend on the seed and on the offset. The comparison stops at the
-   first word that differs, without a fault. Count is a multiple of 8. */
-size_t hf_guarded_fill(uint64_t to, size_t count, uint64_t seed, hf_access_fault *fault);
-size_t hf_guarded_compare(uint64_t from, size_t count, uint64_t seed, hf_access_fault *fault);
+/* Words at offsets that are multiples of 8: ((first + offset / 8 + 1) * step) ^ key. */
+typedef struct hf_words {
+  uint64_t first;
+  uint64_t step;
+  uint64_t key;
+} hf_words;
+
+/* Stores, or compares, such words. The comparison stops at the first word that differs, without a fault.
+   Count is a multiple of 8. */
+size_t hf_guarded_fill(uint64_t to, size_t count, hf_words words, hf_access_fault *fault);
+size_t hf_guarded_compare(uint64_t from, size_t count, hf_words words, hf_access_fault *fault);
+/* A digest of the bytes; two contents that differ give, all but certainly, two digests that do. */
+size_t hf_guarded_digest(uint64_t from, size_t count, uint64_t *digest, hf_access_fault *fault);

@@ -112,77 +112,91 @@ extension StepInWorker {
   }
 
   func write(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
-    try visit(target) { index, address, held throws(Stop) in
-      let bytes = pattern.page(index)
-      if let held {
-        try calling("the device's write") { () throws(Errno) in try held.write(bytes, at: index << 12) }
-      } else {
-        do throws(GuardedMemory.Fault) { try GuardedMemory.write(bytes, to: address) } catch {
-          throw .failed(error.errno, "page \(index): signal \(error.signal)")
-        }
+    guard case .region(let range) = target else {
+      return try throughDevice(target) { held, pages throws(Errno) in
+        try held.write(pattern.bytes(pages), at: pages.lowerBound << 12)
+        return nil
       }
     }
+    let (region, address, pages) = try part(range)
+    do throws(GuardedMemory.Fault) {
+      try GuardedMemory.fill(
+        address, byteCount: pages << 12, pattern, fromPage: Int((address - region.address) >> 12))
+    } catch {
+      throw faulted(error, of: pages)
+    }
+    return done(pages)
   }
 
   func check(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
-    try visit(target) { index, address, held throws(Stop) in
-      let found: [UInt8]
-      if let held {
-        found = try calling("the device's read") { () throws(Errno) in
-          try held.read(index << 12..<(index + 1) << 12)
-        }
-      } else {
-        do throws(GuardedMemory.Fault) { found = try GuardedMemory.read(address, count: 4096) } catch {
-          throw .failed(error.errno, "page \(index): signal \(error.signal)")
-        }
-      }
-      guard found == pattern.page(index) else {
-        throw .failed(.ioError, "page \(index) does not hold what was expected")
+    guard case .region(let range) = target else {
+      return try throughDevice(target) { held, pages throws(Errno) in
+        let found = try held.read(pages.lowerBound << 12..<pages.upperBound << 12)
+        let expected = pattern.bytes(pages)
+        guard found != expected else { return nil }
+        let place = zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
+        return pages.lowerBound + place >> 12
       }
     }
+    let (region, address, pages) = try part(range)
+    let difference: Int?
+    do throws(GuardedMemory.Fault) {
+      difference = try GuardedMemory.firstDifference(
+        address, byteCount: pages << 12, pattern, fromPage: Int((address - region.address) >> 12))
+    } catch {
+      throw faulted(error, of: pages)
+    }
+    if let difference { throw differs(difference >> 12, of: pages) }
+    return done(pages)
+  }
+
+  private func faulted(_ fault: GuardedMemory.Fault, of pages: Int) -> Stop {
+    .failed(
+      fault.errno, "page \(fault.done >> 12): signal \(fault.signal)",
+      WorkerReply(requested: Int64(pages), pages: Int64(fault.done >> 12)))
+  }
+
+  private func differs(_ page: Int, of pages: Int) -> Stop {
+    .failed(
+      .ioError, "page \(page) does not hold what was expected",
+      WorkerReply(requested: Int64(pages), pages: Int64(page)))
   }
 
   /// Pages that QEMU's `edu` moves in a second or two; of a larger pin it sees as many, evenly spread.
   private static let pagesForEdu = 8
+  /// Pages that go through a ring at once.
+  private static let pagesAtOnce = 256
 
-  /// Visits pages as the CPU or a device sees them, with their index in the region or the pin.
-  private func visit(
-    _ target: Verb.ContentTarget, _ body: (Int, UInt64, HeldPin?) throws(Stop) -> Void
+  /// Lets the device see a pin piece by piece; a piece names the first page that is not as it should be.
+  private func throughDevice(
+    _ target: Verb.ContentTarget, _ body: (HeldPin, Range<Int>) throws(Errno) -> Int?
   ) throws(Stop) -> WorkerReply {
-    var visited: [Int]
-    let total: Int
-    var held: HeldPin?
-    var address: UInt64 = 0
-    var first = 0
+    let name: String
     switch target {
-    case .pin(let name), .references(let name):
-      guard let pin = worker.held.withLock({ $0.pins[name] }) else {
-        throw .skipped("\(name) was not taken, or was given back")
-      }
-      held = pin
-      total = pin.pages
-      visited = Array(0..<total)
-      if pin.isVFIO, total > Self.pagesForEdu {
-        visited = (0..<Self.pagesForEdu).map { $0 * (total - 1) / (Self.pagesForEdu - 1) }
-      }
-    case .region(let range):
-      let found = try part(range)
-      address = found.address
-      total = found.pages
-      first = Int((found.address - found.region.address) >> 12)
-      visited = Array(0..<total)
+    case .pin(let pin): name = pin
+    case .references(let references): name = references
+    case .region: throw .skipped("no device looks at a region")
     }
-    for (count, page) in visited.enumerated() {
-      do throws(Stop) {
-        try body(first + page, address + UInt64(page) << 12, held)
-      } catch {
-        guard case .failed(let errno, let cause, _) = error else { throw error }
-        throw .failed(errno, cause, WorkerReply(requested: Int64(total), pages: Int64(count)))
-      }
+    guard let held = worker.held.withLock({ $0.pins[name] }) else {
+      throw .skipped("\(name) was not taken, or was given back")
     }
-    var reply = WorkerReply(requested: Int64(total), pages: Int64(visited.count))
-    if visited.count < total {
-      reply.text = "the device saw \(visited.count) pages, evenly spread: each takes it a fifth of a second"
+    let total = held.pages
+    var pieces = stride(from: 0, to: total, by: Self.pagesAtOnce).map {
+      $0..<min($0 + Self.pagesAtOnce, total)
+    }
+    if held.isVFIO {
+      let count = min(total, Self.pagesForEdu)
+      pieces = (0..<count).map { count > 1 ? $0 * (total - 1) / (count - 1) : 0 }.map { $0..<$0 + 1 }
+    }
+    var seen = 0
+    for piece in pieces {
+      let difference = try calling("the device") { () throws(Errno) in try body(held, piece) }
+      if let difference { throw differs(difference, of: total) }
+      seen += piece.count
+    }
+    var reply = WorkerReply(requested: Int64(total), pages: Int64(seen))
+    if seen < total {
+      reply.text = "the device saw \(seen) pages, evenly spread: each takes it a fifth of a second"
     }
     return reply
   }
@@ -249,10 +263,15 @@ extension PlacedRegion {
 }
 
 extension Pattern {
-  /// A page of the pattern.
-  func page(_ index: Int) -> [UInt8] {
-    var words = [UInt64](repeating: 0, count: 512)
-    for word in 0..<512 { words[word] = self.word(at: UInt64(index << 12 + word << 3)) }
+  /// The bytes of some pages of the pattern.
+  func bytes(_ pages: Range<Int>) -> [UInt8] {
+    var words = [UInt64](repeating: 0, count: pages.count << 9)
+    let (step, key) = linear
+    var number = UInt64(pages.lowerBound) << 9
+    for index in words.indices {
+      number &+= 1
+      words[index] = number &* step ^ key
+    }
     return words.withUnsafeBytes { Array($0) }
   }
 }

@@ -184,7 +184,7 @@ extension StepInWorker {
         reply.pages = Int64(try session.device.migrateToSystem(address: address, pages: pages).pages)
       case .read: reply.pages = Int64(try session.device.read(address: address, pages: pages).outcome.pages)
       case .write:
-        let bytes = (0..<pages).flatMap { Pattern.sequence(seed: 0).page($0) }
+        let bytes = Pattern.sequence(seed: 0).bytes(0..<pages)
         reply.pages = Int64(try session.device.write(bytes, address: address).pages)
       case .snapshot:
         let states = try session.device.snapshot(address: address, pages: pages)

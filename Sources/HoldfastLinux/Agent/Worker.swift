@@ -139,9 +139,7 @@ final class Worker: @unchecked Sendable {
   private func digests(_ region: PlacedRegion?, _ offset: UInt64, _ pages: Int) -> [UInt64?] {
     guard let (address, count) = region?.part(offset: offset, pages: pages) else { return [] }
     return (0..<count).map { page in
-      guard let bytes = try? GuardedMemory.read(address + UInt64(page) << 12, count: 4096) else { return nil }
-      // FNV-1a: two contents that differ give, all but certainly, two digests that do.
-      return bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+      try? GuardedMemory.digest(address + UInt64(page) << 12, byteCount: 4096)
     }
   }
 

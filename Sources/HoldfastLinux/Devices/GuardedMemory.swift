@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import HoldfastScenario
 import SystemPackage
 
 /// Loads and stores of this process that may meet memory it cannot access, and then fail instead of dying.
@@ -65,19 +66,35 @@ enum GuardedMemory {
     try check(fault, done)
   }
 
-  /// Stores words that depend on the seed and on their place; the count is rounded down to whole words of 8.
-  static func fill(_ address: UInt64, byteCount: Int, seed: UInt64) throws(Fault) {
+  /// Stores words of a pattern, the first of which is that of the given page.
+  static func fill(_ address: UInt64, byteCount: Int, _ pattern: Pattern, fromPage page: Int) throws(Fault) {
     var fault = hf_access_fault()
-    let done = hf_guarded_fill(address, byteCount, seed, &fault)
+    let done = hf_guarded_fill(address, byteCount, words(pattern, page), &fault)
     try check(fault, done)
   }
 
-  /// The offset of the first word that `fill` with this seed did not store, or nil if all are as it left them.
-  static func firstDifference(_ address: UInt64, byteCount: Int, seed: UInt64) throws(Fault) -> Int? {
+  /// The offset of the first word that is not the pattern's, or nil if all are.
+  static func firstDifference(
+    _ address: UInt64, byteCount: Int, _ pattern: Pattern, fromPage page: Int
+  ) throws(Fault) -> Int? {
     var fault = hf_access_fault()
-    let done = hf_guarded_compare(address, byteCount, seed, &fault)
+    let done = hf_guarded_compare(address, byteCount, words(pattern, page), &fault)
     try check(fault, done)
     return done < byteCount & ~7 ? done : nil
+  }
+
+  /// A digest of a range's bytes.
+  static func digest(_ address: UInt64, byteCount: Int) throws(Fault) -> UInt64 {
+    var fault = hf_access_fault()
+    var digest: UInt64 = 0
+    let done = hf_guarded_digest(address, byteCount, &digest, &fault)
+    try check(fault, done)
+    return digest
+  }
+
+  private static func words(_ pattern: Pattern, _ page: Int) -> hf_words {
+    let (step, key) = pattern.linear
+    return hf_words(first: UInt64(page) << 9, step: step, key: key)
   }
 
   private static func check(_ fault: hf_access_fault, _ done: Int) throws(Fault) {
