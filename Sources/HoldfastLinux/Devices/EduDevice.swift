@@ -3,15 +3,16 @@ import SystemPackage
 
 /// QEMU's educational PCI device, driven through VFIO: it copies memory by DMA.
 ///
-/// It has a buffer of a page, and moves up to a page at a time between that and memory; each move takes
-/// it a tenth of a second. With its usual DMA mask it reaches the first 256 MiB of I/O addresses.
+/// It has a buffer of a page, and moves half a page at a time between that and memory; each move takes it a
+/// tenth of a second. With its usual DMA mask it reaches the first 256 MiB of I/O addresses.
 /// Valid as long as the container it comes from.
 struct EduDevice: Sendable {
   /// How far the device reaches.
   static let reach: UInt64 = 1 << 28
 
   private static let bufferAddress: UInt64 = 0x40000
-  private static let bufferSize = 4096
+  // Half the buffer: QEMU 7.2 ends itself over a move up to the buffer's very end.
+  private static let piece = 2048
 
   private enum Register: UInt64 {
     case identification = 0
@@ -57,7 +58,7 @@ struct EduDevice: Sendable {
     else { throw .invalidArgument }
     var done = 0
     while done < byteCount {
-      let count = min(byteCount - done, Self.bufferSize)
+      let count = min(byteCount - done, Self.piece)
       try move(from: source + UInt64(done), to: Self.bufferAddress, count, [])
       try move(from: Self.bufferAddress, to: destination + UInt64(done), count, .toMemory)
       done += count
