@@ -10,8 +10,9 @@ struct ConformCommand: ParsableCommand {
     commandName: "conform",
     abstract: "Run scenarios on a real kernel, and see whether the engine allows every state it ends in.",
     discussion: """
-      The engine runs a scenario once per order of precedence of its actors; the states that it ends in are those \
-      that are allowed. Recordings of the kernel's states are in Conformance/, and Conformance/differences.yaml \
+      The engine runs a scenario under every order of precedence of its actors (of more than five: file order and \
+      its rotations), in which an actor goes on until it has to wait, or gives way after every step. The states \
+      that it ends in are those that are allowed. Recordings of the kernel's states are in Conformance/, and Conformance/differences.yaml \
       explains those that the engine forbids.
 
       Exit codes: 0 every state is allowed or explained, 1 some are forbidden, 2 input that cannot be used, a \
