@@ -14,6 +14,8 @@ enum KernelGround {
   enum Answer {
     /// One report per run.
     case runs([RunReport], on: KernelIdentity)
+    /// The kernel was lost in a run, such as by a deadline; says how.
+    case lost(String)
     /// The kernel's machine cannot be such as the scenario asks for; says why.
     case refused(String, on: KernelIdentity)
   }
