@@ -10,12 +10,14 @@ struct ConformCommand: ParsableCommand {
     commandName: "conform",
     abstract: "Run scenarios on a real kernel, and see whether the engine allows every state it ends in.",
     discussion: """
-      The engine runs a scenario once per order of precedence of its actors; the states that it ends in are those \
-      that are allowed. Recordings of the kernel's states are in Conformance/, and Conformance/differences.yaml \
+      The engine runs a scenario under every order of precedence of its actors (of more than five: file order and \
+      its rotations), in which an actor goes on until it has to wait, or gives way after every step. The states \
+      that it ends in are those that are allowed. Recordings of the kernel's states are in Conformance/, and Conformance/differences.yaml \
       explains those that the engine forbids.
 
       Exit codes: 0 every state is allowed or explained, 1 some are forbidden, 2 input that cannot be used, a \
-      recording of another text or an explanation that nothing needs, 3 there is no kernel to run on.
+      recording of another text or an explanation that nothing needs, 3 there is no kernel to run \
+      on, or it was lost.
       """)
 
   @Argument(help: "Scenario files, or names of those below Scenarios/; all of them unless given.")
@@ -50,7 +52,8 @@ struct ConformCommand: ParsableCommand {
 
   func run() throws {
     let differences = try ConformFolder.differences()
-    let report = recorded || table ? try compareRecordings(differences) : try compareKernel(differences)
+    let (report, lost) =
+      recorded || table ? (try compareRecordings(differences), 0) : try compareKernel(differences)
     for difference in report.staleDifferences {
       Console.warn(
         "\(difference.location): \(difference.text) of \(difference.scenario) explains nothing any more")
@@ -61,7 +64,7 @@ struct ConformCommand: ParsableCommand {
       try Console.write(
         json ? try JSONText.render(report) : ConformText.render(report, palette: Console.palette))
     }
-    throw Failure.said(exitCode: report.exitCode)
+    throw Failure.said(exitCode: report.exitCode == 0 && lost > 0 ? 3 : report.exitCode)
   }
 
   // MARK: Recordings
@@ -99,20 +102,30 @@ struct ConformCommand: ParsableCommand {
 
   // MARK: The kernel
 
-  private func compareKernel(_ differences: [KnownDifference]) throws(Failure) -> ConformReport {
+  /// The comparison, and for how many scenarios the kernel was lost.
+  private func compareKernel(
+    _ differences: [KnownDifference]
+  ) throws(Failure) -> (report: ConformReport, lost: Int) {
     var judge = ConformJudge(differences)
     var entries: [ConformReport.Entry] = []
+    var lost = 0
     let ground = KernelGround()
     for scenario in try scenarios.isEmpty ? Self.shipped() : chosen() {
-      let log = try observe(scenario, on: ground)
+      guard let log = try observe(scenario, on: ground) else {
+        lost += 1
+        continue
+      }
       if record { try ConformFolder.write(log) }
       entries.append(try Self.judge(&judge, log, scenario))
     }
     // What one day's runs do not show may show in others: only recordings make a difference stale.
-    return ConformReport(entries: entries, staleDifferences: [])
+    return (ConformReport(entries: entries, staleDifferences: []), lost)
   }
 
-  private func observe(_ scenario: Scenario, on ground: KernelGround) throws(Failure) -> ConformanceLog {
+  /// What the kernel shows; nil if it was lost, which is said and keeps none of the others from being run.
+  private func observe(
+    _ scenario: Scenario, on ground: KernelGround
+  ) throws(Failure) -> ConformanceLog? {
     let day = Date.now.formatted(.iso8601.year().month().day())
     let policy = KernelGround.policy
     switch try ground.runs(scenario, policy: policy, repeats: repeats, on: .guest) {
@@ -121,6 +134,9 @@ struct ConformCommand: ParsableCommand {
         throw .internalError("the kernel's ground did not run \(scenario.name)")
       }
       return log
+    case .lost(let how):
+      Console.complain("\(scenario.name): \(how)")
+      return nil
     case .refused(let why, let kernel):
       return ConformanceLog(refused: why, scenario: scenario, policy: policy, on: kernel, recorded: day)
     }

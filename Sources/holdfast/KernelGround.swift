@@ -19,6 +19,8 @@ final class KernelGround {
   enum Answer {
     /// One report per run.
     case runs([RunReport], on: KernelIdentity)
+    /// The kernel was lost in a run, such as by a deadline; says how.
+    case lost(String)
     /// The kernel's machine cannot be such as the scenario asks for; says why.
     case refused(String, on: KernelIdentity)
   }
@@ -97,7 +99,7 @@ final class KernelGround {
       } catch {
         kept = nil
         switch error {
-        case .guest(let lost): throw Failure(lost)
+        case .guest(let lost): return .lost(lost.description)
         case .scenario(let failure): return .refused(failure.message, on: identity)
         }
       }

@@ -95,7 +95,7 @@ struct RunCommand: ParsableCommand {
         scenario, policy: policy ?? KernelGround.policy, repeats: repeats, on: host ? .host : .guest)
       switch answer {
       case .runs(let reports, _): return reports
-      case .refused(let why, _): throw .cannotRun(why)
+      case .refused(let why, _), .lost(let why): throw .cannotRun(why)
       }
     case .model:
       var options = ground.runOptions

@@ -31,6 +31,13 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("run small --machine live --machine-from truncated", "exclude each other"),
     BadInput("policies all", "all"),
     BadInput("snapshot", "<dir>"),
+    BadInput("run small --on mars", "mars", "model", "linux"),
+    BadInput("run small --host", "--host needs --on linux"),
+    BadInput("run small --on linux --frames memfd", "--on linux excludes them"),
+    BadInput("run small --repeat 0", "--repeat must be from 1 to 100000; found 0"),
+    BadInput("conform small --repeat 0", "--repeat must be from 1 to 100000; found 0"),
+    BadInput("conform small --record --recorded", "--record excludes --recorded"),
+    BadInput("conform small --table", "it excludes scenarios"),
     // Scenarios
     BadInput("run missing.yaml", "missing.yaml", "No such file or directory"),
     BadInput("run Scenarios/", "Scenarios/", "Is a directory"),
@@ -43,6 +50,10 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("scenarios missing", "missing", "expected a folder"),
     BadInput("scenarios wrong.yaml", "wrong.yaml", "expected a folder"),
     BadInput("scenarios mixed", "1 of 2 scenarios"),
+    BadInput("conform smal --recorded", "unknown scenario \"smal\"", "did you mean \"small\"?"),
+    BadInput("conform small small --recorded", "\"small\" is given twice"),
+    BadInput(
+      "conform small --recorded", "no recording Conformance/small.jsonl", "holdfast conform --record small"),
     // Machines
     BadInput("run nothing.yaml", "nothing.yaml:3:", "memory"),
     BadInput("run huge.yaml", "huge.yaml:3:", "9223372036854775808"),

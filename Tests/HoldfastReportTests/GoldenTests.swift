@@ -25,6 +25,24 @@ import Testing
       ("policies.txt", ListText.render(PolicyDescription.all, palette: plain)),
       ("policies.json", try JSONText.render(PolicyDescription.all)),
       ("scenarios.txt", ListText.render(listings, palette: plain)),
+    ] + (try conformance())
+  }
+
+  /// A scenario of each verdict.
+  private static func conformance() throws -> [(file: String, text: String)] {
+    let (report, differences) = try Sample.conformance()
+    return [
+      ("conform.txt", ConformText.render(report, palette: plain)),
+      ("conform-color.txt", ConformText.render(report, palette: Palette(colored: true))),
+      ("conform.json", try JSONText.render(report)),
+      ("conform.md", ConformTable.render(report, differences: differences)),
+      (
+        "repeat.txt",
+        ConformText.render(
+          StateHistogram(
+            [try Sample.good(), try Sample.bad(), try Sample.good()], of: try Sample.scenario()),
+          palette: plain)
+      ),
     ]
   }
 

@@ -5,7 +5,8 @@ public enum AllowedStates {
   /// With more actors than this, not every order is tried.
   public static let mostPermuted = 5
 
-  /// Runs the scenario once per order of precedence of its actors.
+  /// Runs the scenario twice per order of precedence of its actors: one actor goes on until it has to wait, or it
+  /// gives way after every step.
   ///
   /// - Parameter leftOut: steps that the other ground could not do, and which the engine then leaves out too: else
   ///   the two would not have done the same.
@@ -21,16 +22,20 @@ public enum AllowedStates {
     // The invariants have tests of their own, and here they would be most of the time.
     options.checkInvariants = false
     var states = StateHistogram()
-    for order in orders(of: scenario.actors.map(\.name)) {
-      options.precedence = order
-      let report: RunReport
-      do {
-        report = try ScenarioRunner.run(scenario, options)
-      } catch {
-        if case .internalError = error { throw error }
-        return .refuses(error.description)
+    let orders = orders(of: scenario.actors.map(\.name))
+    for order in orders {
+      for givesWay in orders.count > 1 ? [false, true] : [false] {
+        options.precedence = order
+        options.givesWay = givesWay
+        let report: RunReport
+        do {
+          report = try ScenarioRunner.run(scenario, options)
+        } catch {
+          if case .internalError = error { throw error }
+          return .refuses(error.description)
+        }
+        states.add(RunState(report, of: scenario))
       }
-      states.add(RunState(report, of: scenario))
     }
     return .allowed(states)
   }

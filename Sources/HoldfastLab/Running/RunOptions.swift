@@ -24,6 +24,9 @@ public struct RunOptions: Sendable {
   public var checkInvariants = true
   /// Actors in the order in which they take precedence; those that are not named follow in file order.
   public var precedence: [String] = []
+  /// Whether an actor lets those that take precedence go first between its steps; else it goes on until it has
+  /// to wait.
+  public var givesWay = false
   /// Steps that are skipped, because another ground could not do them.
   public var leftOut: Set<StepPlace> = []
   /// Told how far the run is, at most every 50 ms, on another thread.

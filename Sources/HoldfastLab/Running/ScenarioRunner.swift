@@ -127,7 +127,7 @@ final class ScenarioRun {
 
   /// Does one step, once its turn has come; false ends the actor.
   private func perform(_ step: Step, of actor: Scenario.Actor, number: Int) -> Bool {
-    guard scheduler.waitUntilReady(), !ended else {
+    guard scheduler.waitUntilReady(givingWay: options.givesWay), !ended else {
       skip(step, of: actor, ended ? StepRecord.runEnded : StepRecord.neverReady)
       return true
     }

@@ -80,8 +80,14 @@ final class TurnScheduler: @unchecked Sendable {
   }
 
   /// Lets others run until this actor may begin its next step; false if it never will.
-  func waitUntilReady() -> Bool {
+  ///
+  /// - Parameter givingWay: whether others that take precedence go first even if it may begin.
+  func waitUntilReady(givingWay: Bool) -> Bool {
     let me = current
+    if givingWay {
+      passOn(from: me)
+      actors[me].baton.wait()
+    }
     while !actors[me].isReady() {
       guard canOthersRun(than: me) else { return false }
       passOn(from: me)

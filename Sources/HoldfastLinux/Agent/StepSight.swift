@@ -35,8 +35,10 @@ extension RunCosts {
 }
 
 extension HostCounters {
-  /// The counters of /proc/vmstat now.
+  /// The counters of /proc/vmstat now, with what every CPU has counted by itself.
   static func live() throws(HostReadError) -> [String: UInt64] {
-    try parse(vmstat: HostFiles.live.text(of: .vmstat), file: "/proc/vmstat")
+    // Without the right to do so, the counters are a little behind.
+    try? KernelControls.settleCounters()
+    return try parse(vmstat: HostFiles.live.text(of: .vmstat), file: "/proc/vmstat")
   }
 }

@@ -30,8 +30,7 @@ public struct ConformJudge {
     var entry = Self.entry(log, rules: scenario.rules)
     guard log.header.hash == scenario.textHash else {
       entry.verdict = .stale
-      entry.reason =
-        "run holdfast conform --record \(scenario.name), for the text of the scenario has changed"
+      entry.reason = "run holdfast conform --record \(scenario.name); the scenario's text has changed"
       return entry
     }
     if let refused = log.header.refused {

@@ -64,7 +64,7 @@ public struct ConformReport: Codable, Sendable, Equatable {
     public var reason: String?
     /// States of the kernel, most frequent first.
     public var states: [KernelState]
-    /// How many orders of precedence the engine ran; 0 where it did not.
+    /// How many orders of the actors' steps the engine ran; 0 where it did not.
     public var orders: Int
     /// States that the engine allows, as far as both grounds see, most frequent first.
     public var allowed: [StateHistogram.Row]

@@ -53,7 +53,7 @@ public struct StateHistogram: Codable, Sendable, Equatable {
 
 /// What the engine says about a scenario when it is asked for everything that it allows.
 public enum EngineAnswer: Sendable, Equatable {
-  /// The states that its runs ended in, one run per order of precedence of the actors.
+  /// The states that its runs ended in, one run per order of the actors' steps that was tried.
   case allowed(StateHistogram)
   /// It lacks these verbs.
   case cannotYet([String])
