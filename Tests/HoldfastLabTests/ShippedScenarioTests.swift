@@ -21,6 +21,21 @@ import Testing
     return EngineLimits.missing(in: scenario).isEmpty
   }
 
+  /// Those of them that answer a mail; what is asked of a real kernel is asked under one policy only.
+  static let general = runnable.filter { !$0.contains("/Scenarios/kernel/") }
+
+  /// Where the engine does not yet do what Linux 6.1 does, by its source.
+  static let differing: Set<String> = [
+    // A short pin of VFIO and of io_uring fails as a whole, and gives everything back.
+    "mapping-across-a-hole", "buffer-across-a-hole",
+    // io_uring charges a folio whole, to the user before the process; VFIO charges no zero page.
+    "huge-pages-are-charged-whole", "limit-shared-by-a-user", "zero-page-by-vfio",
+    // Untouched memory that may be huge shows a huge zero page.
+    "zero-page-in-a-huge-area",
+    // A huge page without a huge frame to go to is split.
+    "no-frame-for-a-huge-page",
+  ]
+
   @Test("a scenario that needs what the engine lacks is refused, with the words that it lacks")
   func lacking() throws {
     for file in Self.files where !Self.runnable.contains(file) {
@@ -35,12 +50,16 @@ import Testing
 
   @Test("a scenario's expectations hold under its own policy", arguments: runnable)
   func ownPolicy(file: String) throws {
-    try expectSuccess(try Scenario.load(path: file), RunOptions())
+    let scenario = try Scenario.load(path: file)
+    guard Self.differing.contains(scenario.name) else {
+      return try expectSuccess(scenario, RunOptions())
+    }
+    try withKnownIssue("the engine differs from Linux 6.1") { try expectSuccess(scenario, RunOptions()) }
   }
 
   /// In the twin, which is optimised whatever the build, under every policy; that includes what `under` says.
   @Test(
-    "a scenario's expectations hold under every policy", .enabled(if: isExplored), arguments: runnable,
+    "a scenario's expectations hold under every policy", .enabled(if: isExplored), arguments: general,
     PolicyName.allCases)
   func everyPolicy(file: String, policy: PolicyName) throws {
     var options = RunOptions()

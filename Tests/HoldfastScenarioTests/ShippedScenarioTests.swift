@@ -14,7 +14,7 @@ import Testing
   /// Whether the scenario asks a real kernel: it answers no mail, and is about the one policy that it names.
   private static func isOfKernel(_ path: String) -> Bool { path.hasPrefix("kernel/") }
 
-  @Test func `every shipped scenario decodes, with a seed or of a kernel, with rules and expectations`() throws {
+  @Test func `every shipped scenario decodes, with seed, rules and expectations`() throws {
     let paths = try Self.paths()
     #expect(paths.count >= 15)
     var names: Set<String> = []

@@ -65,11 +65,14 @@ extension Stage {
     }
   }
 
+  /// Enlarges the pool of the process's node by what an area needs.
   private func reserveHugePages(pages: Int, for process: Process) throws(StepFailure) {
     let each = 1 << machine.geometry.hugeOrder
+    let node = machine.processor(process.processor).node
+    let pool = machine.hugetlbCounts(node: node)
     _ = try failing { () throws(AddressSpaceError) in
       try machine.reserveHugePages(
-        node: machine.processor(process.processor).node, count: (pages + each - 1) / each, for: process)
+        node: node, count: pool.total - pool.surplus + (pages + each - 1) / each, for: process)
     }
   }
 
