@@ -149,12 +149,17 @@ extension Stage {
   ) throws(StepFailure) -> StepDone {
     var done = StepDone(requested: 0, pages: 0)
     switch target {
-    case .pin(let name), .references(let name):
-      let frames = holds[name]?.pins.flatMap(\.frames) ?? []
-      done.requested = Int64(frames.count)
-      for (index, frame) in frames.enumerated() {
-        do { try body(frame, index) } catch { throw error.after(done) }
-        done.pages = Int64(index + 1)
+    case .pin(let held), .references(let held):
+      let frames = holds[held.name]?.pins.flatMap(\.frames) ?? []
+      let first = Int(clamping: held.offset.pages)
+      let pages = held.size.map { Int(clamping: $0.pages) } ?? max(0, frames.count - first)
+      done.requested = Int64(pages)
+      guard pages <= frames.count - first || frames.isEmpty else {
+        throw StepFailure(.EINVAL, .argument, "\(held.name) has \(frames.count) pages").after(done)
+      }
+      for (count, index) in (first..<first + min(pages, frames.count)).enumerated() {
+        do { try body(frames[index], index) } catch { throw error.after(done) }
+        done.pages = Int64(count + 1)
       }
     case .region(let part):
       let process = try process(of: actor)

@@ -113,7 +113,7 @@ extension StepInWorker {
 
   func write(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
     guard case .region(let range) = target else {
-      return try throughDevice(target) { held, pages throws(Errno) in
+      return try throughDevice(target, writes: true) { held, pages throws(Errno) in
         try held.write(pattern.bytes(pages), at: pages.lowerBound << 12)
         return nil
       }
@@ -169,24 +169,33 @@ extension StepInWorker {
 
   /// Lets the device see a pin piece by piece; a piece names the first page that is not as it should be.
   private func throughDevice(
-    _ target: Verb.ContentTarget, _ body: (HeldPin, Range<Int>) throws(Errno) -> Int?
+    _ target: Verb.ContentTarget, writes: Bool = false, _ body: (HeldPin, Range<Int>) throws(Errno) -> Int?
   ) throws(Stop) -> WorkerReply {
-    let name: String
+    let part: Verb.ContentTarget.Held
     switch target {
-    case .pin(let pin): name = pin
-    case .references(let references): name = references
+    case .pin(let pin): part = pin
+    case .references(let references): part = references
     case .region: throw .skipped("no device looks at a region")
     }
-    guard let held = worker.held.withLock({ $0.pins[name] }) else {
-      throw .skipped("\(name) was not taken, or was given back")
+    guard let held = worker.held.withLock({ $0.pins[part.name] }) else {
+      throw .skipped("\(part.name) was not taken, or was given back")
     }
-    let total = held.pages
-    var pieces = stride(from: 0, to: total, by: Self.pagesAtOnce).map {
-      $0..<min($0 + Self.pagesAtOnce, total)
+    let first = Int(clamping: part.offset.pages)
+    let total = part.size.map { Int(clamping: $0.pages) } ?? max(0, held.pages - first)
+    guard first + total <= held.pages else {
+      throw .failed(.invalidArgument, "\(part.name) has \(held.pages) pages")
+    }
+    var pieces = stride(from: first, to: first + total, by: Self.pagesAtOnce).map {
+      $0..<min($0 + Self.pagesAtOnce, first + total)
     }
     if held.isVFIO {
       let count = min(total, Self.pagesForEdu)
-      pieces = (0..<count).map { count > 1 ? $0 * (total - 1) / (count - 1) : 0 }.map { $0..<$0 + 1 }
+      guard count == total || !writes else {
+        throw .skipped("QEMU's edu takes a fifth of a second for half a page, too long for \(total) pages")
+      }
+      pieces = (0..<count).map { first + (count > 1 ? $0 * (total - 1) / (count - 1) : 0) }.map {
+        $0..<$0 + 1
+      }
     }
     var seen = 0
     for piece in pieces {
@@ -196,7 +205,7 @@ extension StepInWorker {
     }
     var reply = WorkerReply(requested: Int64(total), pages: Int64(seen))
     if seen < total {
-      reply.text = "the device saw \(seen) pages, evenly spread: each takes it a fifth of a second"
+      reply.text = "the device saw \(seen) pages, evenly spread: it takes a fifth of a second for half a page"
     }
     return reply
   }

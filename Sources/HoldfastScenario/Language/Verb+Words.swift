@@ -153,8 +153,19 @@ extension Verb.ContentTarget {
   fileprivate var summary: String {
     switch self {
     case .region(let range): "\(range)"
-    case .pin(let name): "the device's view of pin \(name)"
-    case .references(let name): "what the references \(name) hold"
+    case .pin(let held): "the device's view of \(held.summary("pin"))"
+    case .references(let held): "what \(held.summary("the references")) hold"
+    }
+  }
+}
+
+extension Verb.ContentTarget.Held {
+  fileprivate func summary(_ what: String) -> String {
+    switch (offset == .zero, size) {
+    case (true, nil): "\(what) \(name)"
+    case (false, nil): "\(what) \(name) from \(offset)"
+    case (true, let size?): "the first \(size) of \(what) \(name)"
+    case (false, let size?): "\(size) of \(what) \(name) at \(offset)"
     }
   }
 }

@@ -123,9 +123,19 @@ public enum Verb: Sendable, Equatable {
     /// The CPU, through the region's addresses.
     case region(RegionRange)
     /// The device, through the frames of a pin.
-    case pin(name: String)
+    case pin(Held)
     /// Whoever holds the references of a `get`, through their frames.
-    case references(name: String)
+    case references(Held)
+
+    /// A pin or references, or a part of them.
+    public struct Held: Sendable, Hashable {
+      /// The name that they have.
+      public var name: String
+      /// From the first page.
+      public var offset: MemorySize
+      /// To the last page if nil.
+      public var size: MemorySize?
+    }
 
     /// The region, where the CPU looks.
     public var range: RegionRange? {

@@ -172,17 +172,23 @@ struct VerbReader {
   {
     let fields = try body.body(Self.range + ["pin", "reference", "pattern"], main: "region")
     let pattern = try fields["pattern"].map { value throws(ScenarioError) in try readPattern(value) }
+    let content = pattern ?? .sequence(seed: 0)
     if let reference = fields["reference"] {
       guard word == .check else { throw reference.error("references can be checked, but not written") }
-      try refuse(Self.range + ["pin"], beside: "reference", fields)
-      let name = try names.use(reference, as: .references, at: place)
-      return make(.references(name: name), pattern ?? .sequence(seed: 0))
+      try refuse(["region", "pin"], beside: "reference", fields)
+      return make(.references(try readHeld(reference, as: .references, fields)), content)
     }
-    guard let pin = fields["pin"] else {
-      return make(.region(try readRange(fields)), pattern ?? .sequence(seed: 0))
-    }
-    try refuse(Self.range, beside: "pin", fields)
-    return make(.pin(name: try names.use(pin, as: .pin, at: place)), pattern ?? .sequence(seed: 0))
+    guard let pin = fields["pin"] else { return make(.region(try readRange(fields)), content) }
+    try refuse(["region"], beside: "pin", fields)
+    return make(.pin(try readHeld(pin, as: .pin, fields)), content)
+  }
+
+  private mutating func readHeld(
+    _ value: Value, as kind: NameTable.Kind, _ fields: Fields
+  ) throws(ScenarioError) -> Verb.ContentTarget.Held {
+    Verb.ContentTarget.Held(
+      name: try names.use(value, as: kind, at: place), offset: try fields["offset"]?.offset() ?? .zero,
+      size: try fields["size"]?.size())
   }
 
   private func readPattern(_ value: Value) throws(ScenarioError) -> Pattern {
