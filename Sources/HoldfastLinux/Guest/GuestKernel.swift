@@ -100,7 +100,7 @@ public struct GuestKernel: Sendable, Equatable {
   /// What stands for the fragment's text in the names of folders.
   private static func key(ofFragment path: String) throws(GuestError) -> String {
     guard access(path, R_OK) == 0 else {
-      throw .missing("there is no \(path) here", command: "cd to the root of Holdfast's package")
+      throw .host("cannot read \(path): run this in the root of the package")
     }
     let text = String(decoding: try HostFile.open(path).bytes(), as: UTF8.self)
     return String(SHA256.hexadecimal(of: text).prefix(12))
