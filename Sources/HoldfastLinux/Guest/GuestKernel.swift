@@ -30,12 +30,16 @@ public struct GuestKernel: Sendable, Equatable {
 
   /// The cached kernel of the fragment; the newest if there are several sources'.
   public static func locate() throws(GuestError) -> GuestKernel {
-    let key = try fragmentKey()
-    let all = (try? HostFiles.names(at: cacheFolder)) ?? []
-    let candidates = all.filter { $0.hasSuffix("-\(key)") }.map { GuestKernel(inCache: $0) }
+    try locate(cache: cacheFolder, fragment: fragmentPath)
+  }
+
+  static func locate(cache: String, fragment: String) throws(GuestError) -> GuestKernel {
+    let key = try key(ofFragment: fragment)
+    let all = (try? HostFiles.names(at: cache)) ?? []
+    let candidates = all.filter { $0.hasSuffix("-\(key)") }.map { GuestKernel(named: $0, in: cache) }
       .filter { access($0.image, R_OK) == 0 }
     guard let newest = candidates.max(by: { order($0.release) < order($1.release) }) else {
-      let what = "there is no guest kernel of \(fragmentPath) in \(cacheFolder)"
+      let what = "there is no guest kernel of \(fragment) in \(cache)"
       throw .missing(what, command: buildCommand)
     }
     return newest
@@ -52,13 +56,13 @@ public struct GuestKernel: Sendable, Equatable {
   public static func build(
     keepingSourceIn source: String? = nil, progress: (String) -> Void
   ) throws(GuestError) -> GuestKernel {
-    let key = try fragmentKey()
+    let key = try key(ofFragment: fragmentPath)
     guard let release = try sourceRelease(), access("/usr/src/\(sourcePackage).tar.xz", R_OK) == 0 else {
       // Without a source, a kernel that is there will do.
       if let present = try? locate() { return present }
       throw .missing("the package \(sourcePackage) is not installed", command: setupCommand)
     }
-    let kernel = GuestKernel(inCache: "\(release)-\(key)")
+    let kernel = GuestKernel(named: "\(release)-\(key)", in: cacheFolder)
     let isThere = access(kernel.image, R_OK) == 0
     if isThere, source == nil { return kernel }
     guard let make = HostProgram.find("make"), HostProgram.find("gcc") != nil else {
@@ -80,8 +84,8 @@ public struct GuestKernel: Sendable, Equatable {
     return kernel
   }
 
-  private init(inCache name: String) {
-    folder = "\(Self.cacheFolder)/\(name)"
+  private init(named name: String, in cache: String) {
+    folder = "\(cache)/\(name)"
     release = name.split(separator: "-").first.map(String.init) ?? name
   }
 
@@ -94,11 +98,11 @@ public struct GuestKernel: Sendable, Equatable {
   }
 
   /// What stands for the fragment's text in the names of folders.
-  static func fragmentKey() throws(GuestError) -> String {
-    guard access(fragmentPath, R_OK) == 0 else {
-      throw .missing("there is no \(fragmentPath) here", command: "cd to the root of Holdfast's package")
+  private static func key(ofFragment path: String) throws(GuestError) -> String {
+    guard access(path, R_OK) == 0 else {
+      throw .host("cannot read \(path): run this in the root of the package")
     }
-    let text = String(decoding: try HostFile.open(fragmentPath).bytes(), as: UTF8.self)
+    let text = String(decoding: try HostFile.open(path).bytes(), as: UTF8.self)
     return String(SHA256.hexadecimal(of: text).prefix(12))
   }
 

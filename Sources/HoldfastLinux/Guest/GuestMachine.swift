@@ -139,7 +139,8 @@ public struct GuestMachine: Sendable, Equatable {
     switch amount {
     case .size(let size): return size.bytes
     case .percent(let percent):
-      let bytes = spec.memory.bytes / 100 * UInt64(percent)
+      // At most 16 GiB here, which times 99 is far from overflowing.
+      let bytes = spec.memory.bytes * UInt64(percent) / 100
       return bytes / spec.pageblock.bytes * spec.pageblock.bytes
     }
   }
