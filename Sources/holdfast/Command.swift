@@ -17,7 +17,7 @@ struct HoldfastCommand: ParsableCommand {
       """,
     version: "holdfast 0.1.0",
     subcommands: [
-      RunCommand.self, CompareCommand.self, PoliciesCommand.self, ScenariosCommand.self, SnapshotCommand.self,
+      RunCommand.self, CompareCommand.self, PoliciesCommand.self, ScenariosCommand.self, SnapshotCommand.self, GupTestVerb.self,
     ])
 }
 
@@ -26,7 +26,11 @@ enum Entry {
   static func main() {
     do {
       try refuseUnknownVerb(CommandLine.arguments.dropFirst().first)
-      var command = try HoldfastCommand.parseAsRoot()
+      var arguments = Array(CommandLine.arguments.dropFirst())
+      if arguments.first == GupTestVerb.configuration.commandName {
+        arguments = GupTestVerb.unbundled(arguments)
+      }
+      var command = try HoldfastCommand.parseAsRoot(arguments)
       try command.run()
     } catch {
       exit(Failure.report(error))

@@ -114,7 +114,10 @@ extension Machine {
           .grab, .countOverflow(references: page(head).refcount.load()), .noMemory, address: address,
           frame: frame))
     }
-    if flags.contains(.touch) {
+    if flags.contains(.touch), slot.level == 1 {
+      // Only the entry of a huge page is marked, and none of hugetlb (follow_trans_huge_pmd, follow_hugetlb_page).
+      if !area.flags.contains(.hugetlb) { touch(slot, entry, write: flags.contains(.write)) }
+    } else if flags.contains(.touch) {
       let head = page(head(of: frame))
       if flags.contains(.write), !entry.has(PageTableEntry.dirty), !head.has(.dirty), !entry.isSpecial {
         head.set(.dirty)
