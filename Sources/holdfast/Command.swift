@@ -17,7 +17,8 @@ struct HoldfastCommand: ParsableCommand {
       """,
     version: "holdfast 0.1.0",
     subcommands: [
-      RunCommand.self, CompareCommand.self, PoliciesCommand.self, ScenariosCommand.self, SnapshotCommand.self, GupTestVerb.self,
+      RunCommand.self, CompareCommand.self, PoliciesCommand.self, ScenariosCommand.self, SnapshotCommand.self,
+      GupTestVerb.self,
     ])
 }
 
