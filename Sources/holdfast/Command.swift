@@ -19,7 +19,7 @@ struct HoldfastCommand: ParsableCommand {
     version: "holdfast 0.1.0",
     subcommands: [
       RunCommand.self, CompareCommand.self, ConformCommand.self, PoliciesCommand.self, ScenariosCommand.self,
-      SnapshotCommand.self, GuestCommand.self,
+      SnapshotCommand.self, GuestCommand.self, GupTestVerb.self,
     ])
 }
 
@@ -29,7 +29,11 @@ enum Entry {
     if GuestInit.isNeeded { GuestInit.main() }
     do {
       try refuseUnknownVerb(CommandLine.arguments.dropFirst().first)
-      var command = try HoldfastCommand.parseAsRoot()
+      var arguments = Array(CommandLine.arguments.dropFirst())
+      if arguments.first == GupTestVerb.configuration.commandName {
+        arguments = GupTestVerb.unbundled(arguments)
+      }
+      var command = try HoldfastCommand.parseAsRoot(arguments)
       try command.run()
     } catch {
       exit(Failure.report(error))

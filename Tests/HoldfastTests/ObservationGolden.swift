@@ -220,15 +220,15 @@ extension ObservationTests {
     for name in ["linux-5.10", "movable-v3", "movable-v4", "linux-5.13"] {
       dumps[name] = [
         .anonymous: """
-        page:00000000f477a05e refcount:1025 mapcount:1 mapping:00000000f983ccb3 index:0xfc pfn:0x1
+        page:00000000f477a05e refcount:1025 mapcount:1 mapping:0000000000000000 index:0xfc pfn:0x1
         anon flags: 0x17ffffc0080016(referenced|uptodate|lru|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
         raw: 0017ffffc0080016 00000000ffffffff 0000000000000002 0000000000000005
         raw: 00000000000000fc 0000000000000000 0000040100000000 0000000000000000
         """,
         .hugePMD: """
-        page:00000000c5dbe9f4 refcount:3 mapcount:1 mapping:000000008926f1ce index:0xf9 pfn:0x9
+        page:00000000c5dbe9f4 refcount:3 mapcount:1 mapping:0000000000000000 index:0xf9 pfn:0x9
         head:00000000eb5a1630 order:2 compound_mapcount:1 compound_pincount:2
-        anon flags: 0x17ffffc0000000(node=0|zone=2|lastcpupid=0x1fffff)
+        anon flags: 0x17ffffc0090016(referenced|uptodate|lru|head|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
         raw: 0017ffffc0000000 0000000000000000 0000000000000000 0000000000000000
         raw: 0000000000000000 0000000000000000 00000000ffffffff 0000000000000000
         head: 0017ffffc0090016 0000000000000004 00000000ffffffff 0000000000000009
@@ -239,15 +239,15 @@ extension ObservationTests {
     for name in ["linux-6.1"] {
       dumps[name] = [
         .anonymous: """
-        page:00000000f477a05e refcount:1025 mapcount:1 mapping:00000000f983ccb3 index:0xfc pfn:0x1
+        page:00000000f477a05e refcount:1025 mapcount:1 mapping:0000000000000000 index:0xfc pfn:0x1
         anon flags: 0x17ffffc00a0016(referenced|uptodate|lru|mappedtodisk|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
         raw: 0017ffffc00a0016 00000000ffffffff 0000000000000002 0000000000000005
         raw: 00000000000000fc 0000000000000000 0000040100000000 0000000000000000
         """,
         .hugePMD: """
-        page:00000000c5dbe9f4 refcount:3 mapcount:1 mapping:000000008926f1ce index:0xf9 pfn:0x9
+        page:00000000c5dbe9f4 refcount:3 mapcount:1 mapping:0000000000000000 index:0xf9 pfn:0x9
         head:00000000eb5a1630 order:2 compound_mapcount:1 compound_pincount:2
-        anon flags: 0x17ffffc0000000(node=0|zone=2|lastcpupid=0x1fffff)
+        anon flags: 0x17ffffc00b0016(referenced|uptodate|lru|head|mappedtodisk|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
         raw: 0017ffffc0000000 0000000000000000 0000000000000000 0000000000000000
         raw: 0000000000000000 0000000000000000 00000000ffffffff 0000000000000000
         head: 0017ffffc00b0016 0000000000000004 00000000ffffffff 0000000000000009
@@ -258,15 +258,15 @@ extension ObservationTests {
     for name in ["linux-6.14", "linux-mainline"] {
       dumps[name] = [
         .anonymous: """
-        page: refcount:1025 mapcount:1 mapping:00000000f983ccb3 index:0xfc pfn:0x1
+        page: refcount:1025 mapcount:1 mapping:0000000000000000 index:0xfc pfn:0x1
         anon flags: 0x17ffffc00a0016(referenced|uptodate|lru|mappedtodisk|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
         raw: 0017ffffc00a0016 00000000ffffffff 0000000000000002 0000000000000005
         raw: 00000000000000fc 0000000000000000 0000040100000000 0000000000000000
         """,
         .hugePMD: """
-        page: refcount:3 mapcount:1 mapping:000000008926f1ce index:0xf9 pfn:0x9
+        page: refcount:3 mapcount:1 mapping:0000000000000000 index:0xf9 pfn:0x9
         head: order:2 mapcount:1 entire_mapcount:1 nr_pages_mapped:0 pincount:2
-        anon flags: 0x17ffffc0000000(node=0|zone=2|lastcpupid=0x1fffff)
+        anon flags: 0x17ffffc00b0016(referenced|uptodate|lru|head|mappedtodisk|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
         raw: 0017ffffc0000000 0000000000000000 0000000000000000 0000000000000000
         raw: 0000000000000000 0000000000000000 00000000ffffffff 0000000000000000
         head: 0017ffffc00b0016 0000000000000004 00000000ffffffff 0000000000000009

@@ -134,7 +134,11 @@ extension Machine {
       tablePage(table).entry(i).store(UInt64((old.frame + i).rawValue) << 12 | bits, .relaxed)
     }
     tableMeta(table).used = geometry.tableEntries
-    if !old.isMigration { splitMappingCounts(head(of: old.frame), on: processor) }
+    if !old.isMigration {
+      // The dirty bit of the one entry may be lost with the many.
+      if old.has(PageTableEntry.dirty) { self.page(head(of: old.frame)).set(.dirty) }
+      splitMappingCounts(head(of: old.frame), on: processor)
+    }
     setEntry(place, .table(table))
   }
 }

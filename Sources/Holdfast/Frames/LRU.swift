@@ -112,6 +112,40 @@ extension Machine {
     return flags.contains(.active) ? .activeFile : .inactiveFile
   }
 
+  // MARK: - Activation
+
+  /// Notes an access: the first one makes a folio referenced, the next one active (folio_mark_accessed, 6.1).
+  ///
+  /// The caller holds a reference. Linux lets folios wait in a batch before they move to the active list; here they
+  /// move at once.
+  func markAccessed(_ head: FrameNumber, on processor: Int) {
+    let descriptor = page(head)
+    guard descriptor.has(.referenced) else {
+      descriptor.set(.referenced)
+      return
+    }
+    guard !descriptor.has(.unevictable), !descriptor.has(.active) else { return }
+    if descriptor.testAndClear(.lru) {
+      let node = self.node(descriptor.node)
+      node.lruLock.withLock {
+        remove(head, node, on: processor)
+        descriptor.set(.active)
+        link(head, node, on: processor)
+      }
+    } else {
+      activateInBatch(head, on: processor)
+    }
+    descriptor.clear(.referenced)
+  }
+
+  /// A folio that waits in this processor's batch will go to the active list; any other stays as it is.
+  private func activateInBatch(_ head: FrameNumber, on processor: Int) {
+    let cpu = self.processor(processor)
+    cpu.batchLock.withLock {
+      if (0..<cpu.batchCount).contains(where: { cpu.batchEntry($0) == head }) { page(head).set(.active) }
+    }
+  }
+
   // MARK: - Lists
 
   private func flushBatch(_ cpu: Processor, on processor: Int) {

@@ -12,25 +12,32 @@ extension Machine {
     let head = head(of: frame)
     let top = page(head)
     var lines = [summary(frame, head)]
-    if top.isLarge, policy.counting != .reference, policy != .pinExact, policy != .pinBias {
+    if top.isLarge, showsHead {
       lines.append(largeLine(head))
     }
     lines.append(flagLine(frame, head))
     if policy == .linuxMainline || policy == .linux6_14, let type = Self.typeLine(page(frame).type) {
       lines.append(type)
     }
-    if policy.counting != .reference, policy != .pinExact, policy != .pinBias {
+    if showsHead {
       lines += rawLines("raw: ", frame)
       if head != frame { lines += rawLines("head: ", head) }
     }
     return lines + Self.reasonLine(reason)
   }
 
+  /// Whether flags and counts are those of the folio's head rather than the page's own (5.8 and later).
+  private var showsHead: Bool {
+    policy.counting != .reference && policy != .pinExact && policy != .pinBias
+  }
+
   private func summary(_ frame: FrameNumber, _ head: FrameNumber) -> String {
     let top = page(head)
     let own = page(frame)
     let mapcount = top.has(.slab) ? 0 : own.mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)
-    let mapping = top.mapping == .none ? "0000000000000000" : Self.hash(UInt64(top.mapping.rawValue) << 32)
+    // Since 5.8 it is page_mapping's answer, which is none for anonymous memory.
+    let hasNone = top.mapping == .none || (showsHead && top.mapping.isAnonymous)
+    let mapping = hasNone ? "0000000000000000" : Self.hash(UInt64(top.mapping.rawValue) << 32)
     let index =
       "0x" + String(own.isTail ? top.index + UInt64(frame.index - head.index) : top.index, radix: 16)
     switch policy {
@@ -70,7 +77,7 @@ extension Machine {
   }
 
   private func flagLine(_ frame: FrameNumber, _ head: FrameNumber) -> String {
-    let word = page(frame).flagWord.load()
+    let word = page(showsHead ? head : frame).flagWord.load()
     var names: [String] = []
     for (bit, name) in PageFlags.names.enumerated() where word & (1 << UInt64(bit)) != 0 {
       names.append(name)

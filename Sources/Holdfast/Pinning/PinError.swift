@@ -67,6 +67,8 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     case faultRefused(String)
     /// The reference count of the page overflowed: too many pins.
     case countOverflow(references: Int32)
+    /// A hugetlb page that may not stay where it is, which this kernel does not move away for a pin.
+    case hugetlbMayNotStay
     /// The charge against RLIMIT_MEMLOCK was refused; the numbers in words.
     case memlock(String)
     /// Pages that may not be pinned where they are could not be taken off their lists.
@@ -124,6 +126,8 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
       case .faultRefused(let what): "the fault failed: \(what)"
       case .countOverflow(let references):
         "the page's reference count has overflowed (\(references)): too many pins of one folio"
+      case .hugetlbMayNotStay:
+        "the hugetlb page may not stay where it is, and this kernel refuses it instead of moving it away"
       case .memlock(let what): what
       case .notIsolated(let folios, let passes):
         "\(folios) folio\(folios == 1 ? "" : "s") may not stay where pinned and could not be taken off "

@@ -75,6 +75,11 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   public let unsharesAnyPrivate: Bool
   /// Whether a split that failed for a moment is tried again when a large folio finds no target.
   public let retriesSplit: Bool
+  /// Whether a long-term pin of a hugetlb page that may not stay fails instead of moving it away.
+  ///
+  /// In 6.1 the slow path for hugetlb (mm/hugetlb.c:follow_hugetlb_page) grabs with the fast path's function, which
+  /// refuses such pages (mm/gup.c:try_grab_folio); it warns once, and says ENOMEM. Seen on 6.1.192.
+  public let refusesHugetlbMoves: Bool
   /// Whether unlocked and remote entry points take FOLL_LONGTERM.
   public let longtermUnlocked: Bool
   /// Whether an overflow of start plus length is EOVERFLOW instead of "no pages".
@@ -89,7 +94,8 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     zeroPageExempt: Bool = true, zeroPageCounted: Bool = true, failure: Failure, drain: Drain = .ifOffList,
     scopeClearsMovable: Bool = true, scopeInFastPath: Bool = true, longtermForcesWrite: Bool = false,
     tracksExclusive: Bool = false, unsharesAnyPrivate: Bool = false, retriesSplit: Bool = false,
-    longtermUnlocked: Bool = false, reportsOverflow: Bool = false, refusesInternalFlags: Bool = false,
+    refusesHugetlbMoves: Bool = false, longtermUnlocked: Bool = false, reportsOverflow: Bool = false,
+    refusesInternalFlags: Bool = false,
     collectsByStep: Bool = false
   ) {
     self.name = name
@@ -106,6 +112,7 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     self.tracksExclusive = tracksExclusive
     self.unsharesAnyPrivate = unsharesAnyPrivate
     self.retriesSplit = retriesSplit
+    self.refusesHugetlbMoves = refusesHugetlbMoves
     self.longtermUnlocked = longtermUnlocked
     self.reportsOverflow = reportsOverflow
     self.refusesInternalFlags = refusesInternalFlags
@@ -158,7 +165,8 @@ extension PlacementPolicy {
   public static let linux6_1 = PlacementPolicy(
     "linux-6.1", "ISOLATE pageblocks forbidden too, collected pages counted, exclusive anonymous pages",
     forbidden: .cmaIsolateAndMovable, zeroPageCounted: false, failure: .migrationFatal,
-    drain: .ifUnexpectedReferences(ownPins: false), tracksExclusive: true, retriesSplit: true)
+    drain: .ifUnexpectedReferences(ownPins: false), tracksExclusive: true, retriesSplit: true,
+    refusesHugetlbMoves: true)
 
   /// Mainline (spec 6.7).
   public static let linuxMainline = PlacementPolicy(

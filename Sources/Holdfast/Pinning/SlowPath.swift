@@ -107,6 +107,12 @@ extension Machine {
       return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
     }
     if needsUnsharing(first, entry, area, flags) { return .fault(unshare: true) }
+    if policy.refusesHugetlbMoves, area.flags.contains(.hugetlb), flags.contains([.pin, .longterm]),
+      !isLongtermPinnable(frame)
+    {
+      return .failed(
+        PinError(.grab, .hugetlbMayNotStay, .noMemory, address: address, frame: frame))
+    }
     guard grabStable(frame, flags, on: processor) else {
       let head = head(of: frame)
       return .failed(
@@ -114,12 +120,15 @@ extension Machine {
           .grab, .countOverflow(references: page(head).refcount.load()), .noMemory, address: address,
           frame: frame))
     }
-    if flags.contains(.touch) {
-      let head = page(head(of: frame))
-      if flags.contains(.write), !entry.has(PageTableEntry.dirty), !head.has(.dirty), !entry.isSpecial {
-        head.set(.dirty)
+    if flags.contains(.touch), slot.level == 1 {
+      // Only the entry of a huge page is marked, and none of hugetlb (follow_trans_huge_pmd, follow_hugetlb_page).
+      if !area.flags.contains(.hugetlb) { touch(slot, entry, write: flags.contains(.write)) }
+    } else if flags.contains(.touch) {
+      let head = head(of: frame)
+      if flags.contains(.write), !entry.has(PageTableEntry.dirty), !page(head).has(.dirty), !entry.isSpecial {
+        page(head).set(.dirty)
       }
-      head.set(.referenced)
+      markAccessed(head, on: processor)
     }
     return .page(frame)
   }

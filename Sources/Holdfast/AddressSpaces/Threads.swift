@@ -1,0 +1,39 @@
+import SystemPackage
+
+/// Threads: processes that share an address space.
+extension Machine {
+  /// Makes a thread of a process: another process row on the same address space (clone with CLONE_VM).
+  ///
+  /// Limits and capabilities are those of the process. The thread ends by `exit`; the space goes with the last
+  /// of those that share it.
+  ///
+  /// - Parameter processor: the processor it runs on, if not the process's own; two that act at once need two.
+  /// - Throws: EINVAL for a processor that does not exist, ESRCH for a process that has ended, EAGAIN if the table
+  ///   of processes is full.
+  /// - Note: kernel/fork.c, 6.1: copy_mm.
+  public func createThread(
+    of process: Process, processor: Int? = nil
+  ) throws(AddressSpaceError) -> Process {
+    tick()
+    let processor = processor ?? process.processor
+    guard (0..<configuration.processors).contains(processor) else {
+      throw AddressSpaceError(.createProcess, .noSuchProcessor(processor), errno: .invalidArgument)
+    }
+    guard let space = holdSpace(of: process) else {
+      throw AddressSpaceError(.createProcess, .noSuchProcess, errno: .noSuchProcess)
+    }
+    guard let id = takePoolRow(.processes) else {
+      releaseSpace(space, on: process.processor)
+      throw AddressSpaceError(
+        .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
+    }
+    let new = self.process(ProcessID(rawValue: id.rawValue))
+    new.setID(id)
+    new.setName(process.name)
+    new.processor = processor
+    new.memlockLimit = process.memlockLimit
+    new.capabilities = process.capabilities
+    new.space = space
+    return new
+  }
+}
