@@ -96,7 +96,7 @@ let package = Package(
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(
       name: "HoldfastScenarioTests", dependencies: ["HoldfastScenario"], swiftSettings: strict),
-    .testTarget(name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux"], swiftSettings: strict),
+    .testTarget(name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux", "HoldfastScenario"], swiftSettings: strict),
     .testTarget(
       name: "HoldfastReportTests", dependencies: ["HoldfastReport", "HoldfastScenario"],
       swiftSettings: strict),

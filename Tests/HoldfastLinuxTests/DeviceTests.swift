@@ -1,4 +1,5 @@
 import Glibc
+import HoldfastScenario
 import SystemPackage
 import Testing
 
@@ -27,7 +28,7 @@ private func withMemory<T>(
   if kind == .anonymous {
     try MemoryAdvice.noHugePage.apply(address: memory.address, byteCount: pages * page)
   }
-  try GuardedMemory.fill(memory.address, byteCount: pages * page, seed: seed)
+  try GuardedMemory.fill(memory.address, byteCount: pages * page, .sequence(seed: seed), fromPage: 0)
   return try body(memory.address)
 }
 
@@ -47,12 +48,12 @@ private func withMemory<T>(
           == (allowed > 1 ? nil : .badAddress))
       var fault: GuardedMemory.Fault?
       do throws(GuardedMemory.Fault) {
-        try GuardedMemory.fill(address, byteCount: 2 * page, seed: 5)
+        try GuardedMemory.fill(address, byteCount: 2 * page, .sequence(seed: 5), fromPage: 0)
       } catch { fault = error }
       #expect(fault?.done == (allowed > 1 ? nil : page) && fault?.signal == (allowed > 1 ? nil : SIGSEGV))
-      #expect(try GuardedMemory.firstDifference(address, byteCount: page, seed: 5) == nil)
+      #expect(try GuardedMemory.firstDifference(address, byteCount: page, .sequence(seed: 5), fromPage: 0) == nil)
       try GuardedMemory.write([0], to: address + 17)
-      #expect(try GuardedMemory.firstDifference(address, byteCount: page, seed: 5) == 16)
+      #expect(try GuardedMemory.firstDifference(address, byteCount: page, .sequence(seed: 5), fromPage: 0) == 16)
     }
   }
 
@@ -99,7 +100,7 @@ private func withMemory<T>(
     ]
     for kind in kinds {
       try withMemory(4, kind, seed: 3) { address in
-        #expect(try GuardedMemory.firstDifference(address, byteCount: 4 * page, seed: 3) == nil)
+        #expect(try GuardedMemory.firstDifference(address, byteCount: 4 * page, .sequence(seed: 3), fromPage: 0) == nil)
         let words = try HostProcess.current.pagemap(address..<address + UInt64(4 * page))
         #expect(
           words.allSatisfy {
@@ -108,13 +109,13 @@ private func withMemory<T>(
       }
     }
     let old = try MemoryCalls.map(.anonymous, byteCount: 2 * page)
-    try GuardedMemory.fill(old.address, byteCount: 2 * page, seed: 8)
+    try GuardedMemory.fill(old.address, byteCount: 2 * page, .sequence(seed: 8), fromPage: 0)
     let spare = try MemoryCalls.map(.anonymous, byteCount: 2 * page)
     let new = try MemoryCalls.remap(
       address: old.address, byteCount: 2 * page, newByteCount: 2 * page, target: spare.address)
     defer { try? MemoryCalls.unmap(address: new, byteCount: 2 * page) }
     #expect(new == spare.address)
-    #expect(try GuardedMemory.firstDifference(new, byteCount: 2 * page, seed: 8) == nil)
+    #expect(try GuardedMemory.firstDifference(new, byteCount: 2 * page, .sequence(seed: 8), fromPage: 0) == nil)
     #expect(errno { () throws(Errno) in try GuardedMemory.touch(old.address, .read) } == .badAddress)
     #expect(
       errno { () throws(Errno) in
@@ -215,7 +216,7 @@ private func withMemory<T>(
     let memory = try MemoryCalls.map(.anonymous, byteCount: 2 * page)
     defer { try? MemoryCalls.unmap(address: memory.address, byteCount: memory.byteCount) }
     let (first, second) = (memory.address, memory.address + UInt64(page))
-    try GuardedMemory.fill(first, byteCount: page, seed: 6)
+    try GuardedMemory.fill(first, byteCount: page, .sequence(seed: 6), fromPage: 0)
     let file: DirectIO
     do {
       file = try DirectIO(directory: "/var/tmp", byteCount: 4 * page)
@@ -225,7 +226,7 @@ private func withMemory<T>(
     }
     #expect(try file.write(at: UInt64(page), fromAddress: first, byteCount: page) == page)
     #expect(try file.read(at: UInt64(page), toAddress: second, byteCount: page) == page)
-    #expect(try GuardedMemory.firstDifference(second, byteCount: page, seed: 6) == nil)
+    #expect(try GuardedMemory.firstDifference(second, byteCount: page, .sequence(seed: 6), fromPage: 0) == nil)
   }
 
   @Test("What this kernel lacks is told by its error, not by a crash")

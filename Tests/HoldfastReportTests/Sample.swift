@@ -53,7 +53,7 @@ enum Sample {
       report.blocksAfter[index].zone = nil
       report.blocksAfter[index].free = 0
     }
-    report.blocksAfter[3].free -= 16384
+    report.blocksAfter[3].free = report.blocksAfter[3].free.map { $0 - 16384 }
     report.blocksAfter[3].movable = 16384
     report.blocksAfter[3].pinned = 16384
     report.counters = ["nr_foll_pin_acquired": 16384, "pgmigrate_success": 16384, "nr_free_pages": -278_528]
@@ -87,7 +87,7 @@ enum Sample {
       report.blocksAfter[index].zone = nil
       report.blocksAfter[index].free = 0
     }
-    report.blocksAfter[24].free -= 16384
+    report.blocksAfter[24].free = report.blocksAfter[24].free.map { $0 - 16384 }
     report.blocksAfter[24].movable = 16384
     report.blocksAfter[24].pinned = 16384
     report.costs.blocksOfflined = 7
