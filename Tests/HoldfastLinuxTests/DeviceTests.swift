@@ -51,9 +51,11 @@ private func withMemory<T>(
         try GuardedMemory.fill(address, byteCount: 2 * page, .sequence(seed: 5), fromPage: 0)
       } catch { fault = error }
       #expect(fault?.done == (allowed > 1 ? nil : page) && fault?.signal == (allowed > 1 ? nil : SIGSEGV))
-      #expect(try GuardedMemory.firstDifference(address, byteCount: page, .sequence(seed: 5), fromPage: 0) == nil)
+      #expect(
+        try GuardedMemory.firstDifference(address, byteCount: page, .sequence(seed: 5), fromPage: 0) == nil)
       try GuardedMemory.write([0], to: address + 17)
-      #expect(try GuardedMemory.firstDifference(address, byteCount: page, .sequence(seed: 5), fromPage: 0) == 16)
+      #expect(
+        try GuardedMemory.firstDifference(address, byteCount: page, .sequence(seed: 5), fromPage: 0) == 16)
     }
   }
 
@@ -100,7 +102,9 @@ private func withMemory<T>(
     ]
     for kind in kinds {
       try withMemory(4, kind, seed: 3) { address in
-        #expect(try GuardedMemory.firstDifference(address, byteCount: 4 * page, .sequence(seed: 3), fromPage: 0) == nil)
+        #expect(
+          try GuardedMemory.firstDifference(address, byteCount: 4 * page, .sequence(seed: 3), fromPage: 0)
+            == nil)
         let words = try HostProcess.current.pagemap(address..<address + UInt64(4 * page))
         #expect(
           words.allSatisfy {
@@ -115,7 +119,8 @@ private func withMemory<T>(
       address: old.address, byteCount: 2 * page, newByteCount: 2 * page, target: spare.address)
     defer { try? MemoryCalls.unmap(address: new, byteCount: 2 * page) }
     #expect(new == spare.address)
-    #expect(try GuardedMemory.firstDifference(new, byteCount: 2 * page, .sequence(seed: 8), fromPage: 0) == nil)
+    #expect(
+      try GuardedMemory.firstDifference(new, byteCount: 2 * page, .sequence(seed: 8), fromPage: 0) == nil)
     #expect(errno { () throws(Errno) in try GuardedMemory.touch(old.address, .read) } == .badAddress)
     #expect(
       errno { () throws(Errno) in
@@ -226,7 +231,8 @@ private func withMemory<T>(
     }
     #expect(try file.write(at: UInt64(page), fromAddress: first, byteCount: page) == page)
     #expect(try file.read(at: UInt64(page), toAddress: second, byteCount: page) == page)
-    #expect(try GuardedMemory.firstDifference(second, byteCount: page, .sequence(seed: 6), fromPage: 0) == nil)
+    #expect(
+      try GuardedMemory.firstDifference(second, byteCount: page, .sequence(seed: 6), fromPage: 0) == nil)
   }
 
   @Test("What this kernel lacks is told by its error, not by a crash")

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import HoldfastScenario
+import Synchronization
 import SystemPackage
 
 /// The verbs that ask the kernel for something about all of memory.
@@ -84,15 +85,29 @@ extension StepInWorker {
     guard fail.skip == 0 else {
       throw .skipped("fail_page_alloc counts bytes before it fails, not allocations")
     }
-    try calling("fail_page_alloc") { () throws(Errno) in
-      var fault = AllocationFault()
-      fault.times = fail.count
-      fault.space = 0
-      fault.onlyMarkedThreads = true
+    // Armed around the actor's next step: what passes between the steps would use the failures up.
+    worker.held.withLock { $0.failures[actor.name] = fail.count }
+    return WorkerReply()
+  }
+
+  /// Does the verb with the failures that the actor's last step asked for.
+  func performArmed(_ verb: Verb) -> WorkerReply {
+    guard let count = worker.held.withLock({ $0.failures.removeValue(forKey: actor.name) }) else {
+      return perform(verb)
+    }
+    var fault = AllocationFault()
+    fault.times = count
+    fault.onlyMarkedThreads = true
+    do throws(Errno) {
       try fault.install()
       try AllocationFault.setCurrentThread(true)
+    } catch {
+      return .skipped("fail_page_alloc cannot be set: \(error)")
     }
-    return WorkerReply()
+    let reply = perform(verb)
+    try? AllocationFault.setCurrentThread(false)
+    try? AllocationFault.remove()
+    return reply
   }
 
   func allocateContiguous(_ request: Verb.AllocateContiguous) throws(Stop) -> WorkerReply {
@@ -102,7 +117,15 @@ extension StepInWorker {
     }
     let pages = Int(clamping: request.size.pages)
     let area = try ContiguousAreas.find(request.area, worker.scenario.machine, reading)
-    try calling("cma alloc") { () throws(Errno) in try area.allocate(pages) }
+    let log = try calling("/dev/kmsg") { () throws(Errno) in try KernelLog() }
+    do throws(Errno) { try area.allocate(pages) } catch {
+      // debugfs says ENOMEM whatever it was (mm/cma_debug.c:cma_alloc_mem); the log of cma_alloc has the number.
+      let lines = ((try? log.newRecords()) ?? []).map(\.text)
+      let told = lines.compactMap { line in line.split(separator: " ").last.flatMap { Int32($0) } }.last
+      throw .failed(
+        told.map { Errno(rawValue: -$0) } ?? error, "cma alloc: \(lines.last ?? "\(error)")",
+        WorkerReply(requested: Int64(pages), pages: 0))
+    }
     return WorkerReply(
       requested: Int64(pages), pages: Int64(pages), text: request.name.map { "\($0): \(pages) pages" })
   }

@@ -29,7 +29,8 @@ final class Worker: @unchecked Sendable {
     var forever: [HeldPin] = []
     var vfio: VFIOSession?
     var mirror: MirrorSession?
-    var fault = false
+    /// Allocations that fail in the next step of an actor.
+    var failures: [String: Int] = [:]
   }
 
   init(_ scenario: Scenario, reach: LinuxRunner.Reach, ends: [String: FileDescriptor]) {
@@ -123,7 +124,7 @@ final class Worker: @unchecked Sendable {
       let step = actor.steps[number]
       var total = WorkerReply()
       for round in 1...step.repeats {
-        let reply = StepInWorker(worker: self, actor: actor, regions: request.regions).perform(step.verb)
+        let reply = StepInWorker(worker: self, actor: actor, regions: request.regions).performArmed(step.verb)
         total.add(reply)
         total.repeats = Int64(round)
         guard reply.outcome == .ok else { break }

@@ -101,7 +101,10 @@ public struct StepRecord: Codable, Sendable, Equatable {
     case .result:
       switch status {
       case .ok: return .word("ok")
-      case .failed: return .word(error?.errno.rawValue ?? "failed")
+      case .failed:
+        return error?.errno == .untold
+          ? .unavailable("the driver keeps the error number to itself")
+          : .word(error?.errno.rawValue ?? "failed")
       case .skipped: return .unavailable(skipped ?? "the step was not done")
       }
     case .stage:
@@ -192,6 +195,8 @@ public enum ErrorNumber: String, Sendable, Hashable, Codable, CaseIterable {
   case EPERM, ENOENT, ESRCH, EINTR, EIO, ENXIO, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST, ENODEV, EINVAL
   /// As in <errno.h>.
   case ENOSPC, EMLINK, ENOSYS, EOVERFLOW, EOPNOTSUPP, EREMOTEIO, EHWPOISON
+  /// A driver of a real kernel that fails, and keeps the number to itself.
+  case untold
 
   /// The number on x86-64 and arm64.
   public var number: Int32 {
@@ -217,6 +222,7 @@ public enum ErrorNumber: String, Sendable, Hashable, Codable, CaseIterable {
     case .EOPNOTSUPP: 95
     case .EREMOTEIO: 121
     case .EHWPOISON: 133
+    case .untold: 0
     }
   }
 
