@@ -28,8 +28,18 @@ struct GuestBootTests {
   func boot() throws {
     let kernel = try #require(Built.kernel)
     let initramfs = try Initramfs(executable: try #require(Built.command))
-    var guest = try Guest(
-      GuestMachine(memory: 512 << 20, movableBlocks: 2, cpus: 2), kernel: kernel, initramfs: initramfs)
+    let scenario = try Scenario(
+      yaml: """
+        scenario: nodes
+        summary: a machine with a bit of everything
+        machine:
+          nodes: [{memory: 512MiB, cpus: 1}, {memory: 512MiB, cpus: 1}]
+          movable: 256MiB
+          cma: [{name: camera, size: 22MiB}]
+        actors: [{name: one, steps: [{map: {region: ram, size: 1MiB}, label: done}]}]
+        expect: [{step: done, equals: ok}]
+        """, file: "nodes.yaml")
+    var guest = try Guest(GuestMachine(scenario), kernel: kernel, initramfs: initramfs)
     #expect(guest.ready.kernel == kernel.release)
     #expect(guest.ready.config == (try kernel.configurationHash()))
 

@@ -32,7 +32,8 @@ struct PlannedMachine: Sendable {
     PlannedMachine(
       machine: "nodes: [{memory: 512MiB, cpus: 1}, {memory: 512MiB, cpus: 1}], movable: 256MiB",
       words: [
-        "id=node0,size=896M", "id=node1,size=896M", "node,nodeid=1,memdev=node1,cpus=1-1",
+        "-smp 2,sockets=2,cores=1,threads=1", "id=node0,size=1408M", "id=node1,size=640M",
+        "node,nodeid=1,memdev=node1,cpus=1-1",
         "id=dimm0,memdev=movable0,node=0", "id=dimm1,memdev=movable1,node=1",
       ]),
     // Nodes with less memory than an even share of the kernel's have no movable memory.

@@ -75,7 +75,10 @@ public struct GuestKernel: Sendable, Equatable {
     // Its progress is no result, so that both of its streams go to standard error.
     var script = try HostProgram(
       scriptPath, arguments, descriptors: [nil, STDERR_FILENO, STDERR_FILENO])
+    // Ctrl-C is for the script, which clears up and ends.
+    let previous = signal(SIGINT, SIG_IGN)
     let ending = script.wait()
+    _ = signal(SIGINT, previous)
     guard ending == .status(0) else { throw .host("\(scriptPath) ended with \(ending)") }
     if isThere {
       for name in ["bzImage", "config", "version"] { unlink("\(output)/\(name)") }

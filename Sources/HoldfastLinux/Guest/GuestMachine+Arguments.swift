@@ -25,9 +25,11 @@ extension GuestMachine {
   var machineArguments: [String] {
     let hotplug = UInt64(movableBlocks) * Self.blockBytes + Self.hotplugBytes
     let slots = movableBlocks + Self.hotplugSlots
+    // The kernel warns of a socket whose CPUs are on several nodes.
+    let topology = nodes.count > 1 ? ",sockets=\(cpus),cores=1,threads=1" : ""
     var words = [
       "-machine", "q35,kernel-irqchip=split,max-ram-below-4g=\(Self.lowBytes)",
-      "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "\(cpus)",
+      "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "\(cpus)\(topology)",
       "-m", "\(bootMemory >> 20)M,slots=\(slots),maxmem=\((bootMemory + hotplug) >> 20)M",
     ]
     if nodes.count > 1 { words += nodeArguments }

@@ -59,9 +59,10 @@ public struct GuestMachine: Sendable, Equatable {
   /// Blocks of ZONE_MOVABLE.
   var movableBlocks: Int { nodes.reduce(0) { $0 + $1.movableBlocks } }
 
-  /// What a node gets beyond what the scenario asks for: 1 GiB, or 512 MiB if there are several.
-  public static func room(nodes: Int) -> UInt64 {
-    nodes == 1 ? 1 << 30 : 512 << 20
+  /// What a node gets beyond what the scenario asks for: all memory below 4 GiB for the first one, so that
+  /// each has ZONE_NORMAL, and 256 MiB for another.
+  static func room(node: Int) -> UInt64 {
+    node == 0 ? lowBytes : 256 << 20
   }
 
   /// A machine of one node; `memory` comes on top of the room, and so many of its blocks are movable.
@@ -69,7 +70,7 @@ public struct GuestMachine: Sendable, Equatable {
     let kernelBlocks = max(0, Self.blocks(memory) - movableBlocks)
     nodes = [
       Node(
-        memory: UInt64(kernelBlocks) * Self.blockBytes + Self.room(nodes: 1), movableBlocks: movableBlocks,
+        memory: UInt64(kernelBlocks) * Self.blockBytes + Self.room(node: 0), movableBlocks: movableBlocks,
         cpus: cpus)
     ]
   }
@@ -85,12 +86,12 @@ public struct GuestMachine: Sendable, Equatable {
     guard spec.memory.bytes <= Self.largestMemory else {
       throw GuestRefusal("it has \(spec.memory); under emulation \(Self.largestMemory >> 30) GiB is the most")
     }
-    let room = Self.room(nodes: spec.nodes.count)
     let movable = try Self.movableBlocks(of: spec)
-    nodes = zip(spec.nodes, movable).map { node, movable in
-      let kernelBlocks = Self.blocks(node.memory.bytes) - movable
+    nodes = zip(spec.nodes, movable).enumerated().map { index, node in
+      let kernelBlocks = Self.blocks(node.0.memory.bytes) - node.1
       return Node(
-        memory: UInt64(kernelBlocks) * Self.blockBytes + room, movableBlocks: movable, cpus: node.cpus)
+        memory: UInt64(kernelBlocks) * Self.blockBytes + Self.room(node: index), movableBlocks: node.1,
+        cpus: node.0.cpus)
     }
     guard cpus <= Self.mostCPUs else {
       throw GuestRefusal("it has \(cpus) CPUs; \(Self.mostCPUs) is the most")
