@@ -75,7 +75,7 @@ struct FailureTests {
     }
     // A life without a chance to fail would pass unseen.
     same(
-      chances >= (point == .copy || point == .unmap || point == .pageLock || point == .isolation ? 15 : 40),
+      chances >= (point == .copy || point == .unmap || point == .pageLock || point == .isolation ? 14 : 40),
       true,
       "\(point): \(chances) chances")
   }

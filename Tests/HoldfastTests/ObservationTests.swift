@@ -95,8 +95,8 @@ struct ObservationTests {
       0x81
     ),
     .hugePTE: (
-      "uptodate lru mmap anon swapbacked head thp exclusive",
-      "uptodate lru mmap anon swapbacked tail thp exclusive", 1, 0x81
+      "uptodate dirty lru mmap anon swapbacked head thp exclusive",
+      "uptodate dirty lru mmap anon swapbacked tail thp exclusive", 1, 0x81
     ),
   ]
 

@@ -11,7 +11,7 @@ extension PlacementTests {
     arguments: PlacementPolicy.all)
   func neverIsolated(_ policy: PlacementPolicy) throws {
     for ground in Self.forbidden(policy) {
-      for kind in Self.settled {
+      for kind in Self.settled(policy) {
         let what = "\(policy.name) \(ground.rawValue) \(kind.rawValue)"
         let trace = PinTrace()
         let rig = try PinRig(ground, policy: policy, trace: trace)
@@ -52,7 +52,7 @@ extension PlacementTests {
   @Test("S4: no memory for the target (spec 6.8)", arguments: PlacementPolicy.all)
   func noTarget(_ policy: PlacementPolicy) throws {
     for ground in Self.forbidden(policy) {
-      for kind in Self.settled {
+      for kind in Self.settled(policy) {
         let what = "\(policy.name) \(ground.rawValue) \(kind.rawValue)"
         let rig = try PinRig(ground, policy: policy)
         let machine = rig.machine

@@ -29,7 +29,12 @@ struct PlacementTests {
 
   /// Kinds that a write pin takes as they are; after a fork the fault comes first, which copies a page that
   /// somebody else refers to.
-  static let settled = PageKind.owned.filter { $0 != .afterFork }
+  static func settled(_ policy: PlacementPolicy) -> [PageKind] { owned(policy).filter { $0 != .afterFork } }
+
+  /// Kinds that the policy moves away: linux-6.1 refuses hugetlb pages, which `hugetlbPool` looks at.
+  static func owned(_ policy: PlacementPolicy) -> [PageKind] {
+    PageKind.owned.filter { !policy.refusesHugetlbMoves || !$0.isHugetlb }
+  }
 
   static func isOn(_ ground: Ground, _ frame: FrameNumber, _ machine: Machine) -> Bool {
     switch ground {
@@ -44,7 +49,7 @@ struct PlacementTests {
     arguments: PlacementPolicy.all)
   func moves(_ policy: PlacementPolicy) throws {
     for ground in Ground.allCases {
-      for kind in PageKind.owned {
+      for kind in Self.owned(policy) {
         for entry in [PinEntry.fast, .slow] {
           let what = "\(policy.name) \(ground.rawValue) \(kind.rawValue) \(entry.rawValue)"
           let rig = try PinRig(ground, policy: policy)
@@ -143,7 +148,7 @@ struct PlacementTests {
     "S2, two pinners: an extra reference or pin that stays (spec 6.8)", arguments: PlacementPolicy.all)
   func extraReference(_ policy: PlacementPolicy) throws {
     for ground in Self.forbidden(policy) {
-      for kind in PageKind.owned {
+      for kind in Self.owned(policy) {
         for isPin in [false, true] {
           for entry in [PinEntry.fast, .slow] {
             let what =
@@ -318,8 +323,18 @@ struct PlacementTests {
       same(error?.errno, stays ? nil : .badAddress, policy.name)
       same(rig.frame(start) != nil, stays, "\(policy.name), mapped")
       rig.check(policy.name)
-      // An ordinary fault takes it, and then the pin moves it.
+      // An ordinary fault takes it, and then the pin moves it, or refuses it where it is (mm/gup.c:try_grab_folio).
       try machine.touch(rig.process, start, write: true)
+      if policy.refusesHugetlbMoves {
+        let state = rig.state()
+        for entry in [PinEntry.fast, .slow] {
+          let seen = Self.pin(rig, start, entry)
+          same(seen.result, .fails(.noMemory), "\(policy.name) \(entry.rawValue), after a touch")
+          same(seen.error?.cause, .hugetlbMayNotStay, "\(policy.name) \(entry.rawValue), cause")
+        }
+        same(rig.state(), state, "\(policy.name), state")
+        continue
+      }
       let pins = try machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
       same(rig.page(pins[0]).zone.kind == .movable, stays, "\(policy.name), after a touch")
       rig.check("\(policy.name), after a touch")
