@@ -47,10 +47,14 @@ extension HostPageTypes {
     var section = Section.sizes
     for line in text.lines {
       let words = line.words
+      // The kernel tells the sizes anew for every node.
+      let beginsNode = words.count == 4 && line.text.hasPrefix("Page block order:")
       switch (section, words.first) {
       case (_, nil): continue
-      case (.sizes, "Page") where words.count == 4 && line.text.hasPrefix("Page block order:"):
+      case (.sizes, "Page") where beginsNode, (.blocks, "Page") where beginsNode,
+        (.mixed, "Page") where beginsNode:
         order = try line.number(words[3], "the page block order", below: 32)
+        section = .sizes
       case (.sizes, "Pages") where words.count == 4 && line.text.hasPrefix("Pages per block:"):
         pages = (line, try line.number(words[3], "the pages per block", below: 1 << 32))
       case (.sizes, "Free") where line.text.hasPrefix("Free pages count per migrate type at order"):

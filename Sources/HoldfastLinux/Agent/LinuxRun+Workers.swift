@@ -51,10 +51,19 @@ extension LinuxRun {
     }
   }
 
-  /// Waits for a process that ends; a grandchild is reaped by whoever became its parent.
+  /// Waits for a process that ends; a grandchild is reaped by the kernel, which its parent has asked for.
   func reap(_ process: Int32) {
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    // Rings are torn down behind the back of their process's end, and their pins with them.
+    hf_sleep_microseconds(200_000)
+  }
+
+  /// Whether a process has ended. Its socket does not tell, because others have the same descriptor.
+  func hasEnded(_ process: Int32) -> Bool {
+    var status: Int32 = 0
+    if waitpid(process, &status, WNOHANG) == process { return true }
+    return hf_kill(process, 0) == -Int64(ESRCH)
   }
 
   /// The verbs that the coordinator does itself; nil for the others.
@@ -80,11 +89,12 @@ extension LinuxRun {
 
   private func add(blocks: Int, node: Int) -> WorkerReply {
     guard let monitor else { return .skipped("only a guest's machine can be given memory") }
-    let bytes = UInt64(blocks * kernel.blockPages) << 12
     let before = Set(kernel.blocks.map(\.index))
-    switch monitor(.addMemory(bytes: bytes, node: node)) {
-    case .failed(let why): return WorkerReply(outcome: .failed(errno: EIO, cause: why))
-    case .done: break
+    // A module for each block, so that each can be taken out again by itself.
+    for _ in 0..<blocks {
+      if case .failed(let why) = monitor(.addMemory(bytes: UInt64(kernel.blockPages) << 12, node: node)) {
+        return WorkerReply(outcome: .failed(errno: EIO, cause: why))
+      }
     }
     // The guest's firmware tells the kernel, which takes a moment.
     for _ in 0..<100 {

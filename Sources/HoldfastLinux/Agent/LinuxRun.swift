@@ -179,6 +179,8 @@ final class LinuxRun {
       let step = player.actor.steps[player.next]
       if poll.revents != 0 {
         hear(index)
+      } else if let process = player.process, hasEnded(process) {
+        died(index)
       } else if Self.now > deadline {
         interrupt(index, step)
       } else if !waiting, Self.now > since + Self.patience {

@@ -25,10 +25,11 @@ extension StepInWorker {
     case .like: throw .skipped("a region like that of a live process is for models")
     }
     let byteCount = pages << 12
+    let address = place(pages)
     let mapping = try calling("mmap") { () throws(Errno) in
       try MemoryCalls.map(
         kind, byteCount: byteCount, protection: .init(map.protection),
-        alignment: PlacedRegion.alignment(pages),
+        at: address,
         populate: map.populate && map.advice == nil)
     }
     let descriptor = object ?? mapping.file
@@ -46,6 +47,16 @@ extension StepInWorker {
     var reply = done(pages)
     reply.mapped = [map.region: placed]
     return reply
+  }
+
+  /// An address for so many pages, where a huge page could begin, with a gap behind.
+  private func place(_ pages: Int) -> UInt64 {
+    worker.held.withLock { held in
+      let address = held.nextAddress
+      let huge: UInt64 = 2 << 20
+      held.nextAddress += (UInt64(pages) << 12 + huge - 1) / huge * huge + huge
+      return address
+    }
   }
 
   private func source(of kind: RegionKind, _ pages: Int) throws(Stop) -> (MemoryCalls.Kind, FileDescriptor?) {
@@ -212,12 +223,10 @@ extension StepInWorker {
 
   func remap(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
     var (region, address, pages) = try part(range)
-    // A mapping of our own makes sure that the new place is another one, and free.
+    let target = place(pages)
     let moved = try calling("mremap") { () throws(Errno) in
-      let place = try MemoryCalls.map(
-        .anonymous, byteCount: pages << 12, alignment: PlacedRegion.alignment(pages))
-      return try MemoryCalls.remap(
-        address: address, byteCount: pages << 12, newByteCount: pages << 12, target: place.address)
+      try MemoryCalls.remap(
+        address: address, byteCount: pages << 12, newByteCount: pages << 12, target: target)
     }
     var reply = done(pages)
     if pages == region.pages {
@@ -264,11 +273,6 @@ extension StepInWorker {
     // what a fork inherited in buffers is not ours.
     _exit(0)
   }
-}
-
-extension PlacedRegion {
-  /// Where a huge page fits in, a region begins at one.
-  static func alignment(_ pages: Int) -> Int? { pages >= 512 ? 2 << 20 : nil }
 }
 
 extension Pattern {

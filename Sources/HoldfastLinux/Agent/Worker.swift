@@ -29,6 +29,9 @@ final class Worker: @unchecked Sendable {
     var forever: [HeldPin] = []
     var vfio: VFIOSession?
     var mirror: MirrorSession?
+    /// Where the next region goes: far below where the kernel looks for room, which would fill the holes that a
+    /// scenario makes with the stacks and rings of this program.
+    var nextAddress: UInt64 = 1 << 40
     /// Allocations that fail in the next step of an actor.
     var failures: [String: Int] = [:]
   }
@@ -61,6 +64,8 @@ final class Worker: @unchecked Sendable {
     try? ProcessCalls.interruptCalls(on: [SIGTERM])
     signal(SIGINT, SIG_IGN)
     signal(SIGPIPE, SIG_IGN)
+    // Children of a fork belong to the scenario, and nobody here waits for them.
+    signal(SIGCHLD, SIG_IGN)
     // Nobody's lines but the coordinator's belong on the terminal.
     if case .limited(let size) = actor.memlock {
       try? MemoryCalls.setLockLimit(size.bytes)

@@ -126,7 +126,7 @@ public enum AccessWord: String, Sendable, Hashable, Codable, CaseIterable {
 public enum DeviceAction: String, Sendable, Hashable, Codable, CaseIterable {
   /// make_device_exclusive_range: the CPU has to ask before it touches the pages again.
   case exclusive
-  /// Whether the device still has exclusive access.
+  /// Fails with EPERM while the device has exclusive access.
   case checkExclusive = "check-exclusive"
   /// migrate_vma into device-private memory.
   case migrateToDevice = "migrate-to"
