@@ -31,7 +31,30 @@ static int64_t address_of(void *got, uint64_t *out) {
   return 0;
 }
 
-int64_t hf_ioctl(int fd, uint64_t request, void *argument) { return result_of(ioctl(fd, request, argument)); }
+static _Thread_local int mark = -1;
+
+static void set_mark(const char *value) {
+  int error = errno;
+  if (mark >= 0 && pwrite(mark, value, 1, 0) < 0) mark = -1;
+  errno = error;
+}
+
+void hf_mark_calls(int make_it_fail) {
+  mark = make_it_fail;
+  /* What the write itself touches is there before it counts. */
+  set_mark("0");
+}
+
+void hf_call_begins(void) { set_mark("1"); }
+
+void hf_call_ends(void) { set_mark("0"); }
+
+int64_t hf_ioctl(int fd, uint64_t request, void *argument) {
+  hf_call_begins();
+  int64_t result = result_of(ioctl(fd, request, argument));
+  hf_call_ends();
+  return result;
+}
 
 int64_t hf_ioctl_number(int fd, uint64_t request, uint64_t argument) {
   return result_of(ioctl(fd, request, argument));

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "uring.h"
+#include "devices.h"
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
@@ -32,7 +33,10 @@ int hf_uring_register_buffer(int ring, void *address, size_t length) {
     slots[count].iov_base = (char *)address + done;
     slots[count].iov_len = left < slot_size ? left : slot_size;
   }
-  return result_of(syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, slots, count));
+  hf_call_begins();
+  int result = result_of(syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, slots, count));
+  hf_call_ends();
+  return result;
 }
 
 int hf_uring_unregister_buffers(int ring) {

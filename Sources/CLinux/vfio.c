@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "vfio.h"
+#include "devices.h"
 
 #include <errno.h>
 #include <linux/vfio.h>
@@ -43,7 +44,10 @@ int64_t hf_vfio_map(int container, uint64_t iova, uint64_t address, uint64_t siz
       .iova = iova,
       .size = size,
   };
-  return result_of(ioctl(container, VFIO_IOMMU_MAP_DMA, &map));
+  hf_call_begins();
+  int64_t result = result_of(ioctl(container, VFIO_IOMMU_MAP_DMA, &map));
+  hf_call_ends();
+  return result;
 }
 
 static int64_t unmap(int container, struct vfio_iommu_type1_dma_unmap *request, uint64_t *unmapped) {

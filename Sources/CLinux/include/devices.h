@@ -5,6 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The thread's file make-it-fail, or -1: the pinning calls below are marked for fault injection while they run, and
+   nothing else is, because a page fault between two calls would use the failures up. */
+void hf_mark_calls(int make_it_fail);
+void hf_call_begins(void);
+void hf_call_ends(void);
+
 /* Files. */
 int64_t hf_ioctl(int fd, uint64_t request, void *argument);
 int64_t hf_ioctl_number(int fd, uint64_t request, uint64_t argument);

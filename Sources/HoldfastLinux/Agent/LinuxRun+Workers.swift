@@ -29,7 +29,7 @@ extension LinuxRun {
       }
       if process == 0 {
         // The child never comes back: it serves its actor until it is told to end.
-        for player in players { try? player.channel.descriptor.close() }
+        for player in players { player.channel.disown() }
         var ends: [String: FileDescriptor] = [:]
         for player in players { ends[player.actor.name] = player.far }
         Worker(scenario, reach: reach, ends: ends).serve(actor)
@@ -45,10 +45,7 @@ extension LinuxRun {
     let left = Set(players.compactMap(\.process))
     for process in left { _ = hf_kill(process, SIGKILL) }
     for process in left { reap(process) }
-    for player in players {
-      try? player.channel.descriptor.close()
-      try? player.far.close()
-    }
+    for player in players { try? player.far.close() }
   }
 
   /// Waits for a process that ends; a grandchild is reaped by the kernel, which its parent has asked for.

@@ -170,7 +170,7 @@ final class LinuxRun {
   /// Waits for what the actors inside steps have to say, and sees to those that take too long.
   private func listen(_ inside: [Int]) {
     var polls = inside.map {
-      pollfd(fd: players[$0].channel.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+      pollfd(fd: players[$0].channel.descriptor, events: Int16(POLLIN), revents: 0)
     }
     _ = Glibc.poll(&polls, nfds_t(polls.count), 50)
     for (index, poll) in zip(inside, polls) {
@@ -192,7 +192,7 @@ final class LinuxRun {
   private func hear(_ index: Int) {
     let player = players[index]
     do throws(Errno) {
-      guard let line = try player.channel.line(within: 0) else { return }
+      guard let line = try player.channel.line(within: .milliseconds(5)) else { return }
       let reply: WorkerReply
       do {
         reply = try .init(line: line)

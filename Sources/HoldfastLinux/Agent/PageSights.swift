@@ -151,7 +151,8 @@ extension LinuxRun {
       })
     else { return nil }
     let request = WorkerRequest(task: task(pages), regions: [range.region: region])
-    guard (try? player.channel.send(request)) != nil, let line = try? player.channel.line(within: 20_000)
+    guard (try? player.channel.send(request)) != nil,
+      let line = try? player.channel.line(within: .seconds(20))
     else {
       return nil
     }

@@ -8,19 +8,21 @@ import SystemPackage
 extension StepInWorker {
   func migrate(_ range: Verb.RegionRange, _ node: Int) throws(Stop) -> WorkerReply {
     let (region, address, pages) = try part(range)
-    let outcome = try calling("move_pages") { () throws(Errno) in
-      try MemoryPlacement.move(
-        (0..<pages).map { (address + UInt64($0) << 12, node) }, process: region.id == getpid() ? 0 : region.id
-      )
+    let process = region.id == getpid() ? 0 : region.id
+    let addresses = (0..<pages).map { address + UInt64($0) << 12 }
+    let moved = try calling("move_pages") { () throws(Errno) in
+      try MemoryPlacement.move(addresses.map { ($0, node) }, process: process)
     }
-    let there = outcome.statuses.count { $0 == .node(node) }
+    // A page of a huge folio that went with the first one is told to be busy, and is where it should be.
+    let now = try calling("move_pages") { () throws(Errno) in
+      try MemoryPlacement.nodes(of: addresses, process: process)
+    }
+    let there = now.count { $0 == .node(node) }
     var reply = WorkerReply(requested: Int64(pages), pages: Int64(there))
-    let other = outcome.statuses.first { $0 != .node(node) }
-    if let other { reply.text = "\(pages - there) pages are not on node \(node): \(other)" }
-    if there < pages, case .failed(let errno)? = other {
-      throw .failed(errno, "page status \(errno)", reply)
-    }
-    return reply
+    guard let index = now.firstIndex(where: { $0 != .node(node) }) else { return reply }
+    reply.text = "\(pages - there) pages are not on node \(node); page \(index): \(moved.statuses[index])"
+    guard case .failed(let errno) = moved.statuses[index] else { return reply }
+    throw .failed(errno, "page \(index): \(errno)", reply)
   }
 
   func drain(_ target: DrainTarget) throws(Stop) -> WorkerReply {
@@ -73,8 +75,11 @@ extension StepInWorker {
     let start = try number("full_scans")
     for _ in 0..<400 where try number("full_scans") < start + 3 { hf_sleep_microseconds(50_000) }
     try calling("ksm") { () throws(Errno) in try HostFiles.write("0", to: "\(folder)/run") }
-    let shared = Int64(try number("pages_sharing"))
-    return WorkerReply(pages: shared, text: "pages_sharing \(shared)")
+    var counts: [String] = []
+    for name in ["full_scans", "pages_shared", "pages_sharing", "pages_unshared", "pages_volatile"] {
+      counts.append("\(name) \(try number(name))")
+    }
+    return WorkerReply(text: counts.joined(separator: ", "))
   }
 
   func fail(_ fail: Verb.Fail) throws(Stop) -> WorkerReply {
@@ -85,29 +90,9 @@ extension StepInWorker {
     guard fail.skip == 0 else {
       throw .skipped("fail_page_alloc counts bytes before it fails, not allocations")
     }
-    // Armed around the actor's next step: what passes between the steps would use the failures up.
+    // In force during the system calls of the actor's next step: all else would use the failures up.
     worker.held.withLock { $0.failures[actor.name] = fail.count }
     return WorkerReply()
-  }
-
-  /// Does the verb with the failures that the actor's last step asked for.
-  func performArmed(_ verb: Verb) -> WorkerReply {
-    guard let count = worker.held.withLock({ $0.failures.removeValue(forKey: actor.name) }) else {
-      return perform(verb)
-    }
-    var fault = AllocationFault()
-    fault.times = count
-    fault.onlyMarkedThreads = true
-    do throws(Errno) {
-      try fault.install()
-      try AllocationFault.setCurrentThread(true)
-    } catch {
-      return .skipped("fail_page_alloc cannot be set: \(error)")
-    }
-    let reply = perform(verb)
-    try? AllocationFault.setCurrentThread(false)
-    try? AllocationFault.remove()
-    return reply
   }
 
   func allocateContiguous(_ request: Verb.AllocateContiguous) throws(Stop) -> WorkerReply {

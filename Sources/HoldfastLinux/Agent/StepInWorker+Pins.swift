@@ -59,8 +59,9 @@ extension StepInWorker {
     try onlyInGuest("gup_test")
     var flags = GupTest.Flags(grab.flags)
     if command == .pinLongterm { flags.remove(.longterm) }
+    let test = try calling("gup_test") { () throws(Errno) in try GupTest() }
     let outcome = try calling("gup_test") { () throws(Errno) in
-      try GupTest().run(
+      try test.run(
         command, address: address, byteCount: UInt64(pages) << 12, pagesPerCall: 1, flags: flags)
     }
     let got = Int(outcome.byteCount >> 12)

@@ -8,6 +8,8 @@ struct StepInWorker {
   let worker: Worker
   let actor: Scenario.Actor
   let regions: [String: PlacedRegion]
+  /// How many allocations the kernel shall make fail in the step's system calls.
+  let failures: Int?
 
   /// Why a step ends without having done what it was asked for.
   enum Stop: Error {
@@ -70,8 +72,25 @@ struct StepInWorker {
 
   /// Runs a system call, giving its error the words of a report.
   @discardableResult
-  func calling<Result: ~Copyable>(_ what: String, _ body: () throws(Errno) -> Result) throws(Stop) -> Result {
-    do throws(Errno) { return try body() } catch { throw .failed(error, "\(what): \(error)") }
+  func calling<Result: ~Copyable>(
+    _ what: String, _ body: () throws(Errno) -> Result
+  ) throws(Stop) -> Result {
+    do throws(Errno) {
+      guard let failures else { return try body() }
+      var fault = AllocationFault()
+      fault.times = failures
+      try fault.install()
+      let mark = try FileDescriptor.opened("/proc/thread-self/make-it-fail", .readWrite)
+      hf_mark_calls(mark.rawValue)
+      defer {
+        hf_mark_calls(-1)
+        try? mark.close()
+        try? AllocationFault.remove()
+      }
+      return try body()
+    } catch {
+      throw .failed(error, "\(what): \(error)")
+    }
   }
 
   func reading<Result>(_ body: () throws(HostReadError) -> Result) throws(Stop) -> Result {

@@ -112,7 +112,7 @@ final class Worker: @unchecked Sendable {
     let channel = MessageChannel(end)
     while true {
       do {
-        guard let line = try channel.line(within: -1) else { continue }
+        guard let line = try channel.line(within: nil) else { continue }
         let request = try WorkerRequest(line: line)
         let reply = answer(request, actor)
         try channel.send(reply)
@@ -129,7 +129,10 @@ final class Worker: @unchecked Sendable {
       let step = actor.steps[number]
       var total = WorkerReply()
       for round in 1...step.repeats {
-        let reply = StepInWorker(worker: self, actor: actor, regions: request.regions).performArmed(step.verb)
+        let failures = held.withLock { $0.failures.removeValue(forKey: actor.name) }
+        let reply = StepInWorker(
+          worker: self, actor: actor, regions: request.regions, failures: failures
+        ).perform(step.verb)
         total.add(reply)
         total.repeats = Int64(round)
         guard reply.outcome == .ok else { break }

@@ -47,6 +47,12 @@ struct MachineMonitor {
     if case .error(let text) = try ask(MonitorRequest("device_del", ["id": .string(id)])) {
       return .failed(text)
     }
+    // What stood behind it goes too, or its name could not be given again.
+    if let memory = found?["memdev"]?.text?.split(separator: "/").last {
+      if case .error(let text) = try ask(MonitorRequest("object-del", ["id": .string(String(memory))])) {
+        return .failed(text)
+      }
+    }
     return .done
   }
 
