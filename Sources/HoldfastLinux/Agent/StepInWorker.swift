@@ -79,15 +79,7 @@ struct StepInWorker {
       guard let failures else { return try body() }
       var fault = AllocationFault()
       fault.times = failures
-      try fault.install()
-      let mark = try FileDescriptor.opened("/proc/thread-self/make-it-fail", .readWrite)
-      hf_mark_calls(mark.rawValue)
-      defer {
-        hf_mark_calls(-1)
-        try? mark.close()
-        try? AllocationFault.remove()
-      }
-      return try body()
+      return try fault.during(body)
     } catch {
       throw .failed(error, "\(what): \(error)")
     }

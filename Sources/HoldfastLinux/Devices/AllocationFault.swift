@@ -19,7 +19,7 @@ struct AllocationFault: Sendable, Hashable {
   var failsReclaimable = true
   /// Whether allocations for user pages (which may be in high memory) fail too.
   var failsUserPages = true
-  /// Whether only threads fail that asked for it with `setCurrentThread`.
+  /// Whether only threads fail that are marked, see `during`.
   var onlyMarkedThreads = true
 
   private static let root = "/sys/kernel/debug/fail_page_alloc"
@@ -58,15 +58,16 @@ struct AllocationFault: Sendable, Hashable {
     return value < 0 ? nil : value
   }
 
-  /// Marks the calling thread as one whose allocations may fail, or no longer so (make-it-fail).
-  static func setCurrentThread(_ marked: Bool) throws(Errno) {
-    try HostFiles.write(marked ? "1" : "0", to: "/proc/self/task/\(hf_thread_id())/make-it-fail")
-  }
-
-  /// Lets the calling thread's allocation number `number` from now on fail, whatever else is set up; 0 none.
-  ///
-  /// Allocations that the settings exempt (orders, gfp flags) are not counted.
-  static func failCurrentThread(atAllocation number: Int) throws(Errno) {
-    try HostFiles.write("\(number)", to: "/proc/self/task/\(hf_thread_id())/fail-nth")
+  /// Lets allocations fail in the pinning calls that `body` makes on this thread, and in nothing else.
+  func during<Result: ~Copyable>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
+    try install()
+    let mark = try FileDescriptor.opened("/proc/thread-self/make-it-fail", .readWrite)
+    hf_mark_calls(mark.rawValue)
+    defer {
+      hf_mark_calls(-1)
+      try? mark.close()
+      try? Self.remove()
+    }
+    return try body()
   }
 }
