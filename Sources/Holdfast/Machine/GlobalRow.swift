@@ -25,10 +25,6 @@ package struct GlobalRow {
   ///
   /// Atomic.
   var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
-  /// Times that every processor's batch was drained; concurrent drains share one.
-  ///
-  /// Atomic.
-  var drainGeneration: AtomicUInt32 { row.uint32(28) }
   /// The zero page.
   ///
   /// Immutable after start.
@@ -36,14 +32,6 @@ package struct GlobalRow {
     get { FrameNumber(rawValue: row.plain(32)) }
     nonmutating set { row.setPlain(32, newValue.rawValue) }
   }
-  /// CMA pages of the machine.
-  ///
-  /// Immutable after start.
-  var cmaTotal: UInt64 {
-    get { row.plain(40) }
-    nonmutating set { row.setPlain(40, newValue) }
-  }
-
   /// First free row and high-water mark of a table.
   ///
   /// Protected by `tablesLock` (pins: `ledgerLock`).
