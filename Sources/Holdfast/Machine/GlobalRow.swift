@@ -1,4 +1,4 @@
-import Interleaving
+package import Interleaving
 
 /// The machine's one row of state that belongs to no table.
 package struct GlobalRow {
@@ -32,6 +32,11 @@ package struct GlobalRow {
     get { FrameNumber(rawValue: row.plain(32)) }
     nonmutating set { row.setPlain(32, newValue.rawValue) }
   }
+  /// Pages charged to the user whose processes all of them are, against RLIMIT_MEMLOCK (user_struct.locked_vm).
+  ///
+  /// Atomic.
+  package var userLockedPages: AtomicUInt64 { row.uint64(40) }
+
   /// First free row and high-water mark of a table.
   ///
   /// Protected by `tablesLock` (pins: `ledgerLock`).
