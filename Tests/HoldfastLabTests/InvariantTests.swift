@@ -44,6 +44,10 @@ import Testing
       machine.processor(0).count(.follPinAcquired, node: 0).addAsOwner(1)
     },
     Breach(invariant: "anon-exclusive") { machine, frame, _ in machine.page(frame).clear(.anonExclusive) },
+    Breach(invariant: "charged-pages") { machine, _, _ in machine.global.userLockedPages.fetchAdd(1) },
+    Breach(invariant: "charge-of-a-pin") { machine, _, _ in
+      machine.forEachRecord { record, _ in record.charged += 1 }
+    },
     Breach(invariant: "free-is-unused") { machine, _, _ in
       machine.page(firstFree(machine)).mapcount.store(1)
     },

@@ -26,10 +26,6 @@ import Testing
 
   /// Where the engine does not yet do what Linux 6.1 does, by its source.
   static let differing: Set<String> = [
-    // A short pin of VFIO and of io_uring fails as a whole, and gives everything back.
-    "mapping-across-a-hole", "buffer-across-a-hole",
-    // io_uring charges a folio whole, to the user before the process; VFIO charges no zero page.
-    "huge-pages-are-charged-whole", "limit-shared-by-a-user", "zero-page-by-vfio",
     // Untouched memory that may be huge shows a huge zero page.
     "zero-page-in-a-huge-area",
     // A huge page without a huge frame to go to is split.

@@ -104,69 +104,6 @@ struct LedgerTests {
     }
   }
 
-  @Test(
-    "charges follow pins: at the limit, part by part, past a short result and past the process (spec 9.2, 9.3)"
-  )
-  func charges() throws {
-    for accounting in [PinAccounting.locked, .pinned] {
-      for isPartial in [false, true] {
-        let what = "\(accounting) partial \(isPartial)"
-        let rig = try PinRig()
-        let machine = rig.machine
-        let start = try rig.map(6)
-        rig.process.memlockLimit = 6 * 4096 + 4095
-        func charged() -> [Int] {
-          let usage = machine.usage(of: rig.process)
-          return [usage.locked, usage.pinned]
-        }
-        func expected(_ pages: Int) -> [Int] { accounting == .locked ? [pages, 0] : [0, pages] }
-        func pin(_ pages: Int, at page: Int = 0) throws(PinError) -> PinnedPages {
-          try machine.pin(
-            rig.process, at: start + page * 4096, pages: pages, flags: [.write, .longterm],
-            accounting: accounting)
-        }
-        let four = try pin(4)
-        same(charged(), expected(4), what)
-        let error = pinError { _ = try pin(3) }
-        same(error?.errno, .noMemory, what + ", over the limit")
-        same(error?.stage, .account, what + ", over the limit")
-        same(charged(), expected(4), what + ", nothing charged")
-        // Two more are allowed; the second of these is not there, and only what was taken stays charged.
-        if isPartial { try machine.unmap(rig.process, AddressRange(start: start + 5 * 4096, pages: 1)) }
-        let two = try pin(2, at: 4)
-        let count = isPartial ? 1 : 2
-        same(two.count, count, what + ", short")
-        same(charged(), expected(4 + count), what + ", short")
-        four.unpin(0..<3)
-        same(charged(), expected(1 + count), what + ", in part")
-        four.unpin(0..<3)
-        same(charged(), expected(1 + count), what + ", in part again")
-        rig.process.capabilities = .ipcLock
-        rig.process.memlockLimit = 0
-        let free = try pin(4)
-        same(charged(), expected(5 + count), what + ", with CAP_IPC_LOCK")
-        free.unpin()
-        four.unpin()
-        same(charged(), expected(count), what + ", nearly all given back")
-        let failure = pinError {
-          _ = try machine.pin(rig.process, at: VirtualAddress(page: 2), pages: 1, accounting: accounting)
-        }
-        same(failure?.stage, .area, what + ", no area")
-        same(charged(), expected(count), what + ", after a failure")
-        let space = rig.process.space
-        machine.exit(rig.process)
-        rig.check(what + ", exited while pinned")
-        two.unpin()
-        rig.check(what + ", unpinned after the exit")
-        same(machine.space(space).row.plain(0, as: UInt32.self), 0, what + ", the space's row is free")
-        // The row serves the next process, which owes nothing.
-        let next = try machine.createProcess(name: "next")
-        same(next.space, space, what + ", the row")
-        same(machine.usage(of: next).locked + machine.usage(of: next).pinned, 0, what + ", next process")
-      }
-    }
-  }
-
   @Test("a full ledger is ENOMEM before anything was taken, and serves again when there is room")
   func full() throws {
     for limit in ["records", "slots"] {

@@ -1,7 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// The two counts of a space that RLIMIT_MEMLOCK bounds.
+/// The two counts of a space that pinned pages are charged to.
 public enum MemlockAccount: Hashable, Sendable {
   /// locked_vm (VmLck): mlock and VFIO.
   case locked
@@ -20,9 +20,32 @@ extension Machine {
     _ space: AddressSpace, pages: UInt64, as account: MemlockAccount, for process: Process
   ) throws(AddressSpaceError) {
     if shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
-    let cell = account == .locked ? space.lockedPages : space.pinnedPages
-    let limit =
-      process.capabilities.contains(.ipcLock) ? UInt64.max : process.memlockLimit / UInt64(pageSize)
+    let isFree = process.capabilities.contains(.ipcLock)
+    try add(
+      pages, to: account == .locked ? space.lockedPages : space.pinnedPages,
+      limit: isFree ? .max : process.memlockLimit / UInt64(pageSize))
+  }
+
+  /// Charges pages of registered buffers: to the user, whose processes share the count, and to a space
+  /// (io_uring/rsrc.c:io_account_mem).
+  ///
+  /// The limit, which is that of `process`, bounds the user's count alone; with CAP_IPC_LOCK it is left out.
+  ///
+  /// - Returns: what was charged to the user, for `unchargeUser`.
+  /// - Throws: ENOMEM, with nothing charged.
+  package func chargeRegistered(
+    _ space: AddressSpace, pages: UInt64, for process: Process
+  ) throws(AddressSpaceError) -> UInt64 {
+    if shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
+    let isFree = process.capabilities.contains(.ipcLock)
+    if !isFree {
+      try add(pages, to: global.userLockedPages, limit: process.memlockLimit / UInt64(pageSize))
+    }
+    space.pinnedPages.fetchAdd(pages)
+    return isFree ? 0 : pages
+  }
+
+  private func add(_ pages: UInt64, to cell: AtomicUInt64, limit: UInt64) throws(AddressSpaceError) {
     while true {
       let before = cell.load(.relaxed)
       let (after, wraps) = before.addingReportingOverflow(pages)
@@ -38,9 +61,18 @@ extension Machine {
   ///
   /// The caller has kept the space from its charge on (`grabSpace`).
   package func unchargeLocked(_ space: AddressSpace, pages: UInt64, as account: MemlockAccount) {
-    guard global.tablesLock.withLock({ space.live > 0 }) else { return }
     let cell = account == .locked ? space.lockedPages : space.pinnedPages
-    let before = cell.fetchAdd(0 &- pages)
-    guard before >= pages else { fatalError("\(pages) locked pages given back, only \(before) were charged") }
+    // Under the lock, so that the space cannot end, and its counts be cleared, in between.
+    let before = global.tablesLock.withLock { space.live > 0 ? cell.fetchAdd(0 &- pages) : pages }
+    expect(before, atLeast: pages)
+  }
+
+  /// Gives back what `chargeRegistered` charged to the user, whose count outlives his processes.
+  package func unchargeUser(pages: UInt64) {
+    expect(global.userLockedPages.fetchAdd(0 &- pages), atLeast: pages)
+  }
+
+  private func expect(_ before: UInt64, atLeast pages: UInt64) {
+    if before < pages { fatalError("\(pages) locked pages given back, only \(before) were charged") }
   }
 }

@@ -79,13 +79,13 @@ extension Machine {
     folio.mapping = PageMapping(anonGroup: area.anonGroup)
   }
 
-  /// Mappings of a folio: whole ones and those of single pages.
+  /// Mappings of a folio: whole ones and those of single pages (spec 1.5).
   package func mappingCount(_ head: FrameNumber) -> Int {
     let folio = page(head)
-    guard folio.isLarge else { return Int(folio.mapcount.load()) }
-    return (0..<(1 << folio.order)).reduce(Int(folio.entireMapcount.load())) {
-      $0 + Int(page(head + $1).mapcount.load())
-    }
+    if !folio.isLarge { return Int(folio.mapcount.load(.relaxed)) }
+    var sum = Int(folio.entireMapcount.load(.relaxed))
+    for i in 0..<folioPages(head) { sum += Int(page(head + i).mapcount.load(.relaxed)) }
+    return sum
   }
 
   /// Calls `body` with every area in which a folio may be mapped, and where the folio's first page that falls

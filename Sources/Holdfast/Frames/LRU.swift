@@ -41,7 +41,6 @@ extension Machine {
   package func drainLRUAll(for process: Process) {
     bump(.lruDrainAll, on: process)
     for index in 0..<configuration.processors { drainLRU(processor: index, on: process.processor) }
-    global.drainGeneration.fetchAdd(1)
     trace?(.drain(allProcessors: true))
   }
 

@@ -1,4 +1,4 @@
-import Interleaving
+package import Interleaving
 
 /// The machine's one row of state that belongs to no table.
 package struct GlobalRow {
@@ -25,10 +25,6 @@ package struct GlobalRow {
   ///
   /// Atomic.
   var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
-  /// Times that every processor's batch was drained; concurrent drains share one.
-  ///
-  /// Atomic.
-  var drainGeneration: AtomicUInt32 { row.uint32(28) }
   /// The zero page.
   ///
   /// Immutable after start.
@@ -36,13 +32,10 @@ package struct GlobalRow {
     get { FrameNumber(rawValue: row.plain(32)) }
     nonmutating set { row.setPlain(32, newValue.rawValue) }
   }
-  /// CMA pages of the machine.
+  /// Pages charged to the user whose processes all of them are, against RLIMIT_MEMLOCK (user_struct.locked_vm).
   ///
-  /// Immutable after start.
-  var cmaTotal: UInt64 {
-    get { row.plain(40) }
-    nonmutating set { row.setPlain(40, newValue) }
-  }
+  /// Atomic.
+  package var userLockedPages: AtomicUInt64 { row.uint64(40) }
 
   /// First free row and high-water mark of a table.
   ///

@@ -100,7 +100,6 @@ extension Machine {
         add(range.count, to: zone(id).cma)
         add(range.count, to: zone(id).freeCMA)
       }
-      global.cmaTotal += UInt64(range.count)
     }
   }
 

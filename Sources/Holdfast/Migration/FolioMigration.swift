@@ -109,16 +109,7 @@ extension Machine {
   }
 
   /// Whether any table maps the folio or a page of it.
-  package func isMapped(_ head: FrameNumber) -> Bool { folioMapcount(head) > 0 }
-
-  /// Mappings of a folio: PMD entries plus PTEs of all its pages (spec 1.5).
-  package func folioMapcount(_ head: FrameNumber) -> Int {
-    let folio = page(head)
-    if !folio.isLarge { return Int(folio.mapcount.load(.relaxed)) }
-    var sum = Int(folio.entireMapcount.load(.relaxed))
-    for i in 0..<folioPages(head) { sum += Int(page(head + i).mapcount.load(.relaxed)) }
-    return sum
-  }
+  package func isMapped(_ head: FrameNumber) -> Bool { mappingCount(head) > 0 }
 
   private func lockForMigration(_ from: Page, wait: Bool, _ process: Process) -> Bool {
     if shouldFail(.pageLock) { return false }

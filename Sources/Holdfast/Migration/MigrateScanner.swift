@@ -65,6 +65,6 @@ extension Machine {
     guard descriptor.has(.lru) else { return false }
     if mode == .async, descriptor.has(.writeback) { return false }
     return descriptor.mapping.object != nil
-      || Int(descriptor.refcount.load()) - 1 <= folioMapcount(head)
+      || Int(descriptor.refcount.load()) - 1 <= mappingCount(head)
   }
 }

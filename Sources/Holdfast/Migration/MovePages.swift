@@ -106,7 +106,7 @@ extension Machine {
     guard let head else { return (.notMapped, nil) }
     defer { putFolio(head, on: processor) }
     if page(head).node == node { return (nil, nil) }
-    if folioMapcount(head) > folioPages(head) { return (.shared, nil) }
+    if mappingCount(head) > folioPages(head) { return (.shared, nil) }
     guard isolate(head, on: processor) else { return (.notIsolated, nil) }
     return (nil, head)
   }

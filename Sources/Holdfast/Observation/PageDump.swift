@@ -66,7 +66,7 @@ extension Machine {
     if policy == .linuxMainline || policy == .linux6_14 {
       let mapped = (0..<folioPages(head)).reduce(0) { $0 + (page(head + $1).mapcount.load() > 0 ? 1 : 0) }
       return
-        "head: order:\(top.order) mapcount:\(folioMapcount(head)) "
+        "head: order:\(top.order) mapcount:\(mappingCount(head)) "
         + "entire_mapcount:\(top.entireMapcount.load()) nr_pages_mapped:\(mapped) pincount:\(top.pincount.load())"
     }
     var line = "head:\(pointer(head)) order:\(top.order) compound_mapcount:\(top.entireMapcount.load())"

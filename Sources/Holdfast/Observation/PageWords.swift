@@ -22,7 +22,7 @@ extension Machine {
     set(35, flags.contains(.hasPrivate))
     set(37, flags.contains(.ownerPrivate))
     set(10, own.refcount.load() == 0 && freeBlock(covering: frame) != nil)
-    set(11, folioMapcount(head) > 0)
+    set(11, mappingCount(head) > 0)
     set(12, top.mapping.isAnonymous)
     set(15, own.has(.head))
     set(16, own.isTail)

@@ -25,8 +25,9 @@ extension Machine {
   ///   - pages: pages wanted, from 1 on.
   ///   - owner: whose memory, if not the caller's (`.remote` only).
   ///   - purpose: what for, as the ledger and error messages show it.
-  ///   - accounting: what the pages are charged to; the charge is made first and follows every unpin.
-  /// - Returns: the pages, a prefix of the range; fewer than wanted is no error (spec 5.6).
+  ///   - accounting: whom the pages are charged for; then the range is pinned whole or not at all, and the charge
+  ///     is given back as its pages are.
+  /// - Returns: the pages, a prefix of the range; fewer than wanted is no error without `accounting` (spec 5.6).
   /// - Throws: `PinError`: EINVAL for flags that do not go together, ESRCH for a process that has ended, EFAULT
   ///   for memory that is not there or not permitted, ENOMEM for no memory, an overflowed count, a memlock
   ///   limit, or pages that could not be moved away; EBUSY for the last under `movable-v4`; EINTR for a fatal
@@ -89,17 +90,15 @@ extension Machine {
       return emptyResult()
     }
 
-    try charge(spaceID, pages: pages, accounting, process, at: address)
     guard let record = openRecord(count: pages) else {
-      uncharge(spaceID, pages: pages, accounting)
-      if accounting != .none { dropSpace(spaceID) }
       throw PinError(.ledger, .ledgerFull, .noMemory, address: address)
     }
-    let (taken, failure) = takePages(process, space, start, pages, flags, entry, frames(of: record))
-    if taken < pages { uncharge(spaceID, pages: pages - taken, accounting) }
+    let (taken, failure) =
+      accounting == .none
+      ? takePages(process, space, start, pages, flags, entry, frames(of: record))
+      : takeCharged(process, spaceID, start, pages, flags, entry, record, accounting)
     if taken == 0, let failure {
       closeRecord(record)
-      if accounting != .none { dropSpace(spaceID) }
       throw failure
     }
     fill(record, process, spaceID, start, taken, flags, isPin: isPin, purpose, accounting, now)
@@ -134,7 +133,7 @@ extension Machine {
   }
 
   /// Runs the path of an entry point.
-  private func takePages(
+  func takePages(
     _ process: Process, _ space: AddressSpace, _ start: UInt64, _ count: Int, _ flags: PinFlags,
     _ entry: PinEntry, _ out: UnsafeMutablePointer<FrameNumber>
   ) -> (taken: Int, failure: PinError?) {
@@ -223,32 +222,5 @@ extension Machine {
   /// What a call for no pages gives: no pages, no record, and no error.
   private func emptyResult(_ shortfall: PinError? = nil) -> HeldPages {
     HeldPages(self, pinRecord(.none), count: 0, shortfall: shortfall)
-  }
-
-  // MARK: - Accounting
-
-  private func charge(
-    _ space: RowID, pages: Int, _ accounting: PinAccounting, _ process: Process,
-    at address: VirtualAddress
-  ) throws(PinError) {
-    guard let account = accounting.account else { return }
-    do {
-      try chargeLocked(self.space(space), pages: UInt64(pages), as: account, for: process)
-    } catch {
-      throw PinError(.account, .memlock(error.description), error.errno, address: address)
-    }
-    // The counts must outlive the process, as the pins do.
-    grabSpace(space)
-  }
-
-  private func uncharge(_ space: RowID, pages: Int, _ accounting: PinAccounting) {
-    if let account = accounting.account {
-      unchargeLocked(self.space(space), pages: UInt64(pages), as: account)
-    }
-  }
-
-  /// Takes a record's charge back.
-  func uncharge(_ record: PinRecord, pages: Int) {
-    if pages > 0 { uncharge(record.space, pages: pages, record.accounting) }
   }
 }

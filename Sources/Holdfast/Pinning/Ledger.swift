@@ -1,24 +1,5 @@
 import Interleaving
 
-/// What pinned pages are charged to, besides being pinned (spec 9.2, 9.3).
-public enum PinAccounting: UInt32, Hashable, Sendable {
-  /// Nothing, as get_user_pages and pin_user_pages themselves.
-  case none
-  /// locked_vm (VmLck), as VFIO does.
-  case locked
-  /// pinned_vm (VmPin), as io_uring and RDMA do.
-  case pinned
-
-  /// The count that is charged, if one is.
-  var account: MemlockAccount? {
-    switch self {
-    case .none: nil
-    case .locked: .locked
-    case .pinned: .pinned
-    }
-  }
-}
-
 /// The ledger: who took which pages, what for, and when. It costs a fixed amount for every call, not for every page.
 ///
 /// A record holds the frames themselves in a run of slots, which doubles as the array that the caller gets.

@@ -167,7 +167,7 @@ extension Machine {
   /// is mainline's correction.
   private func hasUnexpectedReferences(_ head: FrameNumber, _ flags: PinFlags, _ ownPins: Bool) -> Bool {
     let descriptor = page(head)
-    var expected = Int32(folioMapcount(head))
+    var expected = Int32(mappingCount(head))
     if descriptor.mapping.object != nil { expected += Int32(folioPages(head)) }
     if descriptor.has(.hasPrivate) { expected += 1 }
     let own: Int32 =

@@ -56,12 +56,23 @@ package struct PinRecord {
     get { Int(row.plain(40, as: UInt32.self)) }
     nonmutating set { row.setPlain(40, UInt32(newValue)) }
   }
-  /// What the pages were charged to.
+  /// Whom the pages are charged for.
   ///
   /// Ledger lock.
   package var accounting: PinAccounting {
     get { PinAccounting(rawValue: row.plain(44)) ?? .none }
     nonmutating set { row.setPlain(44, newValue.rawValue) }
+  }
+  /// Pages that are charged to the address space for this record, and to its user (`PinAccounting`).
+  ///
+  /// Ledger lock.
+  package var charged: Int {
+    get { Int(row.plain(112, as: UInt32.self)) }
+    nonmutating set { row.setPlain(112, UInt32(newValue)) }
+  }
+  package var chargedToUser: Int {
+    get { Int(row.plain(116, as: UInt32.self)) }
+    nonmutating set { row.setPlain(116, UInt32(newValue)) }
   }
   /// The processor of the caller, whose counters the release goes to.
   package var processor: Int {

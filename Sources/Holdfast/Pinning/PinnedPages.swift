@@ -95,11 +95,9 @@ extension Machine {
     releaseAll(
       frames(of: record), record.total, pins: record.kind == Self.pinRecordKind,
       markDirty: record.marksDirty, on: processor)
-    uncharge(record, pages: remaining)
+    if record.accounting != .none { endCharge(record) }
     if let trace { trace(.unpin(process: record.owner, pages: remaining)) }
-    let chargedSpace = record.accounting == .none ? RowID.none : record.space
     closeRecord(record)
-    if chargedSpace != .none { dropSpace(chargedSpace) }
   }
 
   /// Gives back a part of a record's pages.
@@ -108,11 +106,11 @@ extension Machine {
     let held = (0..<range.count).reduce(0) { $0 + (start[$1] == .none ? 0 : 1) }
     releaseAll(
       start, range.count, pins: record.kind == Self.pinRecordKind, markDirty: markDirty, on: record.processor)
+    if record.accounting != .none { uncharge(record, part: start, range.count, held: held) }
     global.ledgerLock.withLock {
       for i in 0..<range.count { start[i] = .none }
       record.remaining -= held
     }
-    uncharge(record, pages: held)
     if let trace { trace(.unpin(process: record.owner, pages: held)) }
   }
 }

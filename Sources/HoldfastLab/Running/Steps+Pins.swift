@@ -150,7 +150,8 @@ extension PinAccounting {
     self =
       switch purpose {
       case .vfio: .locked
-      case .ioUring, .rdma: .pinned
+      case .rdma: .pinned
+      case .ioUring: .registered
       case .test, .directIO: .none
       }
   }

@@ -1,0 +1,160 @@
+import Interleaving
+import SystemPackage
+
+/// Who keeps the pages that it pins, and so has them charged to the owner of the memory (spec 9.2, 9.3).
+///
+/// Each of them wants a range whole: what cannot be pinned to its end is not pinned at all.
+public enum PinAccounting: UInt32, Hashable, Sendable {
+  /// Nobody: get_user_pages and pin_user_pages themselves, which may give fewer pages than asked for.
+  case none
+  /// VFIO: every page but the zero page, charged to locked_vm (VmLck) as it is pinned.
+  case locked
+  /// RDMA: every page, charged to pinned_vm (VmPin) before it is pinned.
+  case pinned
+  /// io_uring: every folio whole and once, charged to its user's locked memory and to pinned_vm (VmPin).
+  case registered
+
+  /// The count of the address space that is charged.
+  var account: MemlockAccount { self == .locked ? .locked : .pinned }
+}
+
+/// Pinning a range for someone who keeps it: the whole of it, charged, or nothing.
+///
+/// The charge belongs to the ledger's record, which says how much of it is left.
+extension Machine {
+  /// Pages that VFIO and RDMA pin in one call: a page full of pointers
+  /// (drivers/vfio/vfio_iommu_type1.c:VFIO_BATCH_MAX_CAPACITY; drivers/infiniband/core/umem.c:ib_umem_get).
+  static let registrationBatch = 512
+
+  /// Takes a whole range and charges it to the record, or takes and charges nothing.
+  ///
+  /// VFIO charges each batch once it is pinned (vfio_pin_pages_remote), RDMA all pages beforehand (ib_umem_get);
+  /// both go on behind a batch that came short, and fail with the error of the page that cannot be pinned.
+  /// io_uring pins in one call, for which coming short is EFAULT whatever the reason, and charges what it has got
+  /// (io_uring/rsrc.c:io_pin_pages, io_sqe_buffer_register).
+  ///
+  /// No lock may be held. The space's row is kept for the charge, until the record ends.
+  ///
+  /// - Returns: all pages, or none and the reason.
+  func takeCharged(
+    _ process: Process, _ spaceID: RowID, _ start: UInt64, _ count: Int, _ flags: PinFlags,
+    _ entry: PinEntry, _ record: PinRecord, _ accounting: PinAccounting
+  ) -> (taken: Int, failure: PinError?) {
+    let space = space(spaceID)
+    let out = frames(of: record)
+    let batch = accounting == .registered ? count : Self.registrationBatch
+    grabSpace(spaceID)
+    record.space = spaceID
+    record.accounting = accounting
+    var taken = 0
+    do throws(PinError) {
+      if accounting == .pinned { try charge(record, count, process, at: start) }
+      while taken < count {
+        let wanted = min(batch, count - taken)
+        let first = start + UInt64(taken)
+        let (more, failure) = takePages(process, space, first, wanted, flags, entry, out + taken)
+        taken += more
+        if more == 0 || (accounting == .registered && more < wanted) {
+          throw notWhole(failure, isBegun: more > 0, at: start + UInt64(taken))
+        }
+        if accounting == .locked {
+          try charge(record, unreserved(out + taken - more, more), process, at: first)
+        }
+      }
+      if accounting == .registered { try charge(record, wholeFolios(out, count), process, at: start) }
+      return (taken, nil)
+    } catch {
+      releaseAll(out, taken, pins: true, markDirty: false, on: process.processor)
+      endCharge(record)
+      return (0, error)
+    }
+  }
+
+  /// What a call failed with that got some of its pages, or none.
+  private func notWhole(_ failure: PinError?, isBegun: Bool, at page: UInt64) -> PinError {
+    // Without a reason only the fast-only entry points give fewer: they leave off where they would have to fault.
+    guard let failure else {
+      return PinError(.fault, .wouldFault, .badAddress, address: VirtualAddress(page: page))
+    }
+    guard isBegun else { return failure }
+    return PinError(
+      failure.stage, failure.cause, .badAddress, address: failure.address, frame: failure.frame,
+      holders: failure.holders)
+  }
+
+  // MARK: - What is charged
+
+  /// The pages of an array that VFIO charges: all but the zero page, which is reserved (is_invalid_reserved_pfn).
+  package func unreserved(_ frames: UnsafePointer<FrameNumber>, _ count: Int) -> Int {
+    var pages = 0
+    for i in 0..<count where frames[i] != .none && frames[i] != global.zeroPage { pages &+= 1 }
+    return pages
+  }
+
+  /// The pages that io_uring charges for an array: small pages each, larger folios whole, the first time that one
+  /// of their pages comes up (io_buffer_account_pin, headpage_already_acct).
+  ///
+  /// The pages are pinned, so that their folios stay what they are.
+  package func wholeFolios(_ frames: UnsafePointer<FrameNumber>, _ count: Int) -> Int {
+    var pages = 0
+    var latest = FrameNumber.none
+    for i in 0..<count {
+      let head = head(of: frames[i])
+      if head == latest { continue }
+      let size = folioPages(head)
+      if size > 1 {
+        latest = head
+        // A folio that was left and is met again is rare; it is looked for as Linux does.
+        let isKnown = (0..<i).contains { frames[$0].rawValue &- head.rawValue < UInt32(size) }
+        if isKnown { continue }
+      }
+      pages &+= size
+    }
+    return pages
+  }
+
+  private func charge(
+    _ record: PinRecord, _ pages: Int, _ process: Process, at page: UInt64
+  ) throws(PinError) {
+    if pages == 0 { return }
+    let space = space(record.space)
+    do {
+      if record.accounting == .registered {
+        record.chargedToUser += Int(try chargeRegistered(space, pages: UInt64(pages), for: process))
+      } else {
+        try chargeLocked(space, pages: UInt64(pages), as: record.accounting.account, for: process)
+      }
+    } catch {
+      throw PinError(
+        .account, .memlock(error.description), error.errno, address: VirtualAddress(page: page))
+    }
+    record.charged += pages
+  }
+
+  // MARK: - Giving the charge back
+
+  /// Gives back what is charged for a part of a record's pages, which are still in their slots.
+  ///
+  /// A registered buffer is charged until the last of it goes: its folios are not its pages.
+  func uncharge(_ record: PinRecord, part frames: UnsafePointer<FrameNumber>, _ count: Int, held: Int) {
+    let pages =
+      switch record.accounting {
+      case .none, .registered: 0
+      case .pinned: held
+      case .locked: unreserved(frames, count)
+      }
+    guard pages > 0 else { return }
+    unchargeLocked(space(record.space), pages: UInt64(pages), as: record.accounting.account)
+    global.ledgerLock.withLock { record.charged -= pages }
+  }
+
+  /// Gives back all that is still charged for a record, and lets go of the space's row.
+  func endCharge(_ record: PinRecord) {
+    let space = record.space
+    if record.charged > 0 {
+      unchargeLocked(self.space(space), pages: UInt64(record.charged), as: record.accounting.account)
+    }
+    if record.chargedToUser > 0 { unchargeUser(pages: UInt64(record.chargedToUser)) }
+    dropSpace(space)
+  }
+}

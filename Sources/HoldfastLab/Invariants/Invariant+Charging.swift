@@ -1,0 +1,69 @@
+import Holdfast
+import Interleaving
+
+/// What pinned pages are charged to, against the ledger.
+extension Invariant {
+  static let charging: [Invariant] = [
+    Invariant(
+      name: "charged-pages", source: "57",
+      statement: "what an address space and the user are charged is what the ledger's records say",
+      moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      var locked: [RowID: Int] = [:]
+      var pinned: [RowID: Int] = [:]
+      var user = 0
+      machine.forEachRecord { record, _ in
+        user += record.chargedToUser
+        if record.accounting == .locked {
+          locked[record.space, default: 0] += record.charged
+        } else if record.accounting != .none {
+          pinned[record.space, default: 0] += record.charged
+        }
+      }
+      var found: [String] = []
+      for index in 1...max(1, machine.usedRows(.spaces)) {
+        let id = RowID(rawValue: UInt32(index))
+        let space = machine.space(id)
+        guard space.live != 0 else { continue }
+        let counts = [Int(space.lockedPages.load()), Int(space.pinnedPages.load())]
+        let expected = [locked[id] ?? 0, pinned[id] ?? 0]
+        if counts != expected {
+          found.append("space \(index) has \(counts) pages locked and pinned, the ledger \(expected)")
+        }
+      }
+      let total = Int(machine.global.userLockedPages.load())
+      if total != user { found.append("the user is charged \(total) pages, the ledger says \(user)") }
+      return found
+    },
+    Invariant(
+      name: "charge-of-a-pin", source: "57, 58",
+      statement: "VFIO is charged every page but the zero page, io_uring every folio whole and once",
+      moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      var records: [(accounting: PinAccounting, charged: Int, user: Int, frames: [FrameNumber])] = []
+      machine.forEachRecord { record, frames in
+        records.append((record.accounting, record.charged, record.chargedToUser, Array(frames)))
+      }
+      return records.compactMap { record in
+        let held = record.frames.count { $0 != .none }
+        let expected: Int
+        switch record.accounting {
+        case .none: expected = 0
+        case .pinned: expected = held
+        case .locked: expected = machine.unreserved(record.frames, record.frames.count)
+        case .registered:
+          // A buffer that is given back in part stays charged whole.
+          guard held == record.frames.count else { return nil }
+          expected = machine.wholeFolios(record.frames, held)
+          guard record.user == 0 || record.user == expected else {
+            return "\(held) registered pages are charged \(record.user) to the user, not \(expected)"
+          }
+        }
+        return record.charged == expected
+          ? nil : "\(held) pages for \(record.accounting) are charged as \(record.charged), not \(expected)"
+      }
+    },
+  ]
+}
