@@ -71,6 +71,9 @@ let package = Package(
     .testTarget(
       name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
     .testTarget(
+      name: "InterleavingExploredTests", dependencies: ["InterleavingExplored", "CLinux"],
+      swiftSettings: explored("Interleaving")),
+    .testTarget(
       name: "HoldfastTests",
       dependencies: ["Holdfast", "HoldfastLab", "Interleaving", "CLinux", "CAllocationCounter", system],
       swiftSettings: strict),
