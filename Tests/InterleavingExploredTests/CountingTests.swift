@@ -50,11 +50,47 @@ import Testing
     #expect(report.counts.completed <= naive.counts.completed)
   }
 
+  @Test("no execution chosen at random has a trace that the reduced search lacks", arguments: [false, true])
+  func randomTraces(_ buffered: Bool) throws {
+    for name in [
+      "pins 1", "pins 1 1", "pins 2 1", "locks", "readers", "page lock", "try", "retry", "messages",
+    ] {
+      let words = Words()
+      let program = Self.small(name, words)
+      var settings = ExplorationSettings()
+      settings.storeBuffers = buffered
+      var reduced: Set<UInt64> = []
+      let report = try Exploration.traces(of: program, strategy: .reduced, settings: settings) {
+        reduced.insert($0)
+      }
+      #expect(report.isExhaustive, "\(name)")
+      #expect(report.counts.completed == reduced.count, "\(name)")
+      settings.executions = 5000
+      var missing = 0
+      _ = try Exploration.traces(of: program, strategy: .random(seed: 3), settings: settings) {
+        if !reduced.contains($0) { missing += 1 }
+      }
+      #expect(missing == 0, "\(name)")
+    }
+  }
+
   static func small(_ name: String, _ words: Words) -> ExploredProgram {
     switch name {
     case "pins 1": return words.fastPins([1])
     case "pins 1 1": return words.fastPins([1, 1])
+    case "pins 2 1": return words.fastPins([2, 1])
     case "shared 3": return words.shared(3, 3)
+    case "messages":
+      return words.program(
+        name,
+        {
+          words.word(0).store(1)
+          words.word(1).store(words.word(2).load() + words.word(0).load())
+        },
+        {
+          words.word(2).store(1)
+          if words.word(1).load() == 0 { words.word(0).fetchAdd(1) }
+        }, { words.word(3).store(words.word(0).load() + words.word(1).load()) })
     case "locks":
       let body = {
         words.lock(0, rank: 1).lock()

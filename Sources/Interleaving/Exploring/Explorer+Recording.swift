@@ -25,12 +25,12 @@ extension Explorer {
         if event.pointee.object >= 0 { objects.states[Int(event.pointee.object)].head = Int32(index) }
       }
     } else {
-      let object = passesMemoryBy(process) ? -1 : next.pointee.object
+      let object = next.pointee.access == Access.none ? -1 : next.pointee.object
       event.pointee.process = UInt8(truncatingIfNeeded: process)
       event.pointee.kind = next.pointee.kind
       event.pointee.address = next.pointee.address
       event.pointee.object = object
-      event.pointee.access = object < 0 ? Access.none : next.pointee.access
+      event.pointee.access = next.pointee.access
       event.pointee.name = names[actor]
       event.pointee.previous = -1
       if tracksOrder { order(index, process) }
@@ -45,15 +45,6 @@ extension Explorer {
     if next.pointee.access > Access.read { countWrite(actor) }
     if findsRaces { synchronise(process) }
     return true
-  }
-
-  /// Whether the step touches no memory: a store into the own buffer, or a load from it.
-  @inline(__always)
-  private func passesMemoryBy(_ process: Int) -> Bool {
-    guard buffers, process < actorCount else { return false }
-    let next = pending + process
-    if next.pointee.access == Access.none { return true }
-    return next.pointee.kind == .load && heldValue(process, next.pointee.address) != nil
   }
 
   /// Those whose next step stays covered after this one: it has no order against it.
@@ -72,14 +63,8 @@ extension Explorer {
         event.pointee.object >= 0 && next.pointee.object == event.pointee.object
         && next.pointee.access != Access.none
         && Access.conflict(next.pointee.access, event.pointee.access)
-      if !isDependent && !sharesBuffer(sleeper, process) { childSleep |= only(sleeper) }
+      if !isDependent { childSleep |= only(sleeper) }
     }
-  }
-
-  /// Whether one is the other's store buffer.
-  @inline(__always)
-  private func sharesBuffer(_ one: Int, _ other: Int) -> Bool {
-    buffers && (one == other + actorCount || other == one + actorCount)
   }
 
   /// Gives a new event its place in the order, and finds its races.

@@ -3,7 +3,8 @@
 /// Store buffers, as x86 has them: stores of an actor reach memory later, in order; it sees its own at once.
 ///
 /// A locked operation waits until the buffer is empty. Plain stores go straight to memory: in a program without
-/// data races, nobody looks at them before a later store of the same actor has arrived.
+/// data races, nobody looks at them before a later store of the same actor has arrived. A load of what the own buffer
+/// holds counts as a read of memory: it has an order against the flush, after which it may find another's value.
 extension Explorer {
   /// Performs what the current actor announced, if it is a store, or a load of what its buffer holds.
   func passBuffer(
