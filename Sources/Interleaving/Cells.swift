@@ -56,7 +56,7 @@ public struct AtomicInt32 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: Int32, _ desired: Int32) -> (exchanged: Bool, original: Int32) {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }
@@ -64,7 +64,7 @@ public struct AtomicInt32 {
   /// Adds `delta` if the value is above zero; returns whether it was.
   @inlinable @inline(__always)
   public func addIfPositive(_ delta: Int32) -> Bool {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.addIfPositive, pointer)
     var current = pointer.pointee.load(ordering: .relaxed)
     while true {
       if current <= 0 { return false }
@@ -141,7 +141,7 @@ public struct AtomicUInt32 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt32, _ desired: UInt32) -> (exchanged: Bool, original: UInt32) {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }
@@ -223,7 +223,7 @@ public struct AtomicUInt64 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt64, _ desired: UInt64) -> (exchanged: Bool, original: UInt64) {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }

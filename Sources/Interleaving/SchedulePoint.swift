@@ -4,6 +4,8 @@ import CLinux
 public enum PointKind: UInt8, Sendable {
   /// Atomic operations.
   case load, store, readModifyWrite
+  /// Atomic operations that change nothing if the value is not the expected one, or not above zero.
+  case compareExchange, addIfPositive
   /// Accesses to fields that a lock or an owner protects.
   case plainLoad, plainStore
   /// Taking a lock, which waits until the bits that say it is held are clear.
@@ -52,6 +54,16 @@ public func schedulePoint(
 func schedulePoint(_ kind: PointKind, _ address: UnsafeRawPointer, clear mask: UInt64) {
   #if EXPLORER
   announce(kind, address, clear: mask)
+  #endif
+}
+
+/// Announces an operation that changes nothing unless the word holds `expected`.
+@inlinable @inline(__always)
+func schedulePoint<Value: FixedWidthInteger>(
+  _ kind: PointKind, _ address: UnsafeRawPointer, expecting expected: Value
+) {
+  #if EXPLORER
+  announce(kind, address, expecting: UInt64(truncatingIfNeeded: expected), Value.bitWidth == 64)
   #endif
 }
 
@@ -108,6 +120,14 @@ func announce(_ kind: PointKind, _ address: UnsafeRawPointer, _ order: MemoryOrd
 func announce(_ kind: PointKind, _ address: UnsafeRawPointer, clear mask: UInt64) {
   var mask = mask
   _ = hf_schedule_point(kind.rawValue, address, &mask)
+}
+
+@usableFromInline
+func announce(
+  _ kind: PointKind, _ address: UnsafeRawPointer, expecting expected: UInt64, _ isEightBytes: Bool
+) {
+  var expected = expected
+  _ = hf_schedule_point(kind.rawValue | (isEightBytes ? PointFlags.eightBytes : 0), address, &expected)
 }
 
 @usableFromInline

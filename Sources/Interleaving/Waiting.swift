@@ -27,7 +27,7 @@ public func giveWay(_ reason: WaitReason, attempt: Int) {
   }
 }
 
-/// Waits until `condition` holds; an explorer looks again whenever another actor has written anything.
+/// Waits until `condition` holds; an explorer looks again when another actor has written what was read.
 @inlinable
 public func wait(_ reason: WaitReason, until condition: () -> Bool) {
   var attempt = 0

@@ -131,6 +131,30 @@ import Testing
     #expect(completed[0] == 1680 && completed[1] < 20)
   }
 
+  @Test("giving up after too many retries is met where retries are free")
+  func freeRetries() throws {
+    for (free, givesUp) in [(0, false), (3, true)] {
+      let words = Words()
+      let program = words.program(
+        "limited",
+        {
+          for _ in 0..<3 {
+            if words.word(0).load() == 1 { return }
+            giveWay(.retry, attempt: 0)
+          }
+          words.word(2).store(1)
+        }, { words.word(0).store(1) })
+      var settings = ExplorationSettings()
+      settings.freeRetries = free
+      var didGiveUp = false
+      let report = try Exploration.run(program, strategy: .reduced, settings: settings) { moment in
+        if moment.isEnd, words.value(2) == 1 { didGiveUp = true }
+        return nil
+      }
+      #expect(report.isExhaustive && didGiveUp == givesUp)
+    }
+  }
+
   @Test("every answer of the world is tried, within the budget")
   func choices() throws {
     for (budget, outcomes) in [(0, 1), (1, 5), (2, 9)] {

@@ -33,6 +33,11 @@ public struct ExplorationSettings: Sendable {
   ///
   /// To be more than any limit of retries that the program has.
   public var retryRounds = 256
+  /// How often in an execution an actor may try again although others have changed nothing that it has read.
+  ///
+  /// Otherwise a retry waits for that, or until nobody else can go on; with as many as the program's own limit of
+  /// retries, giving up is explored wherever it can happen.
+  public var freeRetries = 0
   /// Most choices other than 0 in one execution: the number of faults.
   public var choiceBudget = 0
   /// Whether unordered plain accesses are findings.

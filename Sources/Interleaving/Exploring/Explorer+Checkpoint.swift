@@ -8,6 +8,7 @@ extension Explorer {
     hash.combine(UInt64(stepLimit))
     hash.combine(UInt64(settings.choiceBudget))
     hash.combine(UInt64(settings.retryRounds))
+    hash.combine(UInt64(settings.freeRetries))
     hash.combine(buffers ? 1 : 0)
     hash.combine(settings.mergesEqualStates ? 1 : 0)
     hash.combine(findsRaces ? 1 : 0)

@@ -70,7 +70,7 @@ extension Explorer {
   private func isReady(_ actor: Int) -> Bool {
     let next = pending + actor
     switch next.pointee.kind {
-    case .wait: return writes &- wrote[actor] != next.pointee.othersWrote
+    case .wait: return isDraining || changed.has(actor) || retried[actor] < settings.freeRetries
     case .acquire, .acquireShared, .awaitClear:
       if buffers, next.pointee.kind != .awaitClear, flushable.has(actor + actorCount) { return false }
       return isClear(next.pointee.address, next.pointee.word)
@@ -90,7 +90,7 @@ extension Explorer {
   private func choose(among enabled: ProcessSet) -> Int {
     let node = nodes + depth
     let interrupts = previous != Self.nobody && enabled.has(previous) && pending[previous].kind != .wait
-    let first = previous != Self.nobody && enabled.has(previous) ? previous : enabled.first
+    let first = ordinary(enabled, interrupts)
     var chosen = first
     var wanted = enabled
     switch mode {
@@ -109,7 +109,7 @@ extension Explorer {
         ending = .redundant
         return -1
       }
-      if !awake.has(first) { chosen = awake.first }
+      if !awake.has(first) { chosen = ordinary(awake, interrupts) }
       wanted = only(chosen)
     case .random: chosen = nth(random.next(below: enabled.nonzeroBitCount), of: enabled)
     case .priorities: chosen = highest(of: enabled)
@@ -122,6 +122,15 @@ extension Explorer {
       chosen: UInt8(truncatingIfNeeded: chosen), values: 0, previous: UInt8(truncatingIfNeeded: previous),
       interrupts: interrupts, preemptions: UInt16(truncatingIfNeeded: preemptions))
     return chosen
+  }
+
+  /// Who goes on where nothing speaks for another: the one that ran last, or anyone before those that try again.
+  private func ordinary(_ set: ProcessSet, _ interrupts: Bool) -> Int {
+    if interrupts, set.has(previous) { return previous }
+    let others = set & ~retrying
+    if others != 0 { return others.first }
+    let later = set & ~(only(retries.turn) &* 2 &- 1)
+    return later != 0 ? later.first : set.first
   }
 
   private func nth(_ place: Int, of set: ProcessSet) -> Int {
@@ -178,7 +187,6 @@ extension Explorer {
         flush(chosen - actorCount)
         continue
       }
-      if pending[chosen].access > Access.read { countWrite(chosen) }
       current = chosen
       return chosen
     }

@@ -47,10 +47,13 @@ extension Explorer {
       clocks[process] = Clock()
       synchronised[process] = Clock()
       stamps[process] = 0
-      wrote[process] = 0
+      retried[process] = 0
       names[process] = 0
     }
-    for actor in 0..<actorCount { held[actor].count = 0 }
+    for actor in 0..<actorCount {
+      held[actor].count = 0
+      watched[actor].removeAll(keepingCapacity: true)
+    }
     if buffers {
       for actor in 0..<actorCount { heldStores[actor].removeAll(keepingCapacity: true) }
     }
@@ -58,7 +61,8 @@ extension Explorer {
     conditional = 0
     alive = actorSet
     depth = 0
-    writes = 0
+    changed = 0
+    retrying = 0
     preemptions = 0
     choices = 0
     childSleep = 0

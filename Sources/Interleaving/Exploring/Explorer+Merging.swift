@@ -17,7 +17,7 @@ extension Explorer {
       hash.combine(UInt64(actor))
       hash.combine(memory: UnsafeRawBufferPointer(start: top, count: stack + FiberEntry.stackSize - top))
       hash.combine(
-        pending[actor].kind == .wait && writes &- wrote[actor] != pending[actor].othersWrote ? 1 : 0)
+        changed.has(actor) ? 1 : 0)
     }
     for store in heldStores.joined() {
       hash.combine(UInt64(store.address))

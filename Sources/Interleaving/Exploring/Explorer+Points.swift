@@ -26,7 +26,6 @@ extension Explorer {
     guard !isMuted, let kind = PointKind(rawValue: byte & PointFlags.kind) else { return false }
     switch kind {
     case .plainLoad, .plainStore:
-      if kind == .plainStore { countWrite(current) }
       if findsRaces && !isDraining { plainAccess(address, isWrite: kind == .plainStore) }
       return false
     case .lockOrder:
@@ -63,21 +62,21 @@ extension Explorer {
     next.pointee.access = Access.of(kind)
     next.pointee.address = address
     var waits = false
-    switch kind {
-    case .wait:
+    retrying &= ~only(actor)
+    if kind == .wait {
       next.pointee.object = -1
-      next.pointee.othersWrote = writes &- wrote[actor]
+      retrying |= only(actor)
       noteRetry(actor)
       waits = true
-    case .acquire, .acquireShared, .awaitClear:
-      next.pointee.word = word?.pointee ?? 0
-      waits = true
-      next.pointee.object = tracksOrder || findsRaces ? objects.find(address, epoch) : -1
-    case .tryAcquire:
-      next.pointee.word = word?.pointee ?? 0
-      next.pointee.object = tracksOrder || findsRaces ? objects.find(address, epoch) : -1
-    default:
-      next.pointee.object = tracksOrder || findsRaces ? objects.find(address, epoch) : -1
+    } else {
+      next.pointee.object = objects.find(address, epoch)
+      switch kind {
+      case .acquire, .acquireShared, .awaitClear:
+        next.pointee.word = word?.pointee ?? 0
+        waits = true
+      case .tryAcquire, .compareExchange: next.pointee.word = word?.pointee ?? 0
+      default: break
+      }
     }
     if buffers {
       if byte & PointFlags.mayBeHeldBack != 0 {
@@ -109,6 +108,7 @@ extension Explorer {
   func bodyEnded(_ actor: Int) {
     alive &= ~only(actor)
     conditional &= ~only(actor)
+    retrying &= ~only(actor)
     retries.progress()
     if isStarting {
       goHome(from: actor)
@@ -136,13 +136,6 @@ extension Explorer {
         address: event.pointee.address, step: depth))
     isMuted = false
     if let found { note(.violation, found.name, found.text) }
-  }
-
-  /// Others see that something has changed.
-  @inline(__always)
-  func countWrite(_ actor: Int) {
-    writes &+= 1
-    wrote[actor] &+= 1
   }
 }
 #endif

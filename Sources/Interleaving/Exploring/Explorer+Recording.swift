@@ -30,7 +30,7 @@ extension Explorer {
       event.pointee.kind = next.pointee.kind
       event.pointee.address = next.pointee.address
       event.pointee.object = object
-      event.pointee.access = next.pointee.access
+      event.pointee.access = access(of: next)
       event.pointee.name = names[actor]
       event.pointee.previous = -1
       if tracksOrder { order(index, process) }
@@ -42,9 +42,30 @@ extension Explorer {
       if node.pointee.interrupts, process != Int(node.pointee.previous) { preemptions &+= 1 }
     }
     if mode == .reduced, depth >= prefix { putToSleep(index, process) }
-    if next.pointee.access > Access.read { countWrite(actor) }
+    watch(process, event.pointee.access)
     if findsRaces { synchronise(process) }
     return true
+  }
+
+  /// What a step does to its object as things stand: one that changes nothing only looks at it.
+  @inline(__always)
+  private func access(of next: UnsafeMutablePointer<Pending>) -> UInt8 {
+    let address = next.pointee.address
+    switch next.pointee.kind {
+    case .tryAcquire:
+      return isClear(address, next.pointee.word) ? Access.write : Access.read
+    case .compareExchange:
+      guard let memory = UnsafeRawPointer(bitPattern: address) else { return Access.write }
+      if next.pointee.flags & PointFlags.eightBytes != 0 {
+        return memory.load(as: UInt64.self) == next.pointee.word ? Access.write : Access.read
+      }
+      let expected = UInt32(truncatingIfNeeded: next.pointee.word)
+      return memory.load(as: UInt32.self) == expected ? Access.write : Access.read
+    case .addIfPositive:
+      guard let memory = UnsafeRawPointer(bitPattern: address) else { return Access.write }
+      return memory.load(as: Int32.self) > 0 ? Access.write : Access.read
+    default: return next.pointee.access
+    }
   }
 
   /// Those whose next step stays covered after this one: it has no order against it.
@@ -62,7 +83,7 @@ extension Explorer {
       let isDependent =
         event.pointee.object >= 0 && next.pointee.object == event.pointee.object
         && next.pointee.access != Access.none
-        && Access.conflict(next.pointee.access, event.pointee.access)
+        && Access.conflict(access(of: next), event.pointee.access)
       if !isDependent { childSleep |= only(sleeper) }
     }
   }

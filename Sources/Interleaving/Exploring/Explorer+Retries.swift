@@ -49,19 +49,46 @@ struct RetryRounds {
 
 /// Actors that have found nothing to do but try again.
 ///
-/// They go on when another actor has written anything. When nobody else can go on they do so in turn, since what
-/// they try may be limited; rounds that repeat without end are a livelock.
+/// They go on when another actor has written something that they have read since they last tried: trying again
+/// before that would find the same. When nobody else can go on they do so in turn, since what they try may be
+/// limited; rounds that repeat without end are a livelock.
 extension Explorer {
   /// The actor whose turn it is to try again although nothing has changed; negative if nobody waits for that.
   func nextRetry() -> Int {
     for offset in 1...actorCount {
       let actor = (retries.turn + offset) % actorCount
       if alive.has(actor), pending[actor].kind == .wait {
-        retries.turn = actor
         return actor
       }
     }
     return -1
+  }
+
+  /// Keeps in mind who has read what, and who has to look again.
+  @inline(__always)
+  func watch(_ process: Int, _ access: UInt8) {
+    let object = Int(pending[process].object)
+    if object < 0 {
+      if pending[process].kind == .wait { tryAgain(process) }
+      return
+    }
+    // A store into the own buffer is nothing to anyone yet.
+    if access == Access.none { return }
+    let state = objects.states + object
+    let actor = process < actorCount ? process : process - actorCount
+    if process < actorCount, !state.pointee.watchers.has(process) {
+      state.pointee.watchers |= only(process)
+      watched[process].append(Int32(object))
+    }
+    if access > Access.read { changed |= state.pointee.watchers & ~only(actor) }
+  }
+
+  private func tryAgain(_ actor: Int) {
+    retries.turn = actor
+    retried[actor] += 1
+    changed &= ~only(actor)
+    for object in watched[actor] { objects.states[Int(object)].watchers &= ~only(actor) }
+    watched[actor].removeAll(keepingCapacity: true)
   }
 
   /// The actor announces that it tries again.

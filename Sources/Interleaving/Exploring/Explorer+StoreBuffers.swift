@@ -56,7 +56,6 @@ extension Explorer {
     if findsRaces, !isDraining, store.object >= 0 {
       objects.states[Int(store.object)].released = store.released
     }
-    if isDraining { countWrite(actor) }
     offerFlush(actor)
   }
 

@@ -49,7 +49,12 @@ final class Explorer {
   let clocks: UnsafeMutablePointer<Clock>
   let synchronised: UnsafeMutablePointer<Clock>
   let stamps: UnsafeMutablePointer<UInt16>
-  let wrote: UnsafeMutablePointer<Int>
+  /// What each actor has read since it last tried again, and how often it has done so.
+  var watched: [[Int32]] = []
+  let retried: UnsafeMutablePointer<Int>
+  /// Actors that wait to try again, and those that have read something which others have written since.
+  var retrying: ProcessSet = 0
+  var changed: ProcessSet = 0
   let names: UnsafeMutablePointer<UInt16>
   var objects = ObjectTable()
   var heldStores: [[HeldStore]] = []
@@ -71,7 +76,6 @@ final class Explorer {
   /// Whether the execution goes on only to bring fibers to their ends.
   var isDraining = false
   var drained = 0
-  var writes = 0
   var childSleep: ProcessSet = 0
   var preemptions = 0
   var choices = 0
@@ -170,10 +174,11 @@ final class Explorer {
     clocks = .allocate(capacity: ExploredProgram.maximumActors)
     synchronised = .allocate(capacity: ExploredProgram.maximumActors)
     stamps = .allocate(capacity: ExploredProgram.maximumActors)
-    wrote = .allocate(capacity: ExploredProgram.maximumActors)
+    retried = .allocate(capacity: ExploredProgram.maximumActors)
     names = .allocate(capacity: ExploredProgram.maximumActors)
     ranks = .allocate(capacity: ExploredProgram.maximumActors)
     heldStores = Array(repeating: [], count: actorCount)
+    watched = Array(repeating: [], count: actorCount)
     for actor in 0..<actorCount {
       entries[actor] = FiberEntry(explorer: Unmanaged.passUnretained(self), actor: actor)
       let result = hf_fiber_map_stack(stacks + actor, FiberEntry.stackSize)
@@ -201,7 +206,7 @@ final class Explorer {
     clocks.deallocate()
     synchronised.deallocate()
     stamps.deallocate()
-    wrote.deallocate()
+    retried.deallocate()
     names.deallocate()
     ranks.deallocate()
     objects.deallocate()

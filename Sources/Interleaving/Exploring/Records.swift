@@ -61,8 +61,6 @@ struct Pending {
   var address: UInt = 0
   /// A value to be stored, or the bits to wait for.
   var word: UInt64 = 0
-  /// For a retry: how much others had written when it was announced.
-  var othersWrote = 0
 }
 
 /// One step of the execution.
@@ -112,6 +110,8 @@ struct ObjectState {
   /// The bits that say that the lock here is held; 0 if it is no lock.
   var lockMask: UInt64 = 0
   var isSharedLock = false
+  /// Actors that have read it since they last tried again.
+  var watchers: ProcessSet = 0
   /// What whoever reads the value knows to have happened.
   var released = Clock()
   /// Plain accesses: the last write, and the last read of each actor.
