@@ -29,6 +29,8 @@ let package = Package(
   name: "Holdfast",
   products: [
     .library(name: "Holdfast", targets: ["Holdfast"]),
+    // For the explorer's rows of the benchmarks.
+    .library(name: "InterleavingExplored", targets: ["InterleavingExplored"]),
     .executable(name: "holdfast", targets: ["holdfast-command"]),
   ],
   dependencies: [

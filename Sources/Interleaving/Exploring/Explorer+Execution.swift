@@ -23,9 +23,10 @@ extension Explorer {
     }
     isMuted = true
     if hasTrapped {
-      let name = trapName
+      let actor = program.actors[current].name
+      let step = stepName(names[current])
       note(
-        .trap, "trap of \(program.actors[current].name)", "\(program.actors[current].name) trapped: \(name)")
+        .trap, "trap of \(actor)", "\(actor)\(step.isEmpty ? "" : " in \"\(step)\"") trapped: \(trapName)")
       ending = .found
     }
     let result = ending

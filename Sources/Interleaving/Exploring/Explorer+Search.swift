@@ -33,6 +33,8 @@ extension Explorer {
     let start = clock.now
     var end: ExplorationEnd?
     var isLeft = canGoOn
+    // Looking at the clock takes about as long as a step.
+    var nextLook = 0
     while end == nil {
       if !isLeft {
         end = isCut ? .boundReached : .exhausted
@@ -40,7 +42,7 @@ extension Explorer {
         end = .executions
       } else if settings.cancellation?.isCancelled == true {
         end = .cancelled
-      } else if let time = settings.time, counts.executions & 63 == 0, clock.now - start >= time {
+      } else if let time = settings.time, isTime(&nextLook), clock.now - start >= time {
         end = .time
       } else {
         try oneExecution()
@@ -56,6 +58,14 @@ extension Explorer {
     return ExplorationReport(
       counts: counts, end: end ?? .exhausted, findings: findings, occurrences: occurrences,
       elapsed: clock.now - start, stepsTaken: stepsTaken, checkpoint: isLeft ? checkpoint() : nil)
+  }
+
+  /// Whether so much was done since the last look at the clock that the next one is due.
+  private func isTime(_ nextLook: inout Int) -> Bool {
+    let done = stepsTaken + counts.executions
+    if done < nextLook { return false }
+    nextLook = done + 20_000
+    return true
   }
 
   private func oneExecution() throws(ExplorationError) {
