@@ -146,7 +146,8 @@ static _Thread_local stack_t former_stack;
 
 static void leave_trapped_fiber(void) {
   trap_function(trap_context, trap_signal);
-  __builtin_trap();
+  signal(trap_signal, SIG_DFL);
+  raise(trap_signal);
 }
 
 static void on_trap(int signal, siginfo_t *info, void *raw) {

@@ -138,6 +138,19 @@ import Testing
     }
   }
 
+  @Test("a trap outside the actors ends the program, as ever")
+  func outside() async {
+    await #expect(processExitsWith: .failure) {
+      let words = Words()
+      let program = ExploredProgram(
+        identity: "restore", actors: [.init(name: "only") { words.word(0).store(1) }],
+        restore: { if words.value(0) == 1 { fatalError("restored twice") } })
+      var settings = ExplorationSettings()
+      settings.executions = 5
+      _ = try Exploration.run(program, strategy: .random(seed: 1), settings: settings)
+    }
+  }
+
   @Test("what is not wrong is no finding")
   func sound() throws {
     let words = Words()

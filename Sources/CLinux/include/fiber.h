@@ -17,6 +17,7 @@ void hf_fiber_switch(void **save, void *resume);
 
 /* Catches the signals of a trap (illegal instruction, bad access, arithmetic, abort) in this thread: instead
    of ending the process, `function` is called, which must switch away and never come back to the fiber that
-   trapped. NULL stops catching here; the former handlers come back when no thread catches. */
+   trapped; if it returns, the process ends as it would have. NULL stops catching here; the former handlers
+   come back when no thread catches. */
 typedef void (*hf_trap_function)(void *context, int signal);
 int64_t hf_catch_traps(hf_trap_function function, void *context);

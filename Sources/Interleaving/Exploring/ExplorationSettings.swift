@@ -27,12 +27,12 @@ public struct ExplorationSettings: Sendable {
   public var cancellation: ExplorationCancellation?
   /// Whether the first finding ends the search; otherwise the first of each name is kept.
   public var stopsAtFinding = true
-  /// Steps after which an execution is taken to have no end, which is a finding.
-  public var stepLimit = 20_000
+  /// Steps after which an execution is taken to have no end, which is a finding; at most 60000.
+  public var stepLimit = 60_000
   /// How often the same round of nothing but retries must repeat to be a livelock.
   ///
   /// To be more than any limit of retries that the program has.
-  public var retryRounds = 256
+  public var retryRounds = 128
   /// How often in an execution an actor may try again although others have changed nothing that it has read.
   ///
   /// Otherwise a retry waits for that, or until nobody else can go on; with as many as the program's own limit of

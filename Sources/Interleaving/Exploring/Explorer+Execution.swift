@@ -22,9 +22,11 @@ extension Explorer {
       }
     }
     isMuted = true
+    let last = current
+    current = Self.nobody
     if hasTrapped {
-      let actor = program.actors[current].name
-      let step = stepName(names[current])
+      let actor = program.actors[last].name
+      let step = stepName(names[last])
       note(
         .trap, "trap of \(actor)", "\(actor)\(step.isEmpty ? "" : " in \"\(step)\"") trapped: \(trapName)")
       ending = .found

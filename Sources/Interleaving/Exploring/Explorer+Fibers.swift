@@ -51,10 +51,7 @@ extension Explorer {
   /// Called in place of an actor's next instruction, when the one before has trapped.
   func trapped(_ signal: Int32) {
     // Outside the actors there is nowhere to go: the trap is what it would have been.
-    guard current != Self.nobody else {
-      _ = hf_catch_traps(nil, nil)
-      return
-    }
+    if current == Self.nobody { return }
     trapSignal = signal
     hasTrapped = true
     goHome(from: current)
