@@ -126,6 +126,9 @@ struct Sights {
   }
 
   private func process(_ actor: String, _ value: Subject.ProcessValue, _ run: LinuxRun) -> Observation {
+    guard value != .resident else {
+      return .unavailable("a real process has memory of its own beside the scenario's")
+    }
     let name = scenario.actor(named: actor)?.process ?? actor
     guard let id = run.players.first(where: { $0.actor.name == name })?.process,
       let text = try? HostFiles.live.text(of: "proc/\(id)/status")

@@ -19,10 +19,14 @@ extension StepInWorker {
     }
     let there = now.count { $0 == .node(node) }
     var reply = WorkerReply(requested: Int64(pages), pages: Int64(there))
-    guard let index = now.firstIndex(where: { $0 != .node(node) }) else { return reply }
-    reply.text = "\(pages - there) pages are not on node \(node); page \(index): \(moved.statuses[index])"
-    guard case .failed(let errno) = moved.statuses[index] else { return reply }
-    throw .failed(errno, "page \(index): \(errno)", reply)
+    guard there < pages else { return reply }
+    reply.text = "\(pages - there) pages are not on node \(node)"
+    // A page that the kernel tried in vain has no status of its own: the call says no more than how many.
+    for (index, status) in moved.statuses.enumerated() where now[index] != .node(node) {
+      guard case .failed(let errno) = status, errno != .notSupported else { continue }
+      throw .failed(errno, "page \(index): \(errno)", reply)
+    }
+    return reply
   }
 
   func drain(_ target: DrainTarget) throws(Stop) -> WorkerReply {

@@ -49,22 +49,32 @@ extension StepInWorker {
     }
   }
 
-  /// Runs a command of gup_test over the range, a page per call of get_user_pages.
+  /// Runs a command of gup_test over the range.
   ///
-  /// It counts a call that gets some of its pages as one that got them all (mm/gup_test.c:__gup_test_ioctl), so
-  /// that only calls for one page tell how many there were.
+  /// A long-term pin is one call, since what fails of it fails as a whole. But the driver counts a call that gets
+  /// some of its pages as one that got them all (mm/gup_test.c:__gup_test_ioctl): other commands take a page per
+  /// call, and behind a long-term pin references, page by page, tell how far it can have come.
   private func runTest(
     _ grab: Verb.Grab, _ address: UInt64, _ pages: Int, command: GupTest.Command
   ) throws(Stop) -> WorkerReply {
     try onlyInGuest("gup_test")
     var flags = GupTest.Flags(grab.flags)
+    let longterm = flags.contains(.longterm)
     if command == .pinLongterm { flags.remove(.longterm) }
     let test = try calling("gup_test") { () throws(Errno) in try GupTest() }
     let outcome = try calling("gup_test") { () throws(Errno) in
       try test.run(
-        command, address: address, byteCount: UInt64(pages) << 12, pagesPerCall: 1, flags: flags)
+        command, address: address, byteCount: UInt64(pages) << 12,
+        pagesPerCall: longterm ? UInt32(pages) : 1, flags: flags)
     }
-    let got = Int(outcome.byteCount >> 12)
+    var got = Int(outcome.byteCount >> 12)
+    if longterm, got == pages,
+      let reach = try? test.run(
+        .get, address: address, byteCount: UInt64(pages) << 12, pagesPerCall: 1,
+        flags: flags.subtracting(.longterm))
+    {
+      got = Int(reach.byteCount >> 12)
+    }
     var reply = WorkerReply(requested: Int64(pages), pages: Int64(got))
     reply.frames = frames(address, pages)
     // The driver keeps the error to itself, and only says how far it came.
