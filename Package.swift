@@ -29,6 +29,8 @@ let package = Package(
   name: "Holdfast",
   products: [
     .library(name: "Holdfast", targets: ["Holdfast"]),
+    // For the explorer's rows of the benchmarks.
+    .library(name: "InterleavingExplored", targets: ["InterleavingExplored"]),
     .executable(name: "holdfast", targets: ["holdfast-command"]),
   ],
   dependencies: [
@@ -70,6 +72,9 @@ let package = Package(
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .testTarget(
       name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
+    .testTarget(
+      name: "InterleavingExploredTests", dependencies: ["InterleavingExplored", "CLinux"],
+      swiftSettings: explored("Interleaving")),
     .testTarget(
       name: "HoldfastTests",
       dependencies: ["Holdfast", "HoldfastLab", "Interleaving", "CLinux", "CAllocationCounter", system],

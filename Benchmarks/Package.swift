@@ -15,7 +15,10 @@ let package = Package(
     .target(name: "CTwin"),
     .executableTarget(
       name: "holdfast-bench",
-      dependencies: ["CTwin", .product(name: "Holdfast", package: "Holdfast")],
+      dependencies: [
+        "CTwin", .product(name: "Holdfast", package: "Holdfast"),
+        .product(name: "InterleavingExplored", package: "Holdfast"),
+      ],
       swiftSettings: strict),
   ],
   cLanguageStandard: .gnu11

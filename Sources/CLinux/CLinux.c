@@ -83,10 +83,17 @@ void hf_set_point_hook(hf_point_function function, void *context) {
   point_context = context;
 }
 
-void hf_schedule_point(uint8_t kind, const void *address) {
-  if (point_function != NULL) point_function(point_context, kind, address);
+void *hf_point_context(void) { return point_function != NULL ? point_context : NULL; }
+
+bool hf_schedule_point(uint8_t kind, const void *address, uint64_t *word) {
+  return point_function != NULL && point_function(point_context, kind, address, word);
 }
 
-static _Thread_local hf_held_locks held_locks;
+static _Thread_local hf_held_locks own_held_locks;
+static _Thread_local hf_held_locks *fiber_held_locks;
 
-hf_held_locks *hf_current_held_locks(void) { return &held_locks; }
+hf_held_locks *hf_current_held_locks(void) {
+  return fiber_held_locks != NULL ? fiber_held_locks : &own_held_locks;
+}
+
+void hf_set_held_locks(hf_held_locks *locks) { fiber_held_locks = locks; }

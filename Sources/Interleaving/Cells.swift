@@ -23,7 +23,7 @@ public struct AtomicInt32 {
   /// Reads the value.
   @inlinable @inline(__always)
   public func load(_ order: MemoryOrder = .acquire) -> Int32 {
-    schedulePoint(.load, pointer)
+    if let held = loadPoint(pointer, order) { return Int32(truncatingIfNeeded: held) }
     switch order {
     case .relaxed: return pointer.pointee.load(ordering: .relaxed)
     case .sequential: return pointer.pointee.load(ordering: .sequentiallyConsistent)
@@ -34,7 +34,7 @@ public struct AtomicInt32 {
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: Int32, _ order: MemoryOrder = .release) {
-    schedulePoint(.store, pointer)
+    if storePoint(.store, pointer, value, order) { return }
     switch order {
     case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
     case .sequential: pointer.pointee.store(value, ordering: .sequentiallyConsistent)
@@ -45,7 +45,7 @@ public struct AtomicInt32 {
   /// Adds, wrapping, and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAdd(_ delta: Int32, _ order: MemoryOrder = .acquireRelease) -> Int32 {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.readModifyWrite, pointer, order)
     switch order {
     case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
     case .sequential: return pointer.pointee.wrappingAdd(delta, ordering: .sequentiallyConsistent).oldValue
@@ -56,7 +56,7 @@ public struct AtomicInt32 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: Int32, _ desired: Int32) -> (exchanged: Bool, original: Int32) {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }
@@ -64,7 +64,7 @@ public struct AtomicInt32 {
   /// Adds `delta` if the value is above zero; returns whether it was.
   @inlinable @inline(__always)
   public func addIfPositive(_ delta: Int32) -> Bool {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.addIfPositive, pointer)
     var current = pointer.pointee.load(ordering: .relaxed)
     while true {
       if current <= 0 { return false }
@@ -92,7 +92,7 @@ public struct AtomicUInt32 {
   /// Reads the value.
   @inlinable @inline(__always)
   public func load(_ order: MemoryOrder = .acquire) -> UInt32 {
-    schedulePoint(.load, pointer)
+    if let held = loadPoint(pointer, order) { return UInt32(truncatingIfNeeded: held) }
     switch order {
     case .relaxed: return pointer.pointee.load(ordering: .relaxed)
     case .sequential: return pointer.pointee.load(ordering: .sequentiallyConsistent)
@@ -104,14 +104,15 @@ public struct AtomicUInt32 {
   @inlinable @inline(__always)
   public static func loadByte(_ raw: UnsafeMutableRawPointer) -> UInt8 {
     // To an observer this is an operation on the whole cell, as the writer's is.
-    schedulePoint(.load, raw - Int(bitPattern: raw) % 4)
+    let byte = Int(bitPattern: raw) % 4
+    if let held = loadPoint(raw - byte, .relaxed) { return UInt8(truncatingIfNeeded: held >> (byte * 8)) }
     return raw.assumingMemoryBound(to: Atomic<UInt8>.self).pointee.load(ordering: .relaxed)
   }
 
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: UInt32, _ order: MemoryOrder = .release) {
-    schedulePoint(.store, pointer)
+    if storePoint(.store, pointer, value, order) { return }
     switch order {
     case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
     case .sequential: pointer.pointee.store(value, ordering: .sequentiallyConsistent)
@@ -122,7 +123,7 @@ public struct AtomicUInt32 {
   /// Adds, wrapping, and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAdd(_ delta: UInt32, _ order: MemoryOrder = .acquireRelease) -> UInt32 {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.readModifyWrite, pointer, order)
     switch order {
     case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
     case .sequential: return pointer.pointee.wrappingAdd(delta, ordering: .sequentiallyConsistent).oldValue
@@ -140,7 +141,7 @@ public struct AtomicUInt32 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt32, _ desired: UInt32) -> (exchanged: Bool, original: UInt32) {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }
@@ -162,7 +163,7 @@ public struct AtomicUInt64 {
   /// Reads the value.
   @inlinable @inline(__always)
   public func load(_ order: MemoryOrder = .acquire) -> UInt64 {
-    schedulePoint(.load, pointer)
+    if let held = loadPoint(pointer, order) { return UInt64(truncatingIfNeeded: held) }
     switch order {
     case .relaxed: return pointer.pointee.load(ordering: .relaxed)
     case .sequential: return pointer.pointee.load(ordering: .sequentiallyConsistent)
@@ -173,7 +174,7 @@ public struct AtomicUInt64 {
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: UInt64, _ order: MemoryOrder = .release) {
-    schedulePoint(.store, pointer)
+    if storePoint(.store, pointer, value, order) { return }
     switch order {
     case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
     case .sequential: pointer.pointee.store(value, ordering: .sequentiallyConsistent)
@@ -184,7 +185,7 @@ public struct AtomicUInt64 {
   /// Adds, wrapping, and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAdd(_ delta: UInt64, _ order: MemoryOrder = .acquireRelease) -> UInt64 {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.readModifyWrite, pointer, order)
     switch order {
     case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
     default: return pointer.pointee.wrappingAdd(delta, ordering: .acquiringAndReleasing).oldValue
@@ -222,7 +223,7 @@ public struct AtomicUInt64 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt64, _ desired: UInt64) -> (exchanged: Bool, original: UInt64) {
-    schedulePoint(.readModifyWrite, pointer)
+    schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
   }

@@ -49,6 +49,7 @@ public enum LockOrder {
     if !tried {
       withUnsafeBytes(of: locks.pointee.rank) { ranks in
         for held in ranks.prefix(count) where held >= rank.rawValue {
+          if lockOrderPoint(address, rank: rank.rawValue, held: held) { break }
           fatalError("lock order: rank \(rank.rawValue) taken while rank \(held) is held")
         }
       }

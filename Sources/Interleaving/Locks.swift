@@ -1,6 +1,9 @@
+public import Synchronization
+
 /// A spin lock in one 32-bit word of a table: 0 free, 1 held.
 @frozen
 public struct SpinLock {
+  @usableFromInline static var held: UInt64 { 0xffff_ffff }
   @usableFromInline let word: AtomicUInt32
   @usableFromInline let rank: LockRank
 
@@ -15,21 +18,24 @@ public struct SpinLock {
   @inlinable @inline(__always)
   public func lock() {
     LockOrder.acquired(rank, word.pointer)
+    schedulePoint(.acquire, word.pointer, clear: Self.held)
     // An exchange is cheaper than a compare-and-exchange, and writes what is there if the lock is held.
-    if word.exchange(1) != 0 { contend() }
+    if word.pointer.pointee.exchange(1, ordering: .sequentiallyConsistent) != 0 { contend() }
   }
 
   /// Gives the lock back.
   @inlinable @inline(__always)
   public func unlock() {
     LockOrder.released(rank, word.pointer)
-    word.store(0, .release)
+    if storePoint(.release, word.pointer, UInt32(0), .release) { return }
+    word.pointer.pointee.store(0, ordering: .releasing)
   }
 
   /// Takes the lock if it is free.
   @inlinable @inline(__always)
   public func tryLock() -> Bool {
-    guard word.exchange(1) == 0 else { return false }
+    schedulePoint(.tryAcquire, word.pointer, clear: Self.held)
+    guard word.pointer.pointee.exchange(1, ordering: .sequentiallyConsistent) == 0 else { return false }
     LockOrder.acquired(rank, word.pointer, tried: true)
     return true
   }
@@ -54,6 +60,7 @@ public struct SpinLock {
 @frozen
 public struct ReadWriteLock {
   @usableFromInline static var writer: UInt32 { 0x8000_0000 }
+  @usableFromInline static var held: UInt64 { 0xffff_ffff }
   @usableFromInline let word: AtomicUInt32
   @usableFromInline let rank: LockRank
 
@@ -68,9 +75,13 @@ public struct ReadWriteLock {
   @inlinable
   public func lockShared() {
     LockOrder.acquired(rank, word.pointer)
+    schedulePoint(.acquireShared, word.pointer, clear: UInt64(Self.writer))
     wait(.lock) {
-      let seen = word.load(.relaxed)
-      return seen & Self.writer == 0 && word.compareExchange(seen, seen &+ 1).exchanged
+      let seen = word.pointer.pointee.load(ordering: .relaxed)
+      return seen & Self.writer == 0
+        && word.pointer.pointee.compareExchange(
+          expected: seen, desired: seen &+ 1, ordering: .sequentiallyConsistent
+        ).exchanged
     }
   }
 
@@ -78,21 +89,29 @@ public struct ReadWriteLock {
   @inlinable
   public func unlockShared() {
     LockOrder.released(rank, word.pointer)
-    word.fetchAdd(UInt32.max)
+    schedulePoint(.releaseShared, word.pointer)
+    word.pointer.pointee.wrappingAdd(UInt32.max, ordering: .acquiringAndReleasing)
   }
 
   /// Takes the lock alone.
   @inlinable
   public func lockExclusive() {
     LockOrder.acquired(rank, word.pointer)
-    wait(.lock) { word.load(.relaxed) == 0 && word.compareExchange(0, Self.writer).exchanged }
+    schedulePoint(.acquire, word.pointer, clear: Self.held)
+    wait(.lock) {
+      word.pointer.pointee.load(ordering: .relaxed) == 0
+        && word.pointer.pointee.compareExchange(
+          expected: 0, desired: Self.writer, ordering: .sequentiallyConsistent
+        ).exchanged
+    }
   }
 
   /// Gives the exclusive hold back.
   @inlinable
   public func unlockExclusive() {
     LockOrder.released(rank, word.pointer)
-    word.store(0, .release)
+    if storePoint(.release, word.pointer, UInt32(0), .release) { return }
+    word.pointer.pointee.store(0, ordering: .releasing)
   }
 
   /// Whether anyone holds the lock: for assertions.
@@ -118,7 +137,8 @@ public struct BitLock {
   /// Takes the lock if it is free.
   @inlinable @inline(__always)
   public func tryLock() -> Bool {
-    guard word.fetchOr(bit) & bit == 0 else { return false }
+    schedulePoint(.tryAcquire, word.pointer, clear: bit)
+    guard take() else { return false }
     LockOrder.acquired(rank, word.pointer, tried: true)
     return true
   }
@@ -127,18 +147,28 @@ public struct BitLock {
   @inlinable
   public func lock() {
     LockOrder.acquired(rank, word.pointer)
-    wait(.lock) { word.load(.relaxed) & bit == 0 && word.fetchOr(bit) & bit == 0 }
+    schedulePoint(.acquire, word.pointer, clear: bit)
+    wait(.lock) { word.pointer.pointee.load(ordering: .relaxed) & bit == 0 && take() }
+  }
+
+  @inlinable @inline(__always)
+  func take() -> Bool {
+    word.pointer.pointee.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue & bit == 0
   }
 
   /// Waits until nobody holds the lock, without taking it.
   @inlinable
-  public func waitUntilFree() { wait(.lock) { word.load(.acquire) & bit == 0 } }
+  public func waitUntilFree() {
+    schedulePoint(.awaitClear, word.pointer, clear: bit)
+    wait(.lock) { word.pointer.pointee.load(ordering: .acquiring) & bit == 0 }
+  }
 
   /// Gives the lock back.
   @inlinable @inline(__always)
   public func unlock() {
     LockOrder.released(rank, word.pointer)
-    word.fetchAnd(~bit)
+    schedulePoint(.release, word.pointer)
+    word.pointer.pointee.bitwiseAnd(~bit, ordering: .acquiringAndReleasing)
   }
 }
 

@@ -1,4 +1,5 @@
 import CLinux
+public import Synchronization
 
 /// Why a thread cannot go on at once.
 public enum WaitReason: UInt32, Sendable {
@@ -16,7 +17,7 @@ public enum WaitReason: UInt32, Sendable {
 /// yield to a short sleep, as `attempt` grows.
 @inline(never)
 public func giveWay(_ reason: WaitReason, attempt: Int) {
-  if hf_run_wait_handler(reason.rawValue) { return }
+  if waitPoint() || hf_run_wait_handler(reason.rawValue) { return }
   if attempt < 64 {
     hf_pause()
   } else if attempt < 256 {
@@ -26,12 +27,21 @@ public func giveWay(_ reason: WaitReason, attempt: Int) {
   }
 }
 
-/// Waits until `condition` holds.
+/// Waits until `condition` holds; an explorer looks again when another actor has written what was read.
 @inlinable
 public func wait(_ reason: WaitReason, until condition: () -> Bool) {
   var attempt = 0
   while !condition() {
     giveWay(reason, attempt: attempt)
     attempt &+= 1
+  }
+}
+
+extension AtomicUInt32 {
+  /// Waits until the value is zero.
+  @inlinable
+  public func waitUntilZero(_ reason: WaitReason) {
+    schedulePoint(.awaitClear, pointer, clear: 0xffff_ffff)
+    wait(reason) { pointer.pointee.load(ordering: .acquiring) == 0 }
   }
 }

@@ -8,6 +8,7 @@
 
 #include "devices.h"
 #include "guest.h"
+#include "fiber.h"
 #include "uring.h"
 #include "vfio.h"
 
@@ -24,7 +25,13 @@ int64_t hf_close(int fd);
 uint64_t hf_allocated_bytes(int fd);
 
 /* Processor and waiting. */
-static inline void hf_pause(void) { __builtin_ia32_pause(); }
+static inline void hf_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 void hf_yield_processor(void);
 void hf_sleep_microseconds(uint32_t microseconds);
 int32_t hf_thread_id(void);
@@ -35,10 +42,13 @@ void hf_set_wait_handler(hf_wait_function function, void *context);
 /* Whether a handler was there, and thus has run. */
 bool hf_run_wait_handler(uint32_t reason);
 
-/* The explorer's hook of the current thread; nothing is installed until an exploration runs. */
-typedef void (*hf_point_function)(void *context, uint8_t kind, const void *address);
+/* The explorer's hook of the current thread; nothing is installed until an exploration runs. `word` is what
+   the kind of point says: a value to be stored, a mask of bits to wait for. True means that the hook has
+   performed the operation itself; the value of a load is then in `word`. */
+typedef bool (*hf_point_function)(void *context, uint8_t kind, const void *address, uint64_t *word);
 void hf_set_point_hook(hf_point_function function, void *context);
-void hf_schedule_point(uint8_t kind, const void *address);
+void *hf_point_context(void);
+bool hf_schedule_point(uint8_t kind, const void *address, uint64_t *word);
 
 /* Locks held by the current thread, innermost last: the lock-order check of debug and explored builds. */
 #define HF_HELD_LOCKS 64
@@ -48,3 +58,5 @@ typedef struct hf_held_locks {
   int32_t count;
 } hf_held_locks;
 hf_held_locks *hf_current_held_locks(void);
+/* Makes `locks` those of the current thread: each fiber has its own. NULL gives the thread its own back. */
+void hf_set_held_locks(hf_held_locks *locks);

@@ -188,7 +188,7 @@ extension Machine {
   package func synchroniseWalkers() {
     for index in 0..<configuration.processors {
       let walkers = processor(index).walkers
-      if walkers.fetchAdd(0) != 0 { wait(.walker) { walkers.load(.acquire) == 0 } }
+      if walkers.fetchAdd(0) != 0 { walkers.waitUntilZero(.walker) }
     }
   }
 

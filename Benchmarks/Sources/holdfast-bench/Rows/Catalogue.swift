@@ -16,6 +16,7 @@ let engineRows: [Row] = [
   .engineAllocationTwoThreads(order: 9, count: 128, scales: false),
   .migration(ours: .engineMigration()), .offline(ours: .engineOffline()),
   .hotRemove(ours: .engineHotRemove()), .start(ours: .engineStart()),
+  .exploreStep(ours: .explorer(inSteps: true)), .exploreExecution(ours: .explorer(inSteps: false)),
 ]
 
 extension Row {

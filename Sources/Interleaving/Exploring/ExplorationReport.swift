@@ -1,0 +1,81 @@
+#if EXPLORER
+
+/// Why a search ended.
+public enum ExplorationEnd: Codable, Hashable, Sendable {
+  /// Every execution was covered.
+  case exhausted
+  /// Every execution within the bound was covered, and there are others.
+  case boundReached
+  case finding, executions, time, cancelled
+  /// The replay reached its end.
+  case replayed
+}
+
+/// What a search did.
+public struct ExplorationReport: Codable, Sendable {
+  /// Counts, which go on from a checkpoint.
+  public struct Counts: Codable, Hashable, Sendable {
+    /// Executions begun, redundant ones too.
+    public var executions = 0
+    /// Executions that went to their end, each another one than all before if the search is depth first.
+    public var completed = 0
+    /// Executions given up, since what they would do has been done.
+    public var redundant = 0
+    /// Schedule points at which somebody was chosen to go on.
+    public var steps = 0
+    /// Steps of the longest execution.
+    public var deepest = 0
+    /// Different states seen; counted where equal ones are merged.
+    public var states = 0
+  }
+
+  /// What was counted.
+  public var counts: Counts
+  /// Why the search ended.
+  public var end: ExplorationEnd
+  /// What is wrong; one of each name.
+  public var findings: [Finding]
+  /// How often each finding was met.
+  public var occurrences: [String: Int]
+  /// How long this run of the search took.
+  public var elapsed: Duration
+  /// Steps of this run of the search, without those before a checkpoint.
+  public var stepsTaken: Int
+  /// Where to go on, if there is more to do.
+  public var checkpoint: Checkpoint?
+
+  /// Whether everything there is was covered.
+  public var isExhaustive: Bool { end == .exhausted }
+
+  /// Steps in a second.
+  public var stepsPerSecond: Double {
+    let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+    return seconds > 0 ? Double(stepsTaken) / seconds : 0
+  }
+}
+
+/// Where a search stands, so that another run can go on with it.
+public struct Checkpoint: Codable, Sendable {
+  /// The version of this form and of the search.
+  public static let currentVersion = 1
+
+  /// The version that wrote it.
+  public var version: Int
+  /// The program that it is for.
+  public var programHash: UInt64
+  /// The search that it is of.
+  public var strategy: ExplorationStrategy
+  /// The settings that change the space, in one word.
+  public var space: UInt64
+  /// What was counted.
+  public var counts: ExplorationReport.Counts
+  /// What was found.
+  public var findings: [Finding]
+  /// How often each finding was met.
+  public var occurrences: [String: Int]
+  var nodes: [Node]
+  var isCut: Bool
+  var random: UInt64
+  var longest: Int
+}
+#endif

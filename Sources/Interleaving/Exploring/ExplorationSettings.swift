@@ -1,0 +1,75 @@
+#if EXPLORER
+import Synchronization
+
+/// How executions are chosen.
+public enum ExplorationStrategy: Codable, Hashable, Sendable {
+  /// Depth first, all executions in which at most so many actors are interrupted while they could go on.
+  case preemptionBounded(Int)
+  /// Depth first, every execution: for tests of the explorer, and for programs of a few steps.
+  case naive
+  /// Depth first, one execution of each trace: source-DPOR with sleep sets.
+  case reduced
+  /// Any actor that can go on, all with the same probability at each step.
+  case random(seed: UInt64)
+  /// Random priorities that change at so many random steps, less one (PCT).
+  case priorities(depth: Int, seed: UInt64)
+  /// One execution as recorded.
+  case replay(Schedule)
+}
+
+/// What an exploration looks for, and when it gives up.
+public struct ExplorationSettings: Sendable {
+  /// Ends the search after so many executions.
+  public var executions = Int.max
+  /// Ends the search after so long.
+  public var time: Duration?
+  /// Ends the search when told to.
+  public var cancellation: ExplorationCancellation?
+  /// Whether the first finding ends the search; otherwise the first of each name is kept.
+  public var stopsAtFinding = true
+  /// Steps after which an execution is taken to have no end, which is a finding; at most 60000.
+  public var stepLimit = 60_000
+  /// How often the same round of nothing but retries must repeat to be a livelock.
+  ///
+  /// To be more than any limit of retries that the program has.
+  public var retryRounds = 128
+  /// How often in an execution an actor may try again although others have changed nothing that it has read.
+  ///
+  /// Otherwise a retry waits for that, or until nobody else can go on; with as many as the program's own limit of
+  /// retries, giving up is explored wherever it can happen.
+  public var freeRetries = 0
+  /// Most choices other than 0 in one execution: the number of faults.
+  public var choiceBudget = 0
+  /// Whether unordered plain accesses are findings.
+  public var findsDataRaces = true
+  /// Whether stores wait in a buffer per actor, as on x86; a flush is a step of its own.
+  public var storeBuffers = false
+  /// Whether depth-first searches without reduction give up executions that reach a state seen before.
+  public var mergesEqualStates = false
+
+  /// Everything off that costs anything but the detection of data races.
+  public init() {}
+}
+
+/// A flag that ends a search from another thread or a signal handler.
+public final class ExplorationCancellation: Sendable {
+  private let flag = Atomic(false)
+
+  /// A flag that is not set.
+  public init() {}
+
+  /// Ends the search after the current execution.
+  public func cancel() { flag.store(true, ordering: .relaxed) }
+
+  /// Whether `cancel` was called.
+  public var isCancelled: Bool { flag.load(ordering: .relaxed) }
+}
+
+/// Why an exploration could not begin.
+public struct ExplorationError: Error, Hashable, CustomStringConvertible {
+  /// What is wrong, with what was found and what was expected.
+  public let description: String
+
+  init(_ description: String) { self.description = description }
+}
+#endif
