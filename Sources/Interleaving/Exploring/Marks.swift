@@ -21,3 +21,10 @@ public func choose(named name: @autoclosure () -> String, among count: Int) -> I
   0
   #endif
 }
+
+#if EXPLORER
+/// The actor of an explorer that runs on this thread: its place in `ExploredProgram.actors`.
+public var currentActor: Int? {
+  Explorer.withCurrent { $0.current == Explorer.nobody ? nil : $0.current } ?? nil
+}
+#endif
