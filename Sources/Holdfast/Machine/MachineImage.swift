@@ -26,6 +26,9 @@ extension Machine {
   /// Bytes of all changing state: what a copy of it takes.
   package var stateSize: Int { layout.size }
 
+  /// All changing state, as it is now.
+  package var state: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: arena, count: layout.size) }
+
   /// Bytes of all changing state of a machine that is not made yet.
   package static func stateSize(of configuration: MachineConfiguration) throws(ConfigurationError) -> Int {
     TableLayout(configuration, frameCount: try ZonePlan(configuration).frameCount).size

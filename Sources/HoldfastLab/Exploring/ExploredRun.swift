@@ -33,8 +33,11 @@ final class ExploredRun {
 
   /// What each outcome is, by its short form.
   private var states: [[UInt8]: RunState] = [:]
+  /// End states whose invariants were checked, by hash, with what was found.
+  private var checked: [UInt64: Violation?] = [:]
+  private static let mostChecked = 1 << 20
   /// How often each outcome was met since the pass began.
-  private(set) var counts: [[UInt8]: Int] = [:]
+  private var counts: [[UInt8]: Int] = [:]
 
   init(_ scenario: Scenario, _ machine: ExploredMachine) {
     self.scenario = scenario
@@ -111,10 +114,25 @@ final class ExploredRun {
     key += verdicts.map(\.code)
     if states[key] == nil { states[key] = RunState(all, verdicts, of: scenario) }
     counts[key, default: 0] += 1
-    let found = Invariant.violations(
-      of: machine.machine, isolated: stage.isolatedFrames, kernelFrames: stage.kernelFrames)
-    if let first = found.first { return Violation(name: first.invariant, text: first.what) }
-    return broken(verdicts, all)
+    return brokenInvariant() ?? broken(verdicts, all)
+  }
+
+  /// The first invariant that does not hold in the state that an execution has ended in.
+  ///
+  /// Many executions end in the same state, and a state is looked at once.
+  private func brokenInvariant() -> Violation? {
+    let (isolated, allocated) = (stage.isolatedFrames, stage.kernelFrames)
+    var hash = Hash64()
+    hash.combine(memory: machine.machine.state)
+    for frame in isolated.map(\.rawValue).sorted() { hash.combine(UInt64(frame)) }
+    hash.combine(UInt64(isolated.count))
+    for frame in allocated.map(\.rawValue).sorted() { hash.combine(UInt64(frame)) }
+    if let known = checked[hash.value] { return known }
+    let found = Invariant.violations(of: machine.machine, isolated: isolated, kernelFrames: allocated).first
+    let violation = found.map { Violation(name: $0.invariant, text: $0.what) }
+    if checked.count == Self.mostChecked { checked = [:] }
+    checked[hash.value] = .some(violation)
+    return violation
   }
 
   /// The first expectation that does not hold.

@@ -152,7 +152,7 @@ private struct ScenarioExploration {
       finding = try minimised(finding)
     }
     return ExploreReport.Finding(
-      kind: finding.kind.rawValue, name: finding.name, text: finding.text,
+      kind: finding.kind.rawValue, name: finding.name, text: named(finding.text),
       occurrences: occurrences[finding.name] ?? 1, preemptions: finding.preemptions, runs: runs(of: finding),
       replay: finding.schedule.description)
   }
@@ -173,11 +173,26 @@ private struct ScenarioExploration {
     }
   }
 
+  /// What a word is that an operation named; empty if nobody knows.
+  private func name(of address: UInt) -> String {
+    run.name(of: address) ?? machine.machine.stateName(at: address)
+  }
+
+  /// A sentence with names instead of addresses, which are other ones in every run.
+  private func named(_ text: String) -> String {
+    text.split(separator: " ", omittingEmptySubsequences: false).map { word in
+      let digits = word.dropFirst(2).prefix { $0.isHexDigit }
+      guard word.hasPrefix("0x"), let address = UInt(digits, radix: 16) else { return String(word) }
+      let name = name(of: address)
+      return name.isEmpty ? String(word) : name + word.dropFirst(2 + digits.count)
+    }.joined(separator: " ")
+  }
+
   /// The steps of an execution, those of one actor in one step of the scenario taken together.
   private func runs(of finding: Finding) -> [ExploreReport.Finding.Run] {
     var runs: [ExploreReport.Finding.Run] = []
     for (index, step) in finding.steps.enumerated() {
-      let place = run.name(of: step.address) ?? machine.machine.stateName(at: step.address)
+      let place = name(of: step.address)
       let last = place.isEmpty ? step.kind : "\(step.kind) \(place)"
       if let previous = runs.last, previous.actor == step.actor, previous.step == step.name {
         runs[runs.count - 1].count += 1

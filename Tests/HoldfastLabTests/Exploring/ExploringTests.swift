@@ -73,6 +73,45 @@ import Testing
     }
   }
 
+  /// Nobody ends the retries of the pin: the stranger waits for it with the page that it has isolated.
+  private static let noLimit = """
+    scenario: no-limit
+    summary: a page is pinned for ever while somebody else keeps it isolated
+    machine: {memory: 64 frames, page-tables: 2, block: 16 frames, movable: 32 frames, cpus: 2}
+    actors:
+      - name: vmm
+        steps:
+          - map: {region: ram, size: 1 pages}
+          - write: ram
+            label: faulted
+          - pin: {as: dma, region: ram, flags: [write, longterm]}
+            after: [isolated]
+            label: pinned
+      - name: stranger
+        cpu: 1
+        after: [faulted]
+        steps:
+          - isolate: {as: taken, region: ram}
+            label: isolated
+          - putback: taken
+            after: [pinned]
+    expect:
+      - {step: pinned, equals: ok, under: {movable-v4: EBUSY}}
+
+    """
+
+  @Test("retries without a limit are a livelock under 6.1, and with v4's limit none (seed 002)")
+  func livelock() throws {
+    let scenario = try Scenario(yaml: Self.noLimit, file: "no-limit.yaml")
+    let endless = try ScenarioExplorer.explore(scenario, Self.bounded(2, 1000, .linux61))
+    #expect(endless.findings.map(\.kind) == ["livelock"])
+    #expect(
+      endless.findings.first?.text.hasSuffix("waits for pinned done (awaitClear)") == true,
+      "\(endless.findings)")
+    let limited = try ScenarioExplorer.explore(scenario, Self.bounded(2, 1000, .movableV4))
+    #expect(limited.exitCode == 0, "\(limited.findings)")
+  }
+
   @Test("a finding's line repeats its execution to the same end")
   func replay() throws {
     let scenario = try Self.scenario("two-pinners-small")
