@@ -47,6 +47,12 @@ struct ExploreCommand: ParsableCommand {
   @Option(help: ArgumentHelp("End after so many executions.", valueName: "n"))
   var executions: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Let up to so many allocations, isolations, page locks, copies, unmaps and charges of an execution fail.",
+      valueName: "n"))
+  var faults = 0
+
   @Option(help: ArgumentHelp("Repeat the execution of a finding, as its line says.", valueName: "line"))
   var replay: String?
 
@@ -69,6 +75,9 @@ struct ExploreCommand: ParsableCommand {
     }
     if let executions, executions < 1 {
       throw ValidationError("--executions must be from 1; found \(executions)")
+    }
+    if !(0...100).contains(faults) {
+      throw ValidationError("--faults must be from 0 to 100; found \(faults)")
     }
     if replay != nil, strategy != nil { throw ValidationError("--replay excludes --strategy") }
   }
@@ -97,6 +106,7 @@ struct ExploreCommand: ParsableCommand {
     var options = ExploreOptions()
     options.policy = policy
     options.executions = executions
+    options.faults = faults
     options.time = time.map { .seconds($0) } ?? (executions == nil ? .seconds(60) : nil)
     options.stop = stop
     if let replay { options.search = .replay(replay) }

@@ -29,6 +29,10 @@ public struct ExploreOptions: Sendable {
   public var executions: Int?
   /// Ends the exploration when told to.
   public var stop: ExploreStop?
+  /// Most points of one execution at which something fails that could fail: an allocation, an isolation and so on.
+  ///
+  /// With any, an expectation that does not hold is no finding.
+  public var faults = 0
   /// Most executions spent on making each finding smaller, for each number of preemptions.
   public var minimising = 2_000
 

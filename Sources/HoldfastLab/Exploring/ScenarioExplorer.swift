@@ -43,10 +43,10 @@ private struct ScenarioExploration {
     self.scenario = scenario
     self.machine = machine
     self.options = options
-    let run = ExploredRun(scenario, machine)
+    let run = ExploredRun(scenario, machine, findsFailures: options.faults == 0)
     self.run = run
     program = ExploredProgram(
-      identity: "\(scenario.textHash) \(machine.policy) \(BuildIdentity.hash)",
+      identity: "\(scenario.textHash) \(machine.policy) \(options.faults) \(BuildIdentity.hash)",
       actors: scenario.actors.indices.map { number in
         ExploredProgram.Actor(name: scenario.actors[number].name) { run.act(number) }
       },
@@ -88,6 +88,7 @@ private struct ScenarioExploration {
   private var settings: ExplorationSettings {
     var settings = ExplorationSettings()
     settings.stopsAtFinding = false
+    settings.choiceBudget = options.faults
     settings.cancellation = options.stop?.flag
     return settings
   }

@@ -22,6 +22,16 @@ public func choose(named name: @autoclosure () -> String, among count: Int) -> I
   #endif
 }
 
+/// Whether an explorer tries other answers of the world in this execution.
+@inline(__always)
+public var hasChoices: Bool {
+  #if EXPLORER
+  Explorer.withCurrent { $0.settings.choiceBudget > 0 } ?? false
+  #else
+  false
+  #endif
+}
+
 #if EXPLORER
 /// The actor of an explorer that runs on this thread: its place in `ExploredProgram.actors`.
 public var currentActor: Int? {

@@ -112,6 +112,18 @@ import Testing
     #expect(limited.exitCode == 0, "\(limited.findings)")
   }
 
+  @Test(
+    "one failure anywhere breaks no invariant", arguments: ["two-pinners-small", "pin-against-offline"])
+  func faults(name: String) throws {
+    var options = Self.bounded(0, 2000)
+    options.faults = 1
+    let report = try ScenarioExplorer.explore(try Self.scenario(name), options)
+    #expect(report.findings.isEmpty, "\(report.findings.map(\.text))")
+    // The answers of the world alone make more than one execution.
+    #expect(report.passes[0].executions > 5)
+    #expect(report.states.contains { $0.state.endings.contains { $0.result == "ENOMEM" } })
+  }
+
   @Test("a finding's line repeats its execution to the same end")
   func replay() throws {
     let scenario = try Self.scenario("two-pinners-small")
