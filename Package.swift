@@ -54,7 +54,8 @@ let package = Package(
       name: "HoldfastLinux", dependencies: ["HoldfastScenario", "CLinux", system], swiftSettings: strict),
     .target(
       name: "HoldfastLab", dependencies: ["Holdfast", "HoldfastScenario", "HoldfastLinux", system],
-      swiftSettings: strict),
+      // What explores is made of the twins only.
+      exclude: ["Exploring"], swiftSettings: strict),
     .target(
       name: "HoldfastLabExplored",
       dependencies: ["HoldfastExplored", "HoldfastScenario", "HoldfastLinux", system],
@@ -64,7 +65,7 @@ let package = Package(
     .executableTarget(
       name: "holdfast-command",
       dependencies: [
-        "HoldfastLab", "HoldfastReport", "HoldfastScenario", "HoldfastLinux", "Holdfast",
+        "HoldfastLab", "HoldfastLabExplored", "HoldfastReport", "HoldfastScenario", "HoldfastLinux", "Holdfast",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/holdfast", swiftSettings: strict),
@@ -91,7 +92,7 @@ let package = Package(
       dependencies: [
         "HoldfastLab", "Holdfast", "Interleaving", "HoldfastScenario", "HoldfastLinux", system,
       ],
-      swiftSettings: strict),
+      exclude: ["Exploring"], swiftSettings: strict),
     .testTarget(
       name: "HoldfastLabExploredTests",
       dependencies: [

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "devices.h"
 
+#include "signals.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -211,12 +213,9 @@ static _Thread_local struct guard *volatile current_guard;
 static struct sigaction previous_segv, previous_bus;
 
 static void on_fault(int signal, siginfo_t *information, void *context) {
-  (void)context;
   struct guard *guard = current_guard;
   if (guard == NULL || information->si_code <= 0) {
-    /* Not ours: the access is repeated under what was there before us. */
-    sigaction(signal, signal == SIGBUS ? &previous_bus : &previous_segv, NULL);
-    if (information->si_code <= 0) raise(signal);
+    pass_on(signal, information, context, signal == SIGBUS ? &previous_bus : &previous_segv);
     return;
   }
   guard->fault->signal = signal;

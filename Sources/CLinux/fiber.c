@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "fiber.h"
 
+#include "signals.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -136,6 +138,7 @@ enum { trap_count = sizeof trap_signals / sizeof *trap_signals, signal_stack_siz
 static pthread_mutex_t trap_mutex = PTHREAD_MUTEX_INITIALIZER;
 static int trap_catchers;
 static struct sigaction former_actions[trap_count];
+static bool is_installed[trap_count];
 
 static _Thread_local hf_trap_function trap_function;
 static _Thread_local void *trap_context;
@@ -151,13 +154,11 @@ static void leave_trapped_fiber(void) {
 }
 
 static void on_trap(int signal, siginfo_t *info, void *raw) {
-  (void)info;
   if (trap_function == NULL) {
-    /* Another thread's: the former handler meets the fault when the instruction runs again. */
+    /* Another thread's. */
     for (int i = 0; i < trap_count; i++) {
-      if (trap_signals[i] == signal) sigaction(signal, &former_actions[i], NULL);
+      if (trap_signals[i] == signal) pass_on(signal, info, raw, &former_actions[i]);
     }
-    if (signal == SIGABRT) raise(signal);
     return;
   }
   /* The fiber may have no stack left, and nothing on it is needed any more. */
@@ -177,9 +178,21 @@ static void install(bool catching) {
   pthread_mutex_lock(&trap_mutex);
   if (catching && trap_catchers++ == 0) {
     struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    for (int i = 0; i < trap_count; i++) sigaction(trap_signals[i], &action, &former_actions[i]);
+    for (int i = 0; i < trap_count; i++) {
+      /* Still there, below a handler that came later: once more on top of it, each would pass on to the other. */
+      if (is_installed[i]) continue;
+      sigaction(trap_signals[i], &action, &former_actions[i]);
+      is_installed[i] = true;
+    }
   } else if (!catching && --trap_catchers == 0) {
-    for (int i = 0; i < trap_count; i++) sigaction(trap_signals[i], &former_actions[i], NULL);
+    for (int i = 0; i < trap_count; i++) {
+      struct sigaction action;
+      sigaction(trap_signals[i], NULL, &action);
+      /* A handler that came later passes on to this one, and stays. */
+      if (action.sa_sigaction != on_trap) continue;
+      sigaction(trap_signals[i], &former_actions[i], NULL);
+      is_installed[i] = false;
+    }
   }
   pthread_mutex_unlock(&trap_mutex);
 }

@@ -35,6 +35,18 @@ public enum ListText {
     return table.render(indent: 0, palette: palette)
   }
 
+  /// What `holdfast invariants` prints.
+  public static func render(_ invariants: [InvariantListing], palette: Palette) -> String {
+    var table = TextTable([("invariant", .left), ("holds", .left), ("what holds", .left), ("from", .left)])
+    for invariant in invariants {
+      table.add([
+        TextTable.Cell(invariant.name, .name), TextTable.Cell(invariant.moment),
+        TextTable.Cell(invariant.statement), TextTable.Cell(invariant.source, .quiet),
+      ])
+    }
+    return table.render(indent: 0, palette: palette)
+  }
+
   /// What `holdfast compare` prints.
   public static func render(_ report: CompareReport, palette: Palette) -> String {
     var text = palette.paint(report.scenario.name, .title) + ": \(report.scenario.summary)\n"

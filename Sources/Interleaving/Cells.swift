@@ -199,6 +199,16 @@ public struct AtomicUInt64 {
       pointer.pointee.load(ordering: .relaxed) &+ delta, ordering: .relaxed)
   }
 
+  /// Adds to a count on which nothing depends, and returns the value before: no schedule point.
+  @inlinable @inline(__always) @discardableResult
+  public func advance(by delta: UInt64) -> UInt64 {
+    pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
+  }
+
+  /// Reads a count on which nothing depends: no schedule point.
+  @inlinable @inline(__always)
+  public var count: UInt64 { pointer.pointee.load(ordering: .relaxed) }
+
   /// Sets bits and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchOr(_ bits: UInt64) -> UInt64 {

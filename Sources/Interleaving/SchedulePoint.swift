@@ -100,6 +100,15 @@ func lockOrderPoint(_ address: UnsafeRawPointer, rank: UInt8, held: UInt8) -> Bo
   #endif
 }
 
+/// Whether an actor of an explorer runs, on this thread.
+var isActing: Bool {
+  #if EXPLORER
+  Explorer.withCurrent { !$0.isMuted && $0.current != Explorer.nobody } ?? false
+  #else
+  false
+  #endif
+}
+
 /// Announces that the current thread must try again; true means that others have had their chance.
 @inline(__always)
 func waitPoint() -> Bool {

@@ -14,9 +14,11 @@ public enum WaitReason: UInt32, Sendable {
 /// Gives others the chance to run, because this thread cannot go on or must try again.
 ///
 /// Runs the wait handler of the current thread if one is installed; otherwise backs off, from a pause over a
-/// yield to a short sleep, as `attempt` grows.
+/// yield to a short sleep, as `attempt` grows. An actor of an explorer runs its thread's wait handler first, as
+/// part of the step.
 @inline(never)
 public func giveWay(_ reason: WaitReason, attempt: Int) {
+  if isActing { _ = hf_run_wait_handler(reason.rawValue) }
   if waitPoint() || hf_run_wait_handler(reason.rawValue) { return }
   if attempt < 64 {
     hf_pause()

@@ -19,6 +19,31 @@ enum Fixture {
     """
   }
 
+  /// Two threads that pin one page, on a machine that is small enough to be explored.
+  private static let race = """
+    scenario: race
+    summary: two threads pin one page
+    machine: {memory: 64 frames, page-tables: 2, block: 16 frames, movable: 32 frames, cpus: 2}
+    actors:
+      - name: one
+        steps:
+          - map: {region: ram, size: 1 pages}
+          - write: ram
+            label: faulted
+          - pin: {as: first-dma, region: ram, flags: [write, longterm]}
+            label: first
+      - name: two
+        cpu: 1
+        thread-of: one
+        after: [faulted]
+        steps:
+          - pin: {as: second-dma, region: ram, flags: [write, longterm]}
+            label: second
+    expect:
+      - {holders: movable, equals: none}
+
+    """
+
   static let files: [String: String] = [
     "Scenarios/room/small.yaml": scenario(),
     "Scenarios/room/one/twice.yaml": scenario(),
@@ -35,5 +60,6 @@ enum Fixture {
     "mixed/good.yaml": scenario(),
     "mixed/bad.yaml": "scenario: bad\nsumary: misspelt\n",
     "empty/.keep": "",
+    "race.yaml": race,
   ]
 }

@@ -10,7 +10,9 @@ import Testing
     try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
   }
 
-  @Test(arguments: ["--help", "--version", "help", "help run", "run --help", "policies", "scenarios"])
+  @Test(arguments: [
+    "--help", "--version", "help", "help run", "run --help", "policies", "scenarios", "invariants",
+  ])
   func `help, version and listings are results, and say nothing else`(_ line: String) throws {
     try withFixture { folder in
       let ending = try Command.run(line.split(separator: " ").map(String.init), in: folder)
@@ -33,6 +35,26 @@ import Testing
         #expect(table.exitCode == Int32(exitCode))
         #expect(try object(table.output)["policies"] as? [String] == ["linux-6.1", "linux-5.10"])
       }
+    }
+  }
+
+  @Test func `an exploration ends with 1 when an execution goes wrong, and its line repeats that one`() throws
+  {
+    try withFixture { folder in
+      let search = ["explore", "race.yaml", "--json"]
+      let bounded = search + ["--strategy", "bounded", "--bound", "1"]
+      let fine = try Command.run(bounded, in: folder)
+      #expect(fine.exitCode == 0)
+      let report = try object(fine.output)
+      #expect(report["schema"] as? Int == 1)
+      let flawed = try Command.run(bounded + ["--policy", "movable-v3"], in: folder)
+      #expect(flawed.exitCode == 1)
+      let findings = try #require(try object(flawed.output)["findings"] as? [[String: Any]])
+      let line = try #require(findings.first?["replay"] as? String)
+      let again = try Command.run(search + ["--policy", "movable-v3", "--replay", line], in: folder)
+      #expect(again.exitCode == 1)
+      let repeated = try #require(try object(again.output)["findings"] as? [[String: Any]])
+      #expect(repeated.first?["text"] as? String == findings.first?["text"] as? String)
     }
   }
 

@@ -25,6 +25,8 @@ import Testing
       ("policies.txt", ListText.render(PolicyDescription.all, palette: plain)),
       ("policies.json", try JSONText.render(PolicyDescription.all)),
       ("scenarios.txt", ListText.render(listings, palette: plain)),
+      ("explore.txt", ExploreText.render(try Sample.exploration(), palette: plain)),
+      ("explore.json", try JSONText.render(try Sample.exploration())),
     ] + (try conformance())
   }
 

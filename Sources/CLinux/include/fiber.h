@@ -18,6 +18,6 @@ void hf_fiber_switch(void **save, void *resume);
 /* Catches the signals of a trap (illegal instruction, bad access, arithmetic, abort) in this thread: instead
    of ending the process, `function` is called, which must switch away and never come back to the fiber that
    trapped; if it returns, the process ends as it would have. NULL stops catching here; the former handlers
-   come back when no thread catches. */
+   come back when no thread catches, unless others came on top. Signals of other threads go to them at once. */
 typedef void (*hf_trap_function)(void *context, int signal);
 int64_t hf_catch_traps(hf_trap_function function, void *context);

@@ -27,7 +27,7 @@ extension Machine {
   func takeQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let route = self.route(processor, gfp)
     let index = perCPUIndex(order, number: route.type)
-    if !route.isOpen || index < 0 || allocationFailures.load(.relaxed) != 0 { return .none }
+    if !route.isOpen || index < 0 || allocationFailures.load(.relaxed) != 0 || hasChoices { return .none }
     let zone = Zone(zoneTable + route.zoneOffset)
     let flags: AllocationFlags = route.type == MigrateType.movable.rawValue ? [.low, .cma] : .low
     guard enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }

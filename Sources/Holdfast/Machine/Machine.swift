@@ -238,17 +238,17 @@ public final class Machine: @unchecked Sendable {
   ///
   /// Calls as short as an allocation advance `Processor.calls` instead, since processors share this word.
   @inline(__always)
-  func tick() { global.clock.fetchAdd(1, .relaxed) }
+  func tick() { global.clock.advance(by: 1) }
 
   /// Advances the logical clock and returns it; no other call gets the same time, unless it allocates or frees.
-  func stamp() -> UInt64 { global.clock.fetchAdd(1, .relaxed) &+ 1 &+ callsOnProcessors }
+  func stamp() -> UInt64 { global.clock.advance(by: 1) &+ 1 &+ callsOnProcessors }
 
   /// The logical time: how many calls were made.
-  public var now: UInt64 { global.clock.load(.relaxed) &+ callsOnProcessors }
+  public var now: UInt64 { global.clock.count &+ callsOnProcessors }
 
   private var callsOnProcessors: UInt64 {
     var sum: UInt64 = 0
-    for index in 0..<layout.processorCount { sum &+= processor(index).calls.load(.relaxed) }
+    for index in 0..<layout.processorCount { sum &+= processor(index).calls.count }
     return sum
   }
 }

@@ -65,7 +65,8 @@ struct HeldPages: ~Copyable {
     self.shortfall = shortfall
   }
 
-  deinit { if record.id != .none { machine.endRecord(record) } }
+  // A record that is in no use belongs to a time before the machine was put back.
+  deinit { if record.id != .none, record.kind != 0 { machine.endRecord(record) } }
 
   subscript(index: Int) -> FrameNumber {
     precondition(index >= 0 && index < count, "page index out of range")

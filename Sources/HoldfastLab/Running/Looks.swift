@@ -37,14 +37,22 @@ final class Looks {
   /// The verdicts on all expectations.
   func verdicts(records: [StepRecord]) -> [Verdict] {
     stage.scenario.expectations.enumerated().map { index, expectation in
-      let observed: Observation
-      if let label = expectation.at {
-        observed = seen[index] ?? .unavailable("the step \(label) was not reached")
-      } else {
-        observed = look(index, records: records)
-      }
-      return expectation.verdict(under: stage.policy, observed: observed)
+      expectation.verdict(under: stage.policy, observed: observed(index, expectation, records))
     }
+  }
+
+  /// The verdicts on all expectations, without their words.
+  func states(records: [StepRecord]) -> [Verdict.State] {
+    stage.scenario.expectations.enumerated().map { index, expectation in
+      expectation.state(under: stage.policy, observed: observed(index, expectation, records))
+    }
+  }
+
+  private func observed(
+    _ index: Int, _ expectation: Expectation, _ records: [StepRecord]
+  ) -> Observation {
+    if let label = expectation.at { return seen[index] ?? .unavailable("the step \(label) was not reached") }
+    return look(index, records: records)
   }
 
   private func lookEarly(_ index: Int) {

@@ -140,10 +140,10 @@ final class ScenarioRun {
     progress.note(records[record].detail)
     let before = Costs(machine, actor: stage.processes[actor.process])
     let started = DispatchTime.now().uptimeNanoseconds
-    let result = doIt(step, by: actor)
+    let result = stage.performAll(step, by: actor)
     records[record].wallNanoseconds = DispatchTime.now().uptimeNanoseconds - started
     records[record].end = machine.now
-    fill(record, step, result, before.spent(machine))
+    records[record].fill(step, result, before.spent(machine), stage)
     log?.endStep(records[record])
     if options.checkInvariants { checkInvariants(after: records[record]) }
     if let label = step.label { labelsDone.insert(label) }
@@ -173,49 +173,6 @@ final class ScenarioRun {
     record.skipped = why
     records.append(record)
     progress.stepDone()
-  }
-
-  private func doIt(_ step: Step, by actor: Scenario.Actor) -> Result<StepDone, StepFailure> {
-    var done = StepDone()
-    for _ in 0..<step.repeats {
-      do {
-        done.add(try stage.perform(step, by: actor))
-      } catch {
-        done.add(error.done)
-        return .failure(error.after(done))
-      }
-    }
-    return .success(done)
-  }
-
-  private func fill(_ index: Int, _ step: Step, _ result: Result<StepDone, StepFailure>, _ spent: Costs) {
-    let done: StepDone
-    switch result {
-    case .success(let value): done = value
-    case .failure(let failure):
-      done = failure.done
-      records[index].status = .failed
-      records[index].error = StepError(failure, stage)
-    }
-    records[index].requested = done.requested
-    records[index].pages = done.pages
-    records[index].blocks = done.blocks
-    records[index].frames = done.frames
-    records[index].text = done.text
-    for failure in done.shortfall.prefix(4) {
-      records[index].text = (records[index].text.map { $0 + "\n" } ?? "") + failure.cause
-    }
-    if step.repeats > 1 { records[index].repeats = Int64(step.repeats) }
-    switch step.verb.word {
-    case .pin, .offline, .migrate, .compact, .cmaAllocate:
-      records[index].migrated = spent.migrated
-      records[index].failures = spent.failures
-      records[index].bytes = spent.migrated * Int64(pageSize)
-      records[index].drains = spent.drains
-      records[index].retries = spent.retries
-      records[index].passes = done.passes ?? (spent.retries + 1)
-    default: break
-    }
   }
 
   private func checkInvariants(after record: StepRecord) {

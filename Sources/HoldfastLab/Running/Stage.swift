@@ -49,6 +49,8 @@ final class Stage {
   let scenario: Scenario
   let policy: PolicyName
   var processes: [String: Process] = [:]
+  /// Threads that have a row of their own, by actor.
+  var threads: [String: Process] = [:]
   var regions: [String: Region] = [:]
   var holds: [String: Hold] = [:]
   /// Pins without a name, kept for ever.
@@ -75,7 +77,7 @@ final class Stage {
 
   /// The process that an actor runs in.
   func process(of actor: Scenario.Actor) throws(StepFailure) -> Process {
-    guard let process = processes[actor.process] else {
+    guard let process = threads[actor.name] ?? processes[actor.process] else {
       throw StepFailure(.ESRCH, .argument, "the process \(actor.process) has ended")
     }
     return process

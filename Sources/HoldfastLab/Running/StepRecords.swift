@@ -14,7 +14,7 @@ struct Costs {
   init(_ machine: Machine, actor: Process?) {
     processor = actor?.processor ?? 0
     let cpu = machine.processor(processor)
-    func read(_ counter: EventCounter) -> Int64 { Int64(clamping: cpu.event(counter).load(.relaxed)) }
+    func read(_ counter: EventCounter) -> Int64 { Int64(clamping: cpu.event(counter).count) }
     migrated = read(.pgmigrateSuccess)
     failures = read(.pgmigrateFail)
     drains = read(.lruDrainAll)
@@ -25,12 +25,45 @@ struct Costs {
   func spent(_ machine: Machine) -> Costs {
     var now = self
     let cpu = machine.processor(processor)
-    func read(_ counter: EventCounter) -> Int64 { Int64(clamping: cpu.event(counter).load(.relaxed)) }
+    func read(_ counter: EventCounter) -> Int64 { Int64(clamping: cpu.event(counter).count) }
     now.migrated = read(.pgmigrateSuccess) - migrated
     now.failures = read(.pgmigrateFail) - failures
     now.drains = read(.lruDrainAll) - drains
     now.retries = read(.longtermRetries) - retries
     return now
+  }
+}
+
+extension StepRecord {
+  /// Notes how a step ended.
+  mutating func fill(_ step: Step, _ result: Result<StepDone, StepFailure>, _ spent: Costs, _ stage: Stage) {
+    let done: StepDone
+    switch result {
+    case .success(let value): done = value
+    case .failure(let failure):
+      done = failure.done
+      status = .failed
+      error = StepError(failure, stage)
+    }
+    requested = done.requested
+    pages = done.pages
+    blocks = done.blocks
+    frames = done.frames
+    text = done.text
+    for failure in done.shortfall.prefix(4) {
+      text = (text.map { $0 + "\n" } ?? "") + failure.cause
+    }
+    if step.repeats > 1 { repeats = Int64(step.repeats) }
+    switch step.verb.word {
+    case .pin, .offline, .migrate, .compact, .cmaAllocate:
+      migrated = spent.migrated
+      failures = spent.failures
+      bytes = spent.migrated * Int64(pageSize)
+      drains = spent.drains
+      retries = spent.retries
+      passes = done.passes ?? (spent.retries + 1)
+    default: break
+    }
   }
 }
 
@@ -53,6 +86,20 @@ extension Stage {
       owner: actorName(of: holder), purpose: holder.purpose, pin: label?.pin,
       pages: Int64(holder.pagesInRange),
       firstPage: "\(holder.address)", longterm: holder.isLongterm, since: label?.label ?? "before")
+  }
+
+  /// Does a step as often as it says.
+  func performAll(_ step: Step, by actor: Scenario.Actor) -> Result<StepDone, StepFailure> {
+    var done = StepDone()
+    for _ in 0..<step.repeats {
+      do {
+        done.add(try perform(step, by: actor))
+      } catch {
+        done.add(error.done)
+        return .failure(error.after(done))
+      }
+    }
+    return .success(done)
   }
 
   /// Does a step once.

@@ -183,7 +183,7 @@ extension Stage {
 
   func exit(_ actor: Scenario.Actor) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
-    for (name, hold) in holds where hold.process == actor.process {
+    for (name, hold) in holds.sorted(by: { $0.key < $1.key }) where hold.process == actor.process {
       release(hold)
       holds[name] = nil
     }

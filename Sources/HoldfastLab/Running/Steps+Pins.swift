@@ -8,7 +8,7 @@ extension Stage {
   ) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
     let (region, address, pages) = try span(grab.range)
-    guard let owner = processes[region.process] else {
+    guard let owner = region.process == actor.process ? process : processes[region.process] else {
       throw StepFailure(.ESRCH, .argument, "the process \(region.process) has ended")
     }
     let name = grab.name ?? ""

@@ -69,3 +69,23 @@ public struct ScenarioListing: Codable, Sendable, Equatable {
     self.error = error.description
   }
 }
+
+/// An invariant, as `holdfast invariants` lists it.
+public struct InvariantListing: Codable, Sendable, Equatable {
+  /// Its name.
+  public var name: String
+  /// Its numbers in the lists that it comes from.
+  public var source: String
+  /// When it must hold: `always`, or `quiesced`, when no call is in progress.
+  public var moment: String
+  /// What holds, in one line.
+  public var statement: String
+
+  /// Lists an invariant.
+  public init(name: String, source: String, moment: String, statement: String) {
+    self.name = name
+    self.source = source
+    self.moment = moment
+    self.statement = statement
+  }
+}

@@ -13,6 +13,13 @@ public enum Observation: Sendable, Equatable {
 }
 
 extension Expectation {
+  /// Whether the observation is what this policy's terms ask for.
+  public func state(under policy: PolicyName, observed: Observation) -> Verdict.State {
+    guard case .compare(let comparisons) = terms(under: policy) else { return .skipped }
+    if case .unavailable = observed { return .skipped }
+    return comparisons.allSatisfy { $0.holds(for: observed) } ? .holds : .fails
+  }
+
   /// Holds the observation against what this policy's terms ask for.
   public func verdict(under policy: PolicyName, observed: Observation) -> Verdict {
     let name = text(under: policy)

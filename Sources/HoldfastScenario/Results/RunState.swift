@@ -39,26 +39,35 @@ public struct RunState: Sendable, Hashable {
 
   /// The state that a run of this scenario ended in.
   public init(_ report: RunReport, of scenario: Scenario) {
+    self.init(
+      report.steps, report.verdicts.prefix(scenario.expectations.count).map(\.state), of: scenario)
+  }
+
+  /// The state that these records, and a verdict for each expectation, are.
+  public init(_ steps: [StepRecord], _ verdicts: [Verdict.State], of scenario: Scenario) {
     var records: [StepPlace: StepRecord] = [:]
-    for record in report.steps { records[StepPlace(record.location)] = record }
+    for record in steps { records[StepPlace(record.location)] = record }
     endings = scenario.actors.flatMap(\.steps).compactMap { step in
       guard step.label != nil || step.mustSucceed else { return nil }
       guard let record = records[StepPlace(step.location)], case .word(let result) = record.value(.result)
       else { return nil }
-      return Ending(step: step.label ?? "line \(step.location.line)", result: result)
-    }
-    var verdicts: [StepPlace: Verdict.State] = [:]
-    for verdict in report.verdicts.prefix(scenario.expectations.count) {
-      verdicts[StepPlace(verdict.location)] = verdict.state
+      return Ending(step: Self.name(of: step), result: result)
     }
     var seenInLine: [Int: Int] = [:]
-    checks = scenario.expectations.compactMap { expectation in
-      let line = expectation.location.line
-      let number = seenInLine[line, default: 0] + 1
-      seenInLine[line] = number
-      guard let state = verdicts[StepPlace(expectation.location)], state != .skipped else { return nil }
-      return Check(line: number == 1 ? "\(line)" : "\(line).\(number)", holds: state == .holds)
+    checks = zip(scenario.expectations, verdicts).compactMap { expectation, state in
+      let number = seenInLine[expectation.location.line, default: 0] + 1
+      seenInLine[expectation.location.line] = number
+      guard state != .skipped else { return nil }
+      return Check(line: Self.line(of: expectation, number), holds: state == .holds)
     }
+  }
+
+  /// What a step is called in a state.
+  static func name(of step: Step) -> String { step.label ?? "line \(step.location.line)" }
+
+  /// What an expectation is called in a state, the so-many-th in its line.
+  static func line(of expectation: Expectation, _ number: Int) -> String {
+    number == 1 ? "\(expectation.location.line)" : "\(expectation.location.line).\(number)"
   }
 
   /// What the state says something about.

@@ -21,3 +21,20 @@ public func choose(named name: @autoclosure () -> String, among count: Int) -> I
   0
   #endif
 }
+
+/// Whether an explorer tries other answers of the world in this execution.
+@inline(__always)
+public var hasChoices: Bool {
+  #if EXPLORER
+  Explorer.withCurrent { $0.settings.choiceBudget > 0 } ?? false
+  #else
+  false
+  #endif
+}
+
+#if EXPLORER
+/// The actor of an explorer that runs on this thread: its place in `ExploredProgram.actors`.
+public var currentActor: Int? {
+  Explorer.withCurrent { $0.current == Explorer.nobody ? nil : $0.current } ?? nil
+}
+#endif

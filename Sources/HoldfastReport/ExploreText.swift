@@ -1,0 +1,130 @@
+public import HoldfastScenario
+
+/// The report of an exploration for people, in the way of herd.
+public enum ExploreText {
+  /// The whole text, with a line break at its end.
+  public static func render(_ report: ExploreReport, palette: Palette) -> String {
+    var text = palette.paint("Test \(report.scenario.name)", .title) + ": \(report.scenario.summary)\n"
+    text += "Policy \(report.policy)\n"
+    text += "Actors \(report.actors.joined(separator: ", "))\n"
+    text += "State \(report.stateBytes) bytes\n\n"
+    text += histogram(report, palette)
+    text += checks(report, palette)
+    text += passes(report, palette)
+    for finding in report.findings { text += "\n" + self.finding(finding, report, palette) }
+    return text + "\n" + conclusion(report, palette)
+  }
+
+  // MARK: Outcomes
+
+  private static func histogram(_ report: ExploreReport, _ palette: Palette) -> String {
+    var text = palette.paint("Histogram", .title)
+    text += " (\(Amounts.count(Int64(report.states.count), "outcome")))\n"
+    let width = report.states.map { String($0.count).count }.max() ?? 0
+    for row in report.states {
+      let count = String(row.count)
+      let isBad = row.state.checks.contains { !$0.holds }
+      let line = String(repeating: " ", count: width - count.count) + count + ":>\(row.state)"
+      text += palette.paint(line, isBad ? .bad : .plain) + "\n"
+    }
+    return text
+  }
+
+  private static func checks(_ report: ExploreReport, _ palette: Palette) -> String {
+    guard !report.checks.isEmpty else { return "" }
+    var table = TextTable([("", .left), ("", .left), ("", .right), ("", .left)])
+    for check in report.checks {
+      let (word, ink): (String, Ink) =
+        switch (check.holds, check.fails) {
+        case (0, 0): ("Unseen", .caution)
+        case (_, 0): ("Always", .good)
+        case (0, _): ("Never", .bad)
+        default: ("Sometimes", .bad)
+        }
+      table.add([
+        TextTable.Cell(word, ink), TextTable.Cell("\(check.holds) of \(check.holds + check.fails)"),
+        TextTable.Cell("line \(check.line)", .quiet), TextTable.Cell(check.expectation),
+      ])
+    }
+    return "\n" + palette.paint("Holds", .title) + "\n" + table.render(indent: 2, palette: palette)
+  }
+
+  // MARK: What was covered
+
+  private static func passes(_ report: ExploreReport, _ palette: Palette) -> String {
+    var table = TextTable([
+      ("search", .left), ("executions", .right), ("redundant", .right), ("steps", .right),
+      ("deepest", .right), ("steps/s", .right), ("executions/s", .right), ("ended", .left),
+    ])
+    for pass in report.passes {
+      table.add([
+        TextTable.Cell(pass.search), TextTable.Cell("\(pass.executions)"),
+        TextTable.Cell("\(pass.redundant)"),
+        TextTable.Cell("\(pass.steps)"), TextTable.Cell("\(pass.deepest)"),
+        TextTable.Cell(rate(pass.steps, pass.seconds)), TextTable.Cell(rate(pass.executions, pass.seconds)),
+        TextTable.Cell(end(pass), pass.end == .exhausted ? .good : .plain),
+      ])
+    }
+    return "\n" + palette.paint("Covered", .title) + "\n" + table.render(indent: 2, palette: palette)
+  }
+
+  private static func rate(_ number: Int, _ seconds: Double) -> String {
+    seconds > 0 ? "\(Int(Double(number) / seconds))" : "-"
+  }
+
+  private static func end(_ pass: ExploreReport.Pass) -> String {
+    switch pass.end {
+    case .exhausted: "space exhausted"
+    case .boundReached: "bound reached"
+    case .time: "stopped after \(Int(pass.seconds.rounded())) s"
+    case .executions: "stopped after \(Amounts.count(Int64(pass.executions), "execution"))"
+    case .interrupted: "interrupted"
+    case .replayed: "replayed"
+    }
+  }
+
+  // MARK: Findings
+
+  private static func finding(
+    _ finding: ExploreReport.Finding, _ report: ExploreReport, _ palette: Palette
+  ) -> String {
+    var text = palette.paint("Finding: \(finding.name)", .bad) + " (\(finding.kind))\n"
+    text += "  \(finding.text)\n"
+    text += "  seen in \(Amounts.count(Int64(finding.occurrences), "execution")); "
+    text += "this one has \(Amounts.count(Int64(finding.preemptions), "preemption")) and "
+    text += "\(Amounts.count(Int64(finding.runs.reduce(0) { $0 + $1.count }), "step"))\n"
+    var table = TextTable([("step", .right)] + report.actors.map { ($0, .left) } + [("up to", .left)])
+    for run in finding.runs {
+      var cells = [TextTable.Cell("\(run.first)", .quiet)]
+      for actor in report.actors.indices {
+        let what = run.step.isEmpty ? "begins" : run.step
+        cells.append(TextTable.Cell(actor == run.actor ? "\(what) (\(run.count))" : "", .name))
+      }
+      table.add(cells + [TextTable.Cell(run.last)])
+    }
+    text += table.render(indent: 2, palette: palette)
+    return text + "  replay: --replay \(finding.replay)\n"
+  }
+
+  private static func conclusion(_ report: ExploreReport, _ palette: Palette) -> String {
+    let seconds = report.passes.reduce(0) { $0 + $1.seconds }
+    var parts: [String] = []
+    if report.findings.isEmpty {
+      parts.append("no finding")
+    } else {
+      parts.append(Amounts.count(Int64(report.findings.count), "finding"))
+    }
+    let failing = report.checks.count { $0.fails > 0 }
+    if failing > 0 { parts.append("\(Amounts.count(Int64(failing), "expectation")) not always met") }
+    let covered =
+      switch report.passes.last?.end {
+      case .exhausted: "space exhausted"
+      case .boundReached: "only within the bound: \(report.passes.last?.search ?? "")"
+      case .replayed: "one execution replayed"
+      case .time, .executions, .interrupted, nil: "not everything was covered"
+      }
+    return palette.paint(
+      "\(parts.joined(separator: ", ")); \(covered)", report.exitCode == 0 ? .good : .bad)
+      + " (\(report.passes.reduce(0) { $0 + $1.executions }) executions, \(Int(seconds * 1000)) ms)\n"
+  }
+}

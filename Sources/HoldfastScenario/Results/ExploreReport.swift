@@ -1,0 +1,201 @@
+/// What an exploration of a scenario's interleavings covered, and what it found.
+public struct ExploreReport: Codable, Sendable, Equatable {
+  /// The version of this form.
+  public static let currentSchema = 1
+
+  /// Why a search ended.
+  public enum End: String, Codable, Sendable, Hashable {
+    /// Every execution was covered.
+    case exhausted
+    /// Every execution within the bound was covered, and there are others.
+    case boundReached = "bound-reached"
+    case time, executions, interrupted
+    /// One execution was repeated.
+    case replayed
+  }
+
+  /// One search of several.
+  public struct Pass: Codable, Sendable, Equatable {
+    /// How executions were chosen, in words: `at most 2 preemptions`.
+    public var search: String
+    /// Why it ended.
+    public var end: End
+    /// Executions begun.
+    public var executions: Int
+    /// Executions that went to their ends.
+    public var completed: Int
+    /// Executions given up, since what they would do had been done.
+    public var redundant: Int
+    /// Schedule points at which somebody was chosen to go on.
+    public var steps: Int
+    /// Steps of the longest execution.
+    public var deepest: Int
+    /// Real time.
+    public var seconds: Double
+    /// How the executions ended that went to their ends.
+    public var states: [StateHistogram.Row]
+
+    /// A pass.
+    public init(
+      search: String, end: End, executions: Int, completed: Int, redundant: Int, steps: Int, deepest: Int,
+      seconds: Double, states: [StateHistogram.Row]
+    ) {
+      self.search = search
+      self.end = end
+      self.executions = executions
+      self.completed = completed
+      self.redundant = redundant
+      self.steps = steps
+      self.deepest = deepest
+      self.seconds = seconds
+      self.states = states
+    }
+  }
+
+  /// How often an expectation held.
+  public struct Check: Codable, Sendable, Equatable {
+    /// Where it stands: its line, as in the states.
+    public var line: String
+    /// The expectation in words.
+    public var expectation: String
+    /// Executions in which it held.
+    public var holds: Int
+    /// Executions in which it was looked at and did not hold.
+    public var fails: Int
+
+    /// A check.
+    public init(line: String, expectation: String, holds: Int, fails: Int) {
+      self.line = line
+      self.expectation = expectation
+      self.holds = holds
+      self.fails = fails
+    }
+  }
+
+  /// A flaw, and the shortest execution found that shows it.
+  public struct Finding: Codable, Sendable, Equatable {
+    /// Steps that one actor does without another in between.
+    public struct Run: Codable, Sendable, Equatable {
+      /// Who: a place in `actors`.
+      public var actor: Int
+      /// The step of the scenario.
+      public var step: String
+      /// The number of its first step in the execution, from 1.
+      public var first: Int
+      /// How many steps it does.
+      public var count: Int
+      /// What the last of them does.
+      public var last: String
+
+      /// A run.
+      public init(actor: Int, step: String, first: Int, count: Int, last: String) {
+        self.actor = actor
+        self.step = step
+        self.first = first
+        self.count = count
+        self.last = last
+      }
+    }
+
+    /// `violation`, `deadlock`, `livelock` and so on.
+    public var kind: String
+    /// The name of the rule that is broken, or of what happened.
+    public var name: String
+    /// What is wrong.
+    public var text: String
+    /// In how many executions.
+    public var occurrences: Int
+    /// How often an actor is interrupted although it could go on.
+    public var preemptions: Int
+    /// The execution.
+    public var runs: [Run]
+    /// What repeats it: an argument of `--replay`.
+    public var replay: String
+
+    /// A finding.
+    public init(
+      kind: String, name: String, text: String, occurrences: Int, preemptions: Int, runs: [Run],
+      replay: String
+    ) {
+      self.kind = kind
+      self.name = name
+      self.text = text
+      self.occurrences = occurrences
+      self.preemptions = preemptions
+      self.runs = runs
+      self.replay = replay
+    }
+  }
+
+  /// The version of this form.
+  public var schema = ExploreReport.currentSchema
+  /// Which text.
+  public var scenario: ScenarioIdentity
+  /// Whose rules.
+  public var policy: PolicyName
+  /// Who acts, in file order.
+  public var actors: [String]
+  /// Bytes of the machine's state.
+  public var stateBytes: Int
+  /// The searches, in order.
+  public var passes: [Pass] = []
+  /// How executions ended: those of the last pass if it covered everything, else those of all.
+  public var states: [StateHistogram.Row] = []
+  /// Whether each expectation held, over the same executions.
+  public var checks: [Check] = []
+  /// What is wrong.
+  public var findings: [Finding] = []
+
+  /// A report without passes.
+  public init(_ scenario: Scenario, policy: PolicyName, stateBytes: Int) {
+    self.scenario = ScenarioIdentity(scenario)
+    self.policy = policy
+    self.stateBytes = stateBytes
+    actors = scenario.actors.map(\.name)
+  }
+
+  /// Whether every execution was covered.
+  public var isExhaustive: Bool { passes.last?.end == .exhausted }
+
+  /// 1 if there is a finding, or an execution in which an expectation did not hold.
+  public var exitCode: Int32 { findings.isEmpty && checks.allSatisfy { $0.fails == 0 } ? 0 : 1 }
+
+  private enum CodingKeys: String, CodingKey {
+    case schema, scenario, policy, actors
+    case stateBytes = "state_bytes"
+    case passes, states, checks, findings
+  }
+
+  /// Counts states and expectations from the passes.
+  public mutating func summarise(_ scenario: Scenario) {
+    var histogram = StateHistogram()
+    for pass in isExhaustive ? Array(passes.suffix(1)) : passes {
+      for row in pass.states { histogram.add(row.state, count: row.count) }
+    }
+    states = histogram.rows
+    checks = []
+    var seenInLine: [Int: Int] = [:]
+    for expectation in scenario.expectations {
+      let number = seenInLine[expectation.location.line, default: 0] + 1
+      seenInLine[expectation.location.line] = number
+      let line = RunState.line(of: expectation, number)
+      var check = Check(line: line, expectation: expectation.text(under: policy), holds: 0, fails: 0)
+      for row in states {
+        guard let state = row.state.checks.first(where: { $0.line == line }) else { continue }
+        if state.holds { check.holds += row.count } else { check.fails += row.count }
+      }
+      checks.append(check)
+    }
+    for step in scenario.actors.flatMap(\.steps) where step.mustSucceed {
+      let name = RunState.name(of: step)
+      var check = Check(
+        line: "\(step.location.line)", expectation: "\(step.label ?? step.verb.summary) must succeed",
+        holds: 0, fails: 0)
+      for row in states {
+        guard let ending = row.state.endings.first(where: { $0.step == name }) else { continue }
+        if ending.result == "ok" { check.holds += row.count } else { check.fails += row.count }
+      }
+      checks.append(check)
+    }
+  }
+}

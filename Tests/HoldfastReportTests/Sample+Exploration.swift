@@ -1,0 +1,39 @@
+import HoldfastScenario
+
+extension Sample {
+  /// Two passes, the last of which was stopped, three outcomes and a finding.
+  static func exploration() throws -> ExploreReport {
+    let scenario = try scenario()
+    let (good, bad) = (RunState(try good(), of: scenario), RunState(try bad(), of: scenario))
+    var (some, all) = (StateHistogram(), StateHistogram())
+    some.add(good, count: 3)
+    all.add(good, count: 1200)
+    all.add(bad, count: 34)
+    var report = ExploreReport(scenario, policy: .linux510, stateBytes: 24_576)
+    report.passes = [
+      ExploreReport.Pass(
+        search: "at most 0 preemptions", end: .boundReached, executions: 3, completed: 3, redundant: 0,
+        steps: 900, deepest: 310, seconds: 0.001, states: some.rows),
+      ExploreReport.Pass(
+        search: "one of each trace", end: .interrupted, executions: 1300, completed: 1234, redundant: 66,
+        steps: 402_000, deepest: 377, seconds: 0.125, states: all.rows),
+    ]
+    report.summarise(scenario)
+    let names = report.actors
+    report.findings = [
+      ExploreReport.Finding(
+        kind: "violation", name: "pin-placement", text: "pfn:0x21 is pinned long term", occurrences: 34,
+        preemptions: 1,
+        runs: [
+          ExploreReport.Finding.Run(
+            actor: 0, step: "pinned", first: 1, count: 12, last: "load flags of pfn:0x21"),
+          ExploreReport.Finding.Run(
+            actor: names.count - 1, step: "gone", first: 13, count: 140,
+            last: "release lock of node 0 Movable"),
+          ExploreReport.Finding.Run(
+            actor: 0, step: "pinned", first: 153, count: 2, last: "store pinned done"),
+        ], replay: "v1:00000000deadbeef:0*12,\(names.count - 1)*140,0*2")
+    ]
+    return report
+  }
+}
