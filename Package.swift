@@ -65,7 +65,8 @@ let package = Package(
     .executableTarget(
       name: "holdfast-command",
       dependencies: [
-        "HoldfastLab", "HoldfastLabExplored", "HoldfastReport", "HoldfastScenario", "HoldfastLinux", "Holdfast",
+        "HoldfastLab", "HoldfastLabExplored", "HoldfastReport", "HoldfastScenario", "HoldfastLinux",
+        "Holdfast",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/holdfast", swiftSettings: strict),
@@ -102,7 +103,8 @@ let package = Package(
       swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
     .testTarget(
       name: "HoldfastScenarioTests", dependencies: ["HoldfastScenario"], swiftSettings: strict),
-    .testTarget(name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux", "HoldfastScenario"], swiftSettings: strict),
+    .testTarget(
+      name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux", "HoldfastScenario"], swiftSettings: strict),
     .testTarget(
       name: "HoldfastReportTests", dependencies: ["HoldfastReport", "HoldfastScenario"],
       swiftSettings: strict),

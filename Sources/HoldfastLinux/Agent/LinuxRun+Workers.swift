@@ -56,7 +56,9 @@ extension LinuxRun {
     hf_sleep_microseconds(200_000)
   }
 
-  /// Whether a process has ended. Its socket does not tell, because others have the same descriptor.
+  /// Whether a process has ended.
+  ///
+  /// Its socket does not tell, because others have the same descriptor.
   func hasEnded(_ process: Int32) -> Bool {
     var status: Int32 = 0
     if waitpid(process, &status, WNOHANG) == process { return true }
