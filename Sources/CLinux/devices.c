@@ -58,20 +58,12 @@ int64_t hf_ioctl(int fd, uint64_t request, void *argument) {
   return result;
 }
 
-int64_t hf_ioctl_number(int fd, uint64_t request, uint64_t argument) {
-  return result_of(ioctl(fd, request, argument));
-}
-
 int64_t hf_write_text(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return -errno;
   int64_t result = result_of(write(fd, text, strlen(text)));
   close(fd);
   return result;
-}
-
-int64_t hf_make_character_device(const char *path, uint32_t major, uint32_t minor) {
-  return result_of(mknod(path, S_IFCHR | 0600, makedev(major, minor)));
 }
 
 int64_t hf_pread(int fd, void *into, size_t count, uint64_t offset) {
@@ -107,11 +99,6 @@ int64_t hf_read_available(int fd, void *into, size_t count) {
   return result_of(read(fd, into, count));
 }
 
-int64_t hf_poll_readable(int fd, int milliseconds) {
-  struct pollfd wait = {fd, POLLIN, 0};
-  return result_of(poll(&wait, 1, milliseconds));
-}
-
 int64_t hf_memfd_create_flags(const char *name, uint32_t flags) {
   return result_of(memfd_create(name, MFD_CLOEXEC | flags));
 }
@@ -137,8 +124,6 @@ int64_t hf_mremap(uint64_t address, size_t old_size, size_t new_size, int flags,
 int64_t hf_mlock(uint64_t address, size_t size) { return result_of(mlock(at(address), size)); }
 
 int64_t hf_munlock(uint64_t address, size_t size) { return result_of(munlock(at(address), size)); }
-
-int64_t hf_msync(uint64_t address, size_t size, int flags) { return result_of(msync(at(address), size, flags)); }
 
 int64_t hf_move_pages(int32_t process, size_t count, const uint64_t *addresses, const int32_t *nodes,
                       int32_t *statuses, int32_t flags) {

@@ -77,8 +77,6 @@ int hf_guest_spawn(const char *path, char *const arguments[], const int *descrip
   return child;
 }
 
-int hf_guest_fork(void) { return result_of(fork()); }
-
 int hf_guest_mount(const char *source, const char *type, const char *target, const char *options) {
   if (mkdir(target, 0755) != 0 && errno != EEXIST) return -errno;
   return result_of(mount(source, target, type, 0, options));

@@ -13,17 +13,14 @@ void hf_call_ends(void);
 
 /* Files. */
 int64_t hf_ioctl(int fd, uint64_t request, void *argument);
-int64_t hf_ioctl_number(int fd, uint64_t request, uint64_t argument);
 /* One write of a whole text to a file that exists. A signal that arrives meanwhile gives -EINTR. */
 int64_t hf_write_text(const char *path, const char *text);
-int64_t hf_make_character_device(const char *path, uint32_t major, uint32_t minor);
 int64_t hf_pread(int fd, void *into, size_t count, uint64_t offset);
 int64_t hf_pwrite(int fd, const void *from, size_t count, uint64_t offset);
 int64_t hf_pipe(int ends[2], size_t capacity);
 int64_t hf_vmsplice(int pipe, const void *from, size_t count);
 int64_t hf_tee(int from, int into, size_t count);
 int64_t hf_read_available(int fd, void *into, size_t count);
-int64_t hf_poll_readable(int fd, int milliseconds);
 
 /* Memory. */
 int64_t hf_memfd_create_flags(const char *name, uint32_t flags);
@@ -34,7 +31,6 @@ int64_t hf_madvise(uint64_t address, size_t size, int advice);
 int64_t hf_mremap(uint64_t address, size_t old_size, size_t new_size, int flags, uint64_t target, uint64_t *out);
 int64_t hf_mlock(uint64_t address, size_t size);
 int64_t hf_munlock(uint64_t address, size_t size);
-int64_t hf_msync(uint64_t address, size_t size, int flags);
 int64_t hf_move_pages(int32_t process, size_t count, const uint64_t *addresses, const int32_t *nodes,
                       int32_t *statuses, int32_t flags);
 int64_t hf_mbind(uint64_t address, size_t size, int mode, uint64_t nodes, uint32_t flags);

@@ -5,9 +5,6 @@
 /// ones (/dev/null for -1), and it has no others. Returns its process id or -errno, also that of a failed exec.
 int hf_guest_spawn(const char *path, char *const arguments[], const int *descriptors, int count);
 
-/// Forks a process that has one thread. Returns 0 in the child, the child's id, or -errno.
-int hf_guest_fork(void);
-
 /// Mounts a file system; makes the folder first. Returns 0 or -errno.
 int hf_guest_mount(const char *source, const char *type, const char *target, const char *options);
 

@@ -195,12 +195,7 @@ extension Stage {
 }
 
 extension MemlockLimit {
-  var engineBytes: UInt64 {
-    switch self {
-    case .unlimited: .max
-    case .limited(let size): size.bytes
-    }
-  }
+  var engineBytes: UInt64 { bytes ?? .max }
 }
 
 extension GFPFlags {

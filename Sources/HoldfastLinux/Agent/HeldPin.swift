@@ -15,18 +15,20 @@ final class HeldPin: @unchecked Sendable {
     case none
   }
 
-  private(set) var holder: Holder
-  let address: UInt64
+  private var holder: Holder
   let pages: Int
-  /// Whether QEMU's slow `edu` is the device.
-  let isVFIO: Bool
-  var byteCount: Int { pages << 12 }
 
-  init(_ holder: consuming Holder, address: UInt64, pages: Int, isVFIO: Bool = false) {
+  init(_ holder: consuming Holder, pages: Int) {
     self.holder = holder
-    self.isVFIO = isVFIO
-    self.address = address
     self.pages = pages
+  }
+
+  /// Whether QEMU's slow `edu` is the device.
+  var isVFIO: Bool {
+    switch holder {
+    case .vfio: true
+    default: false
+    }
   }
 
   /// Gives it back, and says how many pages that were.
@@ -36,7 +38,7 @@ final class HeldPin: @unchecked Sendable {
     switch consume taken {
     case .ring(let ring): try ring.release()
     case .vfio(let session, let iova):
-      return Int(try session.unmap(iova: iova, byteCount: byteCount)) >> 12
+      return Int(try session.unmap(iova: iova, byteCount: pages << 12)) >> 12
     case .pipe(let pipe): _ = try pipe.drain()
     case .none: return 0
     }

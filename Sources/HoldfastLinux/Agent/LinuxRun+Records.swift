@@ -10,7 +10,7 @@ extension LinuxRun {
     for (name, region) in reply.mapped { regions.place(region, as: name) }
     if let name = reply.unmapped { regions.remove(name, of: player.actor.process) }
     if let name = reply.hold, let frames = reply.frames {
-      holds[name] = (player.actor.process, (holds[name]?.frames ?? []) + frames)
+      holds[name, default: []] += frames
     }
     if let child = reply.child { adopt(child, of: player.actor, by: player.actor.steps[player.next]) }
   }

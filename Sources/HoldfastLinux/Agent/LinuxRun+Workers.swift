@@ -8,19 +8,14 @@ extension LinuxRun {
   /// Makes a process for every actor that begins with one of its own.
   func startWorkers() throws(LinuxRunFailure) {
     for actor in scenario.actors {
-      var ends: (Int32, Int32) = (-1, -1)
-      let result = withUnsafeMutablePointer(to: &ends) {
-        $0.withMemoryRebound(to: Int32.self, capacity: 2) {
-          socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, $0)
-        }
-      }
-      guard result == 0 else {
-        throw LinuxRunFailure("no socket for actor \(actor.name): \(Errno(rawValue: errno))")
+      let ends: (ours: Int32, theirs: Int32)
+      do throws(GuestError) { ends = try LineChannel.pair() } catch {
+        throw LinuxRunFailure("actor \(actor.name): \(error)")
       }
       players.append(
         Player(
-          actor: actor, channel: MessageChannel(FileDescriptor(rawValue: ends.0)),
-          far: FileDescriptor(rawValue: ends.1), exists: actor.forkOf == nil))
+          actor: actor, channel: MessageChannel(FileDescriptor(rawValue: ends.ours)),
+          far: FileDescriptor(rawValue: ends.theirs), exists: actor.forkOf == nil))
     }
     for actor in scenario.actors where actor.sharing == nil && actor.forkOf == nil {
       let process = Int32(clamping: hf_fork())

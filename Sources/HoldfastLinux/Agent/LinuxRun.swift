@@ -52,7 +52,7 @@ final class LinuxRun {
   var players: [Player] = []
   var regions = RegionTable()
   /// Frames held under names, as they were when they were taken.
-  var holds: [String: (process: String, frames: [UInt64?])] = [:]
+  var holds: [String: [UInt64?]] = [:]
   var kernel: KernelMap
   var report: RunReport
   var records: [StepRecord] = []

@@ -37,11 +37,11 @@ public enum LinuxRunner {
     _ scenario: Scenario, policy: PolicyName, reach: Reach, onStep: (StepRecord) -> Void = { _ in },
     monitor: Monitor? = nil
   ) throws(LinuxRunFailure) -> RunReport {
-    var unsupported: String?
     if let area = scenario.machine.contiguousAreas.dropFirst().first {
-      unsupported = "a second CMA area, \(area.name): the kernel's command line makes one"
+      throw LinuxRunFailure(
+        "\(scenario.name): cannot be built on Linux: a second CMA area, \(area.name): the kernel's command line "
+          + "makes one")
     }
-    if let unsupported { throw LinuxRunFailure("\(scenario.name): cannot be built on Linux: \(unsupported)") }
     return try withoutActuallyEscaping(onStep) { onStep throws(LinuxRunFailure) in
       let run = try LinuxRun(scenario, policy: policy, reach: reach, onStep: onStep, monitor: monitor)
       return try run.run()

@@ -59,7 +59,7 @@ struct Sights {
     case .counter(_, total: false): look.counters = (try? HostCounters.live()) ?? [:]
     case .pages(let range, _): look.frames = run.frames(of: range)
     case .contents(let range): look.digests = run.digests(of: range)
-    case .pin(let name, _): look.frames = run.holds[name]?.frames ?? []
+    case .pin(let name, _): look.frames = run.holds[name] ?? []
     default: return
     }
     earlier[index] = look
@@ -88,8 +88,8 @@ struct Sights {
     case .pages(let range, let filter):
       return PageSights(run, range).count(filter, before: earlier[index]?.frames)
     case .pin(let name, let filter):
-      guard let hold = run.holds[name] else { return .unavailable("\(name) was not taken") }
-      return PageSights(run, frames: hold.frames).count(filter, before: earlier[index]?.frames)
+      guard let frames = run.holds[name] else { return .unavailable("\(name) was not taken") }
+      return PageSights(run, frames: frames).count(filter, before: earlier[index]?.frames)
     case .contents(let range):
       guard let earlier = earlier[index] else { return .unavailable("the earlier step was not reached") }
       return .word(run.digests(of: range) == earlier.digests ? "unchanged" : "changed")

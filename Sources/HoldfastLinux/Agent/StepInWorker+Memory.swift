@@ -75,7 +75,6 @@ extension StepInWorker {
         let file = try FileDescriptor.opened(
           path, .readWrite, options: [.create], permissions: .ownerReadWrite)
         _ = unlink(path)
-        // Holes would be filled by the first store; fallocate's blocks are there before.
         try systemCall(hf_ftruncate(file.rawValue, UInt64(pages) << 12))
         return file
       }
@@ -250,11 +249,7 @@ extension StepInWorker {
 
   func limit(_ limit: MemlockLimit) throws(Stop) -> WorkerReply {
     try calling("setrlimit") { () throws(Errno) in
-      if case .limited(let size) = limit {
-        try MemoryCalls.setLockLimit(size.bytes)
-      } else {
-        try MemoryCalls.setLockLimit(nil)
-      }
+      try MemoryCalls.setLockLimit(limit.bytes)
     }
     return WorkerReply()
   }

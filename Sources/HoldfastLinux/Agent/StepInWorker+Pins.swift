@@ -100,7 +100,7 @@ extension StepInWorker {
     let iova = try calling("VFIO_IOMMU_MAP_DMA") { () throws(Errno) in
       try session.map(address: address, byteCount: pages << 12, write: flags.contains(.write))
     }
-    return keep(.vfio(session, iova: iova), grab.name, address, pages, of: pages, isVFIO: true)
+    return keep(.vfio(session, iova: iova), grab.name, address, pages, of: pages)
   }
 
   private func ring(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
@@ -131,10 +131,9 @@ extension StepInWorker {
   }
 
   private func keep(
-    _ holder: consuming HeldPin.Holder, _ name: String?, _ address: UInt64, _ pages: Int, of requested: Int,
-    isVFIO: Bool = false
+    _ holder: consuming HeldPin.Holder, _ name: String?, _ address: UInt64, _ pages: Int, of requested: Int
   ) -> WorkerReply {
-    let pin = HeldPin(holder, address: address, pages: pages, isVFIO: isVFIO)
+    let pin = HeldPin(holder, pages: pages)
     worker.held.withLock { held in
       if let name {
         // A repeated step takes more under the same name; the earlier ones are held with it.

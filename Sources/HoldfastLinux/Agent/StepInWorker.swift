@@ -77,9 +77,7 @@ struct StepInWorker {
   ) throws(Stop) -> Result {
     do throws(Errno) {
       guard let failures else { return try body() }
-      var fault = AllocationFault()
-      fault.times = failures
-      return try fault.during(body)
+      return try AllocationFault(times: failures).during(body)
     } catch {
       throw .failed(error, "\(what): \(error)")
     }

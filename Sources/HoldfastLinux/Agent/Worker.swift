@@ -20,7 +20,7 @@ final class Worker: @unchecked Sendable {
   private(set) var process = ""
   /// What the process holds under names, and what it holds for ever.
   let held = Mutex(Held())
-  /// The mapping of files that regions of kind `file` lie in.
+  /// Where a guest's disk is mounted: regions of kind `file` are mappings of files on it.
   static let fileFolder = "/disk"
 
   /// Pins, references and devices that the process keeps open.
@@ -42,16 +42,14 @@ final class Worker: @unchecked Sendable {
     self.ends = ends
   }
 
-  /// Serves the actor of a new process until it exits; never returns.
+  /// Serves the actor of a new process, and the threads of that process, until it exits.
   func serve(_ actor: Scenario.Actor) -> Never {
-    process = actor.name
     setUp(actor)
-    for thread in scenario.actors where thread.sharing == actor.name { start(thread) }
-    loop(actor)
-    _exit(0)
+    serve(child: actor)
   }
 
-  /// Goes on as the child of a fork, with the memory and the descriptors of its parent and none of its threads.
+  /// Serves the child of a fork, which has the memory, the descriptors and the limits of its parent, and none of its
+  /// threads.
   func serve(child actor: Scenario.Actor) -> Never {
     process = actor.name
     for thread in scenario.actors where thread.sharing == actor.name { start(thread) }
@@ -66,12 +64,7 @@ final class Worker: @unchecked Sendable {
     signal(SIGPIPE, SIG_IGN)
     // Children of a fork belong to the scenario, and nobody here waits for them.
     signal(SIGCHLD, SIG_IGN)
-    // Nobody's lines but the coordinator's belong on the terminal.
-    if case .limited(let size) = actor.memlock {
-      try? MemoryCalls.setLockLimit(size.bytes)
-    } else {
-      try? MemoryCalls.setLockLimit(nil)
-    }
+    try? MemoryCalls.setLockLimit(actor.memlock.bytes)
     try? MemoryCalls.useLockCapability(actor.mayLockMemory)
     pin(to: actor.cpu)
   }

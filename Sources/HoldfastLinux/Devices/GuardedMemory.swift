@@ -43,13 +43,6 @@ enum GuardedMemory {
     }
   }
 
-  /// Accesses the first byte of every page of a range.
-  static func touchPages(_ address: UInt64, byteCount: Int, _ access: Access) throws(Errno) {
-    for offset in stride(from: 0, to: byteCount, by: HostFiles.pageSize) {
-      try touch(address + UInt64(offset), access)
-    }
-  }
-
   /// The bytes at an address.
   static func read(_ address: UInt64, count: Int) throws(Fault) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)

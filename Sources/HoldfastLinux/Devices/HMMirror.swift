@@ -74,7 +74,7 @@ struct HMMirror: ~Copyable {
   }
 
   private enum Request: UInt8 {
-    case read, write, migrateToDevice, migrateToSystem, snapshot, exclusive, checkExclusive, release
+    case read, write, migrateToDevice, migrateToSystem, snapshot, exclusive, checkExclusive
   }
 
   // The layout of `struct hmm_dmirror_cmd` in lib/test_hmm_uapi.h.
@@ -155,12 +155,6 @@ struct HMMirror: ~Copyable {
       guard error == .notPermitted else { throw error }
       return true
     }
-  }
-
-  /// Evicts all memory of the device and gives its chunks back (dmirror_device_remove_chunks).
-  func releaseDeviceMemory() throws(Errno) {
-    var none: [UInt8] = []
-    _ = try request(.release, 0, 1, &none)
   }
 
   private func data(

@@ -27,12 +27,6 @@ enum KernelControls {
     try HostFiles.write("1", to: path)
   }
 
-  /// Drops clean caches (fs/drop_caches.c): 1 pages, 2 dentries and inodes, 3 both.
-  static func dropCaches(_ which: Int = 3) throws(Errno) {
-    sync()
-    try HostFiles.write("\(which)", to: "/proc/sys/vm/drop_caches")
-  }
-
   /// Moves what waits in the per-processor lists to the LRU and the buddy lists, so that states are settled.
   ///
   /// A write to `stat_refresh` also folds the counters of all processors (mm/vmstat.c:vmstat_refresh).

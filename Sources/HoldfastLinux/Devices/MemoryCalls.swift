@@ -141,11 +141,6 @@ enum MemoryCalls {
     try systemCall(hf_munlock(address, byteCount))
   }
 
-  /// msync with MS_SYNC: waits until a file has what was stored.
-  static func synchronize(address: UInt64, byteCount: Int) throws(Errno) {
-    try systemCall(hf_msync(address, byteCount, MS_SYNC))
-  }
-
   /// Sets RLIMIT_MEMLOCK, soft and hard, in bytes; nil is no limit.
   ///
   /// It binds only without CAP_IPC_LOCK.

@@ -53,10 +53,15 @@ struct PipeReferences: ~Copyable, Sendable {
   ///
   /// Says how many there were; it does not wait for more.
   func drain(into bytes: inout [UInt8]) throws(Errno) -> Int {
+    try Self.read(from: reader.rawValue, into: &bytes)
+  }
+
+  /// Reads what a pipe holds until the buffer is full or the pipe empty.
+  private static func read(from pipe: Int32, into bytes: inout [UInt8]) throws(Errno) -> Int {
     var done = 0
     while done < bytes.count {
       let count = bytes.withUnsafeMutableBytes { buffer in
-        hf_read_available(reader.rawValue, buffer.baseAddress?.advanced(by: done), buffer.count - done)
+        hf_read_available(pipe, buffer.baseAddress?.advanced(by: done), buffer.count - done)
       }
       if try systemCall(count) == 0 { break }
       done += Int(count)
@@ -72,14 +77,7 @@ struct PipeReferences: ~Copyable, Sendable {
     defer { for end in ends { try? FileDescriptor(rawValue: end).close() } }
     try systemCall(hf_tee(reader.rawValue, ends[1], range.upperBound))
     var bytes = [UInt8](repeating: 0, count: range.upperBound)
-    var done = 0
-    while done < bytes.count {
-      let count = bytes.withUnsafeMutableBytes { buffer in
-        hf_read_available(ends[0], buffer.baseAddress?.advanced(by: done), buffer.count - done)
-      }
-      if try systemCall(count) == 0 { throw .ioError }
-      done += Int(count)
-    }
+    guard try Self.read(from: ends[0], into: &bytes) == bytes.count else { throw .ioError }
     return Array(bytes[range])
   }
 

@@ -117,14 +117,6 @@ struct VFIOContainer: ~Copyable, Sendable {
     return unmapped
   }
 
-  /// Unpins everything, and says how many bytes.
-  @discardableResult
-  func unmapAll() throws(Errno) -> UInt64 {
-    var unmapped: UInt64 = 0
-    try systemCall(hf_vfio_unmap_all(container.rawValue, &unmapped))
-    return unmapped
-  }
-
   /// The registers of the device, if it is QEMU's `edu`, with bus mastering on.
   func edu() throws(Errno) -> EduDevice { try EduDevice(deviceFile) }
 

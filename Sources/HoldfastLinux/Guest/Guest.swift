@@ -32,10 +32,10 @@ public struct Guest: ~Copyable {
     let disk = try Self.formattedDisk()
     let swap = try HostFile.temporary(bytes: GuestMachine.diskBytes)
     let console = try HostFile.memory("console")
-    let agentPair = try Self.sockets()
+    let agentPair = try LineChannel.pair()
     var agent = LineChannel(owning: agentPair.ours)
     let agentEnd = HostFile(owning: agentPair.theirs)
-    let monitorPair = try Self.sockets()
+    let monitorPair = try LineChannel.pair()
     var monitor = Monitor(owning: monitorPair.ours)
     let monitorEnd = HostFile(owning: monitorPair.theirs)
 
@@ -90,11 +90,6 @@ public struct Guest: ~Copyable {
   public consuming func halt() {
     guard let line = try? GuestProtocol.line(HostMessage.halt), agent.send(line) else { return }
     if !qemu.hasEnded(within: 5) { _ = qemu.kill() }
-  }
-
-  /// The end of the guest's console so far.
-  public borrowing func consoleTail() -> String {
-    console.tail(lines: Self.tailLines)
   }
 
   /// Asks QEMU's monitor for something.
@@ -182,12 +177,6 @@ public struct Guest: ~Copyable {
     return disk
   }
 
-  private static func sockets() throws(GuestError) -> (ours: Int32, theirs: Int32) {
-    var pair: [Int32] = [-1, -1]
-    let result = hf_guest_socket_pair(&pair)
-    guard result == 0 else { throw .host("cannot make sockets: \(HostFile.describe(-result))") }
-    return (pair[0], pair[1])
-  }
 }
 
 /// Why a scenario gave no reports.

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import HoldfastScenario
+import SystemPackage
 
 /// The guest's first process: mounts file systems, starts the agent and buries the dead.
 public enum GuestInit {
@@ -33,7 +34,7 @@ public enum GuestInit {
     let disk = hf_guest_mount("/dev/vda", "ext4", Worker.fileFolder, nil)
     if disk < 0 { say("no file system on the disk: \(HostFile.describe(-disk))") }
     makeMovable()
-    let child = hf_guest_fork()
+    let child = Int32(clamping: hf_fork())
     if child == 0 { getenv(shellMarker) == nil ? serve() : shell() }
     if child < 0 { say("cannot fork: \(HostFile.describe(-child))") }
     bury(until: child)
@@ -50,10 +51,12 @@ public enum GuestInit {
       guard let state = try? HostFiles.bytes(at: path), state.starts(with: Array("offline".utf8)) else {
         continue
       }
-      let descriptor = open(path, O_WRONLY | O_CLOEXEC)
-      let error = descriptor < 0 ? errno : HostFile.put(Array("online_movable".utf8), to: descriptor)
-      if descriptor >= 0 { close(descriptor) }
-      if error != 0 { say("cannot put \(name) online: \(HostFile.describe(error))") }
+      guard let block = Int(name.dropFirst("memory".count)) else { continue }
+      do throws(Errno) {
+        try KernelControls.setBlock(block, to: .onlineMovable)
+      } catch {
+        say("cannot put \(name) online: \(error)")
+      }
     }
   }
 
@@ -81,7 +84,7 @@ public enum GuestInit {
     let config = getenv(marker).map { String(cString: $0) } ?? ""
     do throws(GuestError) {
       let service = ScenarioService(channel: LineChannel(owning: try openPort()))
-      try service.tell(.ready(GuestReady(kernel: kernelRelease(), config: config)))
+      try service.tell(.ready(GuestReady(kernel: LinuxRunner.kernelRelease, config: config)))
       try service.serve()
       exit(0)
     } catch {
@@ -103,11 +106,6 @@ public enum GuestInit {
       return descriptor
     }
     throw .host("there is no virtio port \(GuestProtocol.port) among \(ports)")
-  }
-
-  private static func kernelRelease() -> String {
-    let bytes = (try? HostFiles.bytes(at: "/proc/sys/kernel/osrelease")) ?? []
-    return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
   }
 
   /// Becomes a shell on the console, with every applet of busybox.

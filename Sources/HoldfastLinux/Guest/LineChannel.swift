@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Lines that come and go over a descriptor.
@@ -17,6 +18,14 @@ struct LineChannel: ~Copyable {
 
   deinit {
     close(descriptor)
+  }
+
+  /// The descriptors of two sockets that are joined to each other.
+  static func pair() throws(GuestError) -> (ours: Int32, theirs: Int32) {
+    var pair: [Int32] = [-1, -1]
+    let result = hf_guest_socket_pair(&pair)
+    guard result == 0 else { throw .host("cannot make sockets: \(HostFile.describe(-result))") }
+    return (pair[0], pair[1])
   }
 
   /// What came of waiting for a line.

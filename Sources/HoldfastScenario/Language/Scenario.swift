@@ -67,6 +67,11 @@ public enum MemlockLimit: Sendable, Hashable {
   /// At most this much.
   case limited(MemorySize)
 
+  /// The limit in bytes; nil where there is none.
+  public var bytes: UInt64? {
+    if case .limited(let size) = self { size.bytes } else { nil }
+  }
+
   /// What Linux gives to a process since 5.16.
   public static let standard = MemlockLimit.limited(MemorySize(pages: 2048) ?? .zero)
 }
