@@ -159,6 +159,7 @@ func announceStore(
 #endif
 
 /// Whether this module is the explored twin.
+@inlinable @inline(__always)
 public var isExplored: Bool {
   #if EXPLORER
   true

@@ -53,6 +53,12 @@ struct ExploreCommand: ParsableCommand {
       valueName: "n"))
   var faults = 0
 
+  @Option(
+    help: ArgumentHelp(
+      "Take a fix out of the engine; `holdfast safeguards` lists them. May be given several times.",
+      valueName: "safeguard"))
+  var without: [String] = []
+
   @Option(help: ArgumentHelp("Repeat the execution of a finding, as its line says.", valueName: "line"))
   var replay: String?
 
@@ -107,6 +113,7 @@ struct ExploreCommand: ParsableCommand {
     options.policy = policy
     options.executions = executions
     options.faults = faults
+    options.without = without
     options.time = time.map { .seconds($0) } ?? (executions == nil ? .seconds(60) : nil)
     options.stop = stop
     if let replay { options.search = .replay(replay) }

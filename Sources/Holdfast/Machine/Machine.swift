@@ -39,6 +39,8 @@ public final class Machine: @unchecked Sendable {
   let trace: TraceSink?
   /// The policy's rules for single pages.
   let pinRules: PinRules
+  /// A bit for each safeguard that the machine does not have.
+  let absentSafeguards: UInt64
   /// Zones in the order in which a node's allocations try them (spec 2.5), by node.
   let zonelists: [[ZoneID]]
 
@@ -51,6 +53,12 @@ public final class Machine: @unchecked Sendable {
   /// - Throws: `ConfigurationError` (EINVAL) naming the field that is wrong, ENOMEM if the host refuses room.
   public init(_ configuration: MachineConfiguration, trace: TraceSink? = nil) throws(ConfigurationError) {
     let plan = try ZonePlan(configuration)
+    guard isExplored || configuration.without.isEmpty else {
+      throw ConfigurationError(
+        field: "without", found: configuration.without.map(\.name).sorted().joined(separator: ", "),
+        expected: "nothing: only an explored machine can be without a safeguard")
+    }
+    absentSafeguards = configuration.without.reduce(0) { $0 | $1.bit }
     self.configuration = configuration
     policy = configuration.policy
     pinRules = PinRules(configuration.policy, zeroPage: plan.zeroPage)

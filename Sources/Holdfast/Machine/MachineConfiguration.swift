@@ -168,6 +168,8 @@ public struct MachineConfiguration: Sendable {
   public var backing = FrameBacking.none
   /// Which kernel's rules for placing pinned pages hold.
   public var policy = PlacementPolicy.linux6_1
+  /// Fixes that the machine does not have; only an explored machine can be without one.
+  public var without: Set<Safeguard> = []
   /// Table sizes.
   public var limits = TableLimits()
 

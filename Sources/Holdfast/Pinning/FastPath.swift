@@ -124,8 +124,9 @@ extension Machine {
       if !descriptor.refcount.addIfPositive(pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
-      if after & PageFlags.head.rawValue != 0 || descriptor.isTail || cell.load() != raw
-        || upperCell.load() != upper.rawValue
+      if has(.entryRecheck),
+        after & PageFlags.head.rawValue != 0 || descriptor.isTail || cell.load() != raw
+          || upperCell.load() != upper.rawValue
       {
         lost = frame
         break
@@ -152,7 +153,7 @@ extension Machine {
     let head = grabLockless(entry.frame, 1, flags, on: walk.processor)
     if head == .none { return false }
     // As above.
-    guard cell.load() == entry.rawValue, upperCell.load() == upper.rawValue,
+    guard !has(.entryRecheck) || (cell.load() == entry.rawValue && upperCell.load() == upper.rawValue),
       !mustUnshare(entry.frame, entry, flags)
     else {
       undoLocklessGrab(head, 1, flags, on: walk.processor)
@@ -177,7 +178,7 @@ extension Machine {
     let refs = Int32(truncatingIfNeeded: end &- walk.page)
     let head = grabLockless(frame, refs, flags, on: walk.processor)
     if head == .none { return false }
-    guard cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
+    guard !has(.entryRecheck) || cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
       undoLocklessGrab(head, refs, flags, on: walk.processor)
       return false
     }

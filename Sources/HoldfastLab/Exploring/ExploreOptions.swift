@@ -23,6 +23,8 @@ public struct ExploreOptions: Sendable {
   public var policy: PolicyName?
   /// How executions are chosen.
   public var search = Search.standard
+  /// The names of safeguards that the machine is to lack.
+  public var without: [String] = []
   /// Ends the exploration after so long.
   public var time: Duration?
   /// Ends the exploration after so many executions.

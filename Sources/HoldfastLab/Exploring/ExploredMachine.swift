@@ -16,7 +16,7 @@ struct ExploredMachine {
   /// Builds the machine of a scenario.
   ///
   /// - Throws: `RunFailure` where the scenario cannot be run, or its machine is too large to be explored.
-  init(_ scenario: Scenario, policy policyName: PolicyName) throws(RunFailure) {
+  init(_ scenario: Scenario, policy policyName: PolicyName, without safeguards: [String]) throws(RunFailure) {
     let missing = EngineLimits.missing(in: scenario)
     guard missing.isEmpty else {
       throw RunFailure.cannotRun(
@@ -26,10 +26,20 @@ struct ExploredMachine {
       throw RunFailure.internalError("the engine does not know the policy \(policyName)")
     }
     self.policy = policyName
+    var without: Set<Safeguard> = []
+    for name in safeguards {
+      guard let safeguard = Safeguard(name: name) else {
+        throw RunFailure.badInput(
+          "--without: found \"\(name)\", expected one of "
+            + Safeguard.allCases.map(\.name).joined(separator: ", "))
+      }
+      without.insert(safeguard)
+    }
     let (spec, processors) = Self.spread(scenario)
     do {
       var configuration = try MachineConfiguration(spec, policy: policy, backing: .none)
       configuration.limits = .explored
+      configuration.without = without
       let adds = scenario.actors.contains { $0.steps.contains { $0.verb.word == .add } }
       if !adds { configuration.hotplugFrames = 0 }
       let size = try Machine.stateSize(of: configuration)

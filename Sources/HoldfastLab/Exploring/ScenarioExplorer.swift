@@ -12,7 +12,8 @@ public enum ScenarioExplorer {
   public static func explore(_ scenario: Scenario, _ options: ExploreOptions) throws(RunFailure)
     -> ExploreReport
   {
-    let machine = try ExploredMachine(scenario, policy: options.policy ?? scenario.policy)
+    let machine = try ExploredMachine(
+      scenario, policy: options.policy ?? scenario.policy, without: options.without)
     var exploration = try ScenarioExploration(scenario, machine, options)
     return try exploration.explore()
   }
@@ -46,7 +47,8 @@ private struct ScenarioExploration {
     let run = ExploredRun(scenario, machine, findsFailures: options.faults == 0)
     self.run = run
     program = ExploredProgram(
-      identity: "\(scenario.textHash) \(machine.policy) \(options.faults) \(BuildIdentity.hash)",
+      identity: "\(scenario.textHash) \(machine.policy) \(options.without.sorted()) \(options.faults) "
+        + BuildIdentity.hash,
       actors: scenario.actors.indices.map { number in
         ExploredProgram.Actor(name: scenario.actors[number].name) { run.act(number) }
       },
