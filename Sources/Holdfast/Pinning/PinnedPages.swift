@@ -5,7 +5,7 @@ import Interleaving
 /// What pin_user_pages returns, with its ledger record. Fewer pages than asked for is a success, as in Linux; then
 /// `shortfall` keeps the reason that Linux loses. Dropping the value unpins.
 public struct PinnedPages: ~Copyable {
-  private let pages: HeldPages
+  private var pages: HeldPages
 
   init(_ pages: consuming HeldPages) { self.pages = pages }
 
@@ -29,13 +29,19 @@ public struct PinnedPages: ~Copyable {
 
   /// Unpins what is left and ends the record (unpin_user_pages, unpin_user_pages_dirty_lock).
   public consuming func unpin(markDirty: Bool = false) { pages.finish(markDirty: markDirty) }
+
+  /// The same pages once more, for a machine that is put back to now; all such values but one are forgotten.
+  package borrowing func again() -> Self { Self(pages.again()) }
+
+  /// Lets go of the value without giving anything back.
+  package mutating func forget() { pages.forget() }
 }
 
 /// Pages held by ordinary references (FOLL_GET): what get_user_pages returns.
 ///
 /// Dropping the value puts them.
 public struct GottenPages: ~Copyable {
-  private let pages: HeldPages
+  private var pages: HeldPages
 
   init(_ pages: consuming HeldPages) { self.pages = pages }
 
@@ -49,12 +55,18 @@ public struct GottenPages: ~Copyable {
   public borrowing func put(_ range: Range<Int>) { pages.release(range, markDirty: false) }
   /// Puts what is left and ends the record.
   public consuming func put() { pages.finish(markDirty: false) }
+
+  /// The same pages once more, for a machine that is put back to now; all such values but one are forgotten.
+  package borrowing func again() -> Self { Self(pages.again()) }
+
+  /// Lets go of the value without giving anything back.
+  package mutating func forget() { pages.forget() }
 }
 
 /// A ledger record and the pages that it stands for; row zero, and no pages, where nothing was asked for.
 struct HeldPages: ~Copyable {
   private let machine: Machine
-  private let record: PinRecord
+  private var record: PinRecord
   let count: Int
   let shortfall: PinError?
 
@@ -67,6 +79,10 @@ struct HeldPages: ~Copyable {
 
   // A record that is in no use belongs to a time before the machine was put back.
   deinit { if record.id != .none, record.kind != 0 { machine.endRecord(record) } }
+
+  func again() -> HeldPages { HeldPages(machine, record, count: count, shortfall: shortfall) }
+
+  mutating func forget() { record = machine.pinRecord(.none) }
 
   subscript(index: Int) -> FrameNumber {
     precondition(index >= 0 && index < count, "page index out of range")

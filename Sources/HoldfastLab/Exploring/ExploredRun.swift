@@ -7,80 +7,107 @@ import Interleaving
 ///
 /// Labels are words that actors write and wait for, so that the explorer knows of them as of everything else.
 final class ExploredRun {
-  private let scenario: Scenario
-  private let machine: ExploredMachine
-  private let image: MachineImage
-  private let blocksBefore: [BlockRecord]
-  /// The records of all steps before they are done, by actor.
-  private let blank: [[StepRecord]]
-  /// The number of each actor's first step among all.
-  private let firstStep: [Int]
+  let scenario: Scenario
+  let machine: ExploredMachine
+  /// Every step, by its number: those of an actor one after the other, in file order.
+  let plan: [PlannedStep]
+  /// The number of each actor's first step, and one past that of the last actor's last.
+  let firstStep: [Int]
   /// The number of a label.
-  private let labels: [String: Int]
+  let labels: [String: Int]
+  let hasMandatory: Bool
+  private let findsFailures: Bool
+  private let blocksBefore: [BlockRecord]
+  /// Whether an expectation looks when a step ends that is no part of the prologue.
+  private var looksMeanwhile = false
+
+  /// How an execution begins.
+  var start: ExecutionStart
+  var image: MachineImage
+  /// What was done before every execution, since any order of events begins with it; empty for nothing.
+  var prologue: [PrologueStep] = []
+
+  // The execution under way.
+  private(set) var stage: Stage
+  private(set) var looks: Looks
+  /// By step.
+  private(set) var done: [StepOutcome]
+  /// By label: whether its step will never be done.
+  private var isNever: [Bool]
+  /// The next step of each actor, as a number.
+  private(set) var next: [Int]
+  /// The label of the step that each actor is in, or -1.
+  private var labelOfActor: [Int]
   /// Per label a word that is 0 once its step has ended or will never begin, and one that is 0 once its step has
   /// waited, ended or will never begin; then one that is 1 once the run has ended.
   private let words: UnsafeMutablePointer<UInt32>
   private let wordCount: Int
-  private let hasMandatory: Bool
-  private let findsFailures: Bool
 
-  // The execution under way.
-  private var stage: Stage
-  private var looks: Looks
-  private var records: [[StepRecord]] = []
-  private var isNever: [Bool] = []
-  /// The label of the step that each actor is in, or -1.
-  private var labelOfActor: [Int] = []
-
-  /// What each outcome is, by its short form.
-  private var states: [[UInt8]: RunState] = [:]
-  /// End states whose invariants were checked, by hash, with what was found.
-  private var checked: [UInt64: Violation?] = [:]
-  private static let mostChecked = 1 << 20
-  /// How often each outcome was met since the pass began.
-  private var counts: [[UInt8]: Int] = [:]
+  private var outcomes = ExploredOutcomes()
 
   /// The program of a scenario.
   ///
-  /// - Parameter findsFailures: whether an expectation that does not hold is a finding.
-  init(_ scenario: Scenario, _ machine: ExploredMachine, findsFailures: Bool) {
+  /// - Parameters:
+  ///   - findsFailures: whether an expectation that does not hold is a finding.
+  ///   - hasPrologue: whether steps that every order begins with are done once, and not in each execution.
+  init(_ scenario: Scenario, _ machine: ExploredMachine, findsFailures: Bool, hasPrologue: Bool) {
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
     image = MachineImage(of: machine.machine)
     blocksBefore = machine.machine.blockRecords()
     var labels: [String: Int] = [:]
-    var firstStep: [Int] = []
-    var steps = 0
-    for actor in scenario.actors {
-      firstStep.append(steps)
-      steps += actor.steps.count
-      for label in actor.steps.compactMap(\.label) { labels[label] = labels.count }
-    }
+    for label in scenario.actors.flatMap(\.steps).compactMap(\.label) { labels[label] = labels.count }
     self.labels = labels
-    self.firstStep = firstStep
-    blank = zip(scenario.actors, firstStep).map { actor, first in
-      actor.steps.enumerated().map { index, step in
-        var record = StepRecord(sequence: first + index + 1, actor: actor.name, step: step, begin: 0)
-        record.status = .skipped
-        record.skipped = StepRecord.runEnded
-        return record
+    let isAwaited = Set(scenario.actors.flatMap { $0.after + $0.steps.flatMap(\.after) })
+    let isJoined = Set(scenario.actors.flatMap { $0.steps.flatMap(\.during) })
+    var firstStep: [Int] = []
+    var plan: [PlannedStep] = []
+    for (number, actor) in scenario.actors.enumerated() {
+      firstStep.append(plan.count)
+      for (index, step) in actor.steps.enumerated() {
+        let label = step.label.flatMap { labels[$0] } ?? -1
+        plan.append(
+          PlannedStep(
+            step, of: actor, in: scenario, actor: number, number: plan.count, label: label,
+            after: (step.after + (index == 0 ? actor.after : [])).compactMap { labels[$0] },
+            during: step.during.compactMap { labels[$0] },
+            isAwaited: step.label.map(isAwaited.contains) ?? false,
+            isJoined: step.label.map(isJoined.contains) ?? false))
       }
     }
+    firstStep.append(plan.count)
+    self.plan = plan
+    self.firstStep = firstStep
     hasMandatory = scenario.actors.contains { $0.steps.contains(where: \.mustSucceed) }
     wordCount = labels.count * 2 + 1
     words = .allocate(capacity: wordCount)
     words.initialize(repeating: 1, count: wordCount)
+    words[wordCount - 1] = 0
+
     stage = Stage(machine: machine.machine, scenario: scenario, policy: machine.policy)
+    stage.processes = machine.processes
+    stage.threads = machine.threads
+    stage.isVerbose = false
     looks = Looks(stage, blocksBefore: blocksBefore)
+    done = plan.map { _ in StepOutcome() }
+    isNever = labels.map { _ in false }
+    next = Array(firstStep.dropLast())
+    labelOfActor = scenario.actors.map { _ in -1 }
+    start = ExecutionStart(
+      stage: stage, looks: Looks(stage, blocksBefore: blocksBefore), done: done, isNever: isNever, next: next,
+      words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
+    if hasPrologue { doPrologue() }
+    let settled = Set(prologue.compactMap { plan[$0.step].step.label })
+    looksMeanwhile = scenario.expectations.contains { expectation in
+      [expectation.at, expectation.since].compactMap(\.self).contains { !settled.contains($0) }
+    }
   }
 
   deinit { words.deallocate() }
 
   /// The names of all steps, in file order.
-  var stepNames: [String] {
-    scenario.actors.flatMap { actor in actor.steps.map { $0.label ?? $0.verb.summary } }
-  }
+  var stepNames: [String] { plan.map(\.name) }
 
   /// What a word is that an operation named, where it is one of ours.
   func name(of address: UInt) -> String? {
@@ -95,49 +122,72 @@ final class ExploredRun {
 
   /// Puts everything back to the beginning of an execution.
   func restore() {
-    // First, so that what the last execution still holds is nothing any more when it is dropped.
+    // What the last execution still holds is nothing any more.
+    stage.forgetHolds()
     image.restore()
-    let next = Stage(machine: machine.machine, scenario: scenario, policy: machine.policy)
-    next.processes = machine.processes
-    next.threads = machine.threads
-    stage = next
-    looks = Looks(next, blocksBefore: blocksBefore)
-    records = blank
-    isNever = Array(repeating: false, count: labels.count)
-    labelOfActor = Array(repeating: -1, count: scenario.actors.count)
-    words.update(repeating: 1, count: wordCount)
-    word(wordCount - 1).store(0)
+    stage = Stage(again: start.stage)
+    looks.restart(as: start.looks, stage)
+    for actor in next.indices {
+      next[actor] = start.next[actor]
+      labelOfActor[actor] = -1
+      for number in start.next[actor]..<firstStep[actor + 1] { done[number] = start.done[number] }
+    }
+    for label in isNever.indices { isNever[label] = start.isNever[label] }
+    for index in 0..<wordCount { words[index] = start.words[index] }
+  }
+
+  /// Makes what was done so far the beginning of every execution.
+  func beginHere() {
+    image = MachineImage(of: machine.machine)
+    let looks = Looks(stage, blocksBefore: blocksBefore)
+    looks.restart(as: self.looks, stage)
+    start = ExecutionStart(
+      stage: stage, looks: looks, done: done, isNever: isNever, next: next,
+      words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
+    // The stage is the beginning's now: an execution has its own.
+    stage = Stage(again: start.stage)
   }
 
   /// Looks at the state that an execution has ended in.
+  ///
+  /// Many executions end alike, and each end is looked at once: it is known by where the machine differs from the
+  /// beginning, by what the steps did, and by what was seen meanwhile.
   func ended() -> Violation? {
-    let all = records.flatMap(\.self)
+    var hash = Hash64()
+    hash.combine(image.difference(isLast: true))
+    for place in plan where place.number >= start.next[place.actor] { done[place.number].add(to: &hash) }
+    if !stage.isolations.isEmpty || !stage.keptIsolations.isEmpty {
+      for frame in stage.isolatedFrames.map(\.rawValue).sorted() { hash.combine(UInt64(frame)) }
+    }
+    if !stage.frames.isEmpty || !stage.keptFrames.isEmpty {
+      for frame in stage.kernelFrames.map(\.rawValue).sorted() { hash.combine(UInt64(frame) | 1 << 32) }
+    }
+    if looksMeanwhile { hash.combine(UInt64(bitPattern: Int64(looks.hash))) }
+    return outcomes.count(hash.value) { lookAtEnd() }
+  }
+
+  /// The first invariant that a step has broken.
+  func brokenStep(_ moment: Moment) -> Violation? { nil }
+
+  /// What an execution came to, and what is wrong with its end.
+  private func lookAtEnd() -> (key: [UInt8], state: RunState, violation: Violation?) {
+    let all = records()
     let verdicts = looks.states(records: all)
     var key = all.flatMap { record in
       [record.status.code, UInt8(truncatingIfNeeded: record.error?.errno.number ?? 0)]
     }
     key += verdicts.map(\.code)
-    if states[key] == nil { states[key] = RunState(all, verdicts, of: scenario) }
-    counts[key, default: 0] += 1
-    return brokenInvariant() ?? (findsFailures ? broken(verdicts, all) : nil)
+    return (
+      key, RunState(all, verdicts, of: scenario),
+      brokenInvariant() ?? (findsFailures ? broken(verdicts, all) : nil)
+    )
   }
 
   /// The first invariant that does not hold in the state that an execution has ended in.
-  ///
-  /// Many executions end in the same state, and a state is looked at once.
   private func brokenInvariant() -> Violation? {
-    let (isolated, allocated) = (stage.isolatedFrames, stage.kernelFrames)
-    var hash = Hash64()
-    hash.combine(memory: machine.machine.state)
-    for frame in isolated.map(\.rawValue).sorted() { hash.combine(UInt64(frame)) }
-    hash.combine(UInt64(isolated.count))
-    for frame in allocated.map(\.rawValue).sorted() { hash.combine(UInt64(frame)) }
-    if let known = checked[hash.value] { return known }
-    let found = Invariant.violations(of: machine.machine, isolated: isolated, kernelFrames: allocated).first
-    let violation = found.map { Violation(name: $0.invariant, text: $0.what) }
-    if checked.count == Self.mostChecked { checked = [:] }
-    checked[hash.value] = .some(violation)
-    return violation
+    Invariant.violations(
+      of: machine.machine, isolated: stage.isolatedFrames, kernelFrames: stage.kernelFrames
+    ).first.map { Violation(name: $0.invariant, text: $0.what) }
   }
 
   /// The first expectation that does not hold.
@@ -149,80 +199,81 @@ final class ExploredRun {
         text: "\(verdict.expectation); found \(verdict.found ?? "nothing")")
     }
     guard hasMandatory else { return nil }
-    for (actor, done) in zip(scenario.actors, records) {
-      for (step, record) in zip(actor.steps, done) where step.mustSucceed && record.status == .failed {
-        return Violation(
-          name: "step in line \(step.location.line)",
-          text: "\(step.label ?? step.verb.summary) must succeed; found "
-            + "\(record.error?.errno.rawValue ?? "a failure")")
-      }
+    for place in plan where place.step.mustSucceed && done[place.number].status == .failed {
+      return Violation(
+        name: "step in line \(place.step.location.line)",
+        text: "\(place.name) must succeed; found "
+          + "\(done[place.number].failure?.errno.rawValue ?? "a failure")")
     }
     return nil
   }
 
+  /// The records of all steps, as far as they were done.
+  private func records() -> [StepRecord] { plan.map { done[$0.number].record($0) } }
+
   /// The outcomes since the last call.
-  func takeStates() -> StateHistogram {
-    var histogram = StateHistogram()
-    for (key, count) in counts {
-      if let state = states[key] { histogram.add(state, count: count) }
-    }
-    counts = [:]
-    return histogram
-  }
+  func takeStates() -> StateHistogram { outcomes.take() }
 
   // MARK: Actors
 
   /// What an actor does.
   func act(_ number: Int) {
-    let actor = scenario.actors[number]
-    for index in actor.steps.indices {
-      guard perform(actor, number, index) else {
-        for rest in actor.steps[(index + 1)...] { settle(rest, never: true) }
-        return
-      }
+    while next[number] < firstStep[number + 1] {
+      if !perform(plan[next[number]]) { return end(number) }
+      passed(number)
     }
   }
 
+  /// An actor's next step is done, and so is the one after it due.
+  func passed(_ number: Int) { next[number] += 1 }
+
+  /// The rest of an actor's steps will never be done.
+  func end(_ number: Int) {
+    for rest in plan[(next[number] + 1)..<firstStep[number + 1]] { settle(rest, never: true) }
+    next[number] = firstStep[number + 1]
+  }
+
+  /// Whether a label's step has ended, or will never be done.
+  func isSettled(_ label: Int) -> Bool { words[label * 2] == 0 }
+
   /// Does one step, once its turn has come; false ends the actor.
-  private func perform(_ actor: Scenario.Actor, _ number: Int, _ index: Int) -> Bool {
-    let step = actor.steps[index]
-    markStep(firstStep[number] + index)
+  func perform(_ place: PlannedStep) -> Bool {
+    let (step, number) = (place.step, place.number)
+    markStep(number)
     var isPossible = true
-    for label in step.after + (index == 0 ? actor.after : []) {
-      guard let place = labels[label] else { continue }
-      word(place * 2).waitUntilZero(.retry)
-      if isNever[place] { isPossible = false }
+    for label in place.after {
+      if start.words[label * 2] != 0 { word(label * 2).waitUntilZero(.retry) }
+      if isNever[label] { isPossible = false }
     }
-    for label in step.during {
-      guard let place = labels[label] else { continue }
-      word(place * 2 + 1).waitUntilZero(.retry)
-      if isNever[place] { isPossible = false }
+    for label in place.during {
+      if start.words[label * 2 + 1] != 0 { word(label * 2 + 1).waitUntilZero(.retry) }
+      if isNever[label] { isPossible = false }
     }
     let isOver = hasMandatory && word(wordCount - 1).load() != 0
     guard isPossible, !isOver else {
-      records[number][index].skipped = isOver ? StepRecord.runEnded : StepRecord.neverReady
-      settle(step, never: true)
+      done[number].skipped = isOver ? StepRecord.runEnded : StepRecord.neverReady
+      settle(place, never: true)
       return true
     }
-    labelOfActor[number] = step.label.flatMap { labels[$0] } ?? -1
-    let before = Costs(machine.machine, actor: try? stage.process(of: actor))
-    let result = stage.performAll(step, by: actor)
-    records[number][index].skipped = nil
-    records[number][index].status = .ok
-    records[number][index].fill(step, result, before.spent(machine.machine), stage)
-    labelOfActor[number] = -1
-    if step.label != nil { looks.stepEnded(step.label, records: records.flatMap(\.self)) }
-    if step.mustSucceed, records[number][index].status != .ok { word(wordCount - 1).store(1) }
-    settle(step, never: false)
+    labelOfActor[place.actor] = place.isJoined ? place.label : -1
+    var spent = place.measures ? Costs(machine.machine, actor: try? stage.process(of: place.owner)) : nil
+    let result = stage.performAll(step, by: place.owner)
+    spent = spent?.spent(machine.machine)
+    done[number].fill(result, spent, stage)
+    labelOfActor[place.actor] = -1
+    if place.isLookedAt { looks.stepEnded(step.label, records: records()) }
+    if step.mustSucceed, done[number].status != .ok { word(wordCount - 1).store(1) }
+    settle(place, never: false)
     return step.verb != .exit
   }
 
   /// A step has ended, or will never be done.
-  private func settle(_ step: Step, never: Bool) {
-    guard let place = step.label.flatMap({ labels[$0] }) else { return }
-    isNever[place] = never
-    if words[place * 2 + 1] != 0 { word(place * 2 + 1).store(0) }
-    word(place * 2).store(0)
+  private func settle(_ place: PlannedStep, never: Bool) {
+    let label = place.label
+    guard label >= 0 else { return }
+    isNever[label] = never
+    if place.isJoined, words[label * 2 + 1] != 0 { word(label * 2 + 1).store(0) }
+    if place.isAwaited { word(label * 2).store(0) } else { words[label * 2] = 0 }
   }
 
   /// The running actor can only try again: whoever acts while it waits may begin.
@@ -244,24 +295,4 @@ final class ExploredRun {
   }
 
   private func word(_ index: Int) -> AtomicUInt32 { AtomicUInt32(UnsafeMutableRawPointer(words + index)) }
-}
-
-extension StepRecord.Status {
-  fileprivate var code: UInt8 {
-    switch self {
-    case .ok: 0
-    case .failed: 1
-    case .skipped: 2
-    }
-  }
-}
-
-extension Verdict.State {
-  fileprivate var code: UInt8 {
-    switch self {
-    case .holds: 0
-    case .fails: 1
-    case .skipped: 2
-    }
-  }
 }

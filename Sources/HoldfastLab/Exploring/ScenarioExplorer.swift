@@ -44,7 +44,8 @@ private struct ScenarioExploration {
     self.scenario = scenario
     self.machine = machine
     self.options = options
-    let run = ExploredRun(scenario, machine, findsFailures: options.faults == 0)
+    let run = ExploredRun(
+      scenario, machine, findsFailures: options.faults == 0, hasPrologue: options.faults == 0)
     self.run = run
     program = ExploredProgram(
       identity: "\(scenario.textHash) \(machine.policy) \(options.without.sorted()) \(options.faults) "
@@ -140,7 +141,7 @@ private struct ScenarioExploration {
     let program = program
     return try run.listening { () throws(ExplorationError) in
       try Exploration.run(program, strategy: strategy, settings: settings) { moment in
-        moment.isEnd ? run.ended() : nil
+        moment.isEnd ? run.ended() : run.brokenStep(moment)
       }
     }
   }
@@ -168,7 +169,7 @@ private struct ScenarioExploration {
     do throws(ExplorationError) {
       return try run.listening { () throws(ExplorationError) in
         try Exploration.minimise(finding, of: program, settings: settings, executions: most) { moment in
-          moment.isEnd ? run.ended() : nil
+          moment.isEnd ? run.ended() : run.brokenStep(moment)
         }
       }
     } catch {
@@ -194,6 +195,15 @@ private struct ScenarioExploration {
   /// The steps of an execution, those of one actor in one step of the scenario taken together.
   private func runs(of finding: Finding) -> [ExploreReport.Finding.Run] {
     var runs: [ExploreReport.Finding.Run] = []
+    var before = 0
+    for step in run.prologue {
+      let place = name(of: step.address)
+      runs.append(
+        ExploreReport.Finding.Run(
+          actor: run.plan[step.step].actor, step: run.plan[step.step].name, first: before + 1,
+          count: step.count, last: place.isEmpty ? "\(step.kind)" : "\(step.kind) \(place)"))
+      before += step.count
+    }
     for (index, step) in finding.steps.enumerated() {
       let place = name(of: step.address)
       let last = place.isEmpty ? step.kind : "\(step.kind) \(place)"
@@ -203,7 +213,7 @@ private struct ScenarioExploration {
       } else {
         runs.append(
           ExploreReport.Finding.Run(
-            actor: step.actor, step: step.name, first: index + 1, count: 1, last: last))
+            actor: step.actor, step: step.name, first: before + index + 1, count: 1, last: last))
       }
     }
     return runs

@@ -5,14 +5,14 @@ import Interleaving
 /// The looks that expectations ask for: taken when their step ends, or at the end.
 final class Looks {
   /// What an earlier look saw, for those that compare two.
-  private struct Earlier {
+  private struct Earlier: Hashable {
     var counters: [String: Int64] = [:]
     /// By page of the region, nil where there was none.
     var frames: [FrameNumber?] = []
     var digests: [UInt64?] = []
   }
 
-  private let stage: Stage
+  private(set) var stage: Stage
   private let blocksBefore: [BlockRecord]
   private var earlier: [Int: Earlier] = [:]
   private var seen: [Int: Observation] = [:]
@@ -23,6 +23,23 @@ final class Looks {
     for (index, expectation) in stage.scenario.expectations.enumerated() where expectation.since == nil {
       lookEarly(index)
     }
+  }
+
+  /// Goes on from the looks that others have taken, on a machine that was put back to then.
+  func restart(as other: Looks, _ stage: Stage) {
+    self.stage = stage
+    earlier = other.earlier
+    seen = other.seen
+  }
+
+  /// A hash of the looks taken when steps ended.
+  var hash: Int {
+    var hasher = Hasher()
+    for index in stage.scenario.expectations.indices {
+      hasher.combine(seen[index])
+      hasher.combine(earlier[index])
+    }
+    return hasher.finalize()
   }
 
   /// Takes the looks that a step's end calls for.

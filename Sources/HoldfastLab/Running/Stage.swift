@@ -22,6 +22,12 @@ final class Stage {
       self.process = process
       self.label = label
     }
+    /// The same pins, for a machine that is put back to now.
+    init(again other: Hold) {
+      process = other.process
+      label = other.label
+      pins = other.pins.map(HeldPins.init(again:))
+    }
   }
 
   /// A pin in a box: collections cannot hold what is not copyable.
@@ -36,6 +42,16 @@ final class Stage {
     init(gotten: consuming GottenPages) {
       frames = (0..<gotten.count).map { gotten[$0] }
       self.gotten = consume gotten
+    }
+    init(again other: HeldPins) {
+      frames = other.frames
+      pinned = other.pinned?.again()
+      gotten = other.gotten?.again()
+    }
+    /// Lets go of the pages without giving them back.
+    func forget() {
+      pinned?.forget()
+      gotten?.forget()
     }
   }
 
@@ -65,6 +81,8 @@ final class Stage {
   var pinLabels: [(owner: ProcessID, tick: UInt64, label: String, pin: String?)] = []
   /// CMA areas by name.
   let areaIndex: [String: Int]
+  /// Whether steps say in words what they did, for a report of each.
+  var isVerbose = true
 
   init(machine: Machine, scenario: Scenario, policy: PolicyName) {
     self.machine = machine
@@ -73,6 +91,33 @@ final class Stage {
     var areas: [String: Int] = [:]
     for (index, area) in machine.configuration.cmaAreas.enumerated() { areas[area.name] = index }
     areaIndex = areas
+  }
+
+  /// The same, for a machine that is put back to now.
+  init(again other: Stage) {
+    machine = other.machine
+    scenario = other.scenario
+    policy = other.policy
+    processes = other.processes
+    threads = other.threads
+    regions = other.regions
+    scopes = other.scopes
+    frames = other.frames
+    keptFrames = other.keptFrames
+    contiguous = other.contiguous
+    isolations = other.isolations
+    keptIsolations = other.keptIsolations
+    pinLabels = other.pinLabels
+    areaIndex = other.areaIndex
+    isVerbose = other.isVerbose
+    if !other.holds.isEmpty { holds = other.holds.mapValues(Hold.init(again:)) }
+    if !other.unnamed.isEmpty { unnamed = other.unnamed.map(Hold.init(again:)) }
+  }
+
+  /// Lets go of all pins without giving any back, since the machine is put back.
+  func forgetHolds() {
+    for hold in holds.values { for held in hold.pins { held.forget() } }
+    for hold in unnamed { for held in hold.pins { held.forget() } }
   }
 
   /// The process that an actor runs in.

@@ -11,6 +11,9 @@ struct Costs {
   private(set) var retries: Int64 = 0
   private let processor: Int
 
+  /// Nothing spent.
+  init() { processor = 0 }
+
   init(_ machine: Machine, actor: Process?) {
     processor = actor?.processor ?? 0
     let cpu = machine.processor(processor)
@@ -37,13 +40,17 @@ struct Costs {
 extension StepRecord {
   /// Notes how a step ended.
   mutating func fill(_ step: Step, _ result: Result<StepDone, StepFailure>, _ spent: Costs, _ stage: Stage) {
-    let done: StepDone
     switch result {
-    case .success(let value): done = value
-    case .failure(let failure):
-      done = failure.done
+    case .success(let done): fill(step, done, nil, spent)
+    case .failure(let failure): fill(step, failure.done, StepError(failure, stage), spent)
+    }
+  }
+
+  /// Notes how a step ended: what it did, and why it failed if it did.
+  mutating func fill(_ step: Step, _ done: StepDone, _ failure: StepError?, _ spent: Costs) {
+    if let failure {
       status = .failed
-      error = StepError(failure, stage)
+      error = failure
     }
     requested = done.requested
     pages = done.pages
@@ -54,15 +61,23 @@ extension StepRecord {
       text = (text.map { $0 + "\n" } ?? "") + failure.cause
     }
     if step.repeats > 1 { repeats = Int64(step.repeats) }
-    switch step.verb.word {
-    case .pin, .offline, .migrate, .compact, .cmaAllocate:
+    if step.verb.word.hasCosts {
       migrated = spent.migrated
       failures = spent.failures
       bytes = spent.migrated * Int64(pageSize)
       drains = spent.drains
       retries = spent.retries
       passes = done.passes ?? (spent.retries + 1)
-    default: break
+    }
+  }
+}
+
+extension Verb.Word {
+  /// Whether records say what such steps have cost.
+  var hasCosts: Bool {
+    switch self {
+    case .pin, .offline, .migrate, .compact, .cmaAllocate: true
+    default: false
     }
   }
 }

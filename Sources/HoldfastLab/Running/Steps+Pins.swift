@@ -37,7 +37,7 @@ extension Stage {
       }
       hold.pins.append(got)
       done.pages = Int64(got.frames.count)
-      done.frames = Self.describe(got.frames)
+      if isVerbose { done.frames = Self.describe(got.frames) }
       if let shortfall { done.shortfall.append(StepFailure(shortfall)) }
       pinLabels.append((process.id, machine.now, hold.label, grab.name))
     } catch {

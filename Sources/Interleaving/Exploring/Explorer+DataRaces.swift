@@ -42,7 +42,7 @@ extension Explorer {
     if isWrite {
       var known = mine
       known[actor] = .max
-      if any(state.pointee.reads .> known) { racedWithRead(state) }
+      if state.pointee.reads.exceeds(known) { racedWithRead(state) }
       state.pointee.writeStamp = stamp
       state.pointee.writer = UInt8(truncatingIfNeeded: actor)
       state.pointee.writeName = names[actor]

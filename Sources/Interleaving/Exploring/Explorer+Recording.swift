@@ -162,7 +162,7 @@ extension Explorer {
       if clock[owner] < stamp {
         let other = Int(event.pointee.process)
         if !met.has(other) {
-          if !any(firsts .<= clock) {
+          if !(clock &+ 1).exceeds(firsts) {
             if covered.has(other) { return }
             initials |= only(other)
           }
@@ -172,7 +172,7 @@ extension Explorer {
       }
       at += 1
     }
-    if !met.has(process), !any(firsts .<= before) {
+    if !met.has(process), !(before &+ 1).exceeds(firsts) {
       if covered.has(process) { return }
       initials |= only(process)
     }

@@ -16,7 +16,8 @@ public func markStep(_ name: Int) {
 @inline(__always)
 public func choose(named name: @autoclosure () -> String, among count: Int) -> Int {
   #if EXPLORER
-  Explorer.withCurrent { $0.choose(name(), among: count) } ?? 0
+  // The name is made up only where it is wanted.
+  Explorer.withCurrent { $0.settings.choiceBudget > 0 ? $0.choose(name(), among: count) : 0 } ?? 0
   #else
   0
   #endif

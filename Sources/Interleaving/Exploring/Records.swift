@@ -9,6 +9,13 @@ extension SIMD16<UInt16> {
   /// What happened before one or the other.
   @inline(__always)
   func joined(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
+
+  /// Whether any event is later than what `other` knows of its process.
+  @inline(__always)
+  func exceeds(_ other: Self) -> Bool {
+    let more = unsafeBitCast(other.joined(self) ^ other, to: SIMD4<UInt64>.self)
+    return more[0] | more[1] | more[2] | more[3] != 0
+  }
 }
 
 /// A set of processes.

@@ -10,7 +10,7 @@ import Testing
 
   static let names = [
     "isolated-page", "last-cma-window", "pin-against-offline", "pin-and-remove", "short-pin",
-    "two-pinners-small",
+    "pin-against-unmap", "two-pinners-small", "two-short-pins",
   ]
 
   private static func scenario(_ name: String) throws -> Scenario {

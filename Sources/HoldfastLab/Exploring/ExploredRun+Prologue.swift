@@ -1,0 +1,72 @@
+import HoldfastScenario
+import Interleaving
+
+/// A step that is done before all executions, and what its last operation was.
+struct PrologueStep {
+  /// The number of the step.
+  let step: Int
+  /// Schedule points that it has passed.
+  var count = 0
+  var kind = PointKind.begin
+  var address: UInt = 0
+}
+
+/// The steps that every order of a scenario's steps begins with: they are done once.
+///
+/// Such is a step while all other actors wait, by `after` or `during`, for what has not happened yet: nothing can
+/// come before it or at the same time. It goes on from there until two could act, or one alone but while
+/// another waits for its trying again.
+extension ExploredRun {
+  /// Does these steps, under an explorer, so that one that traps or never ends is found there too.
+  ///
+  /// In that case, and if nothing would be left to explore, executions begin where the scenario does.
+  func doPrologue() {
+    var steps: [PrologueStep] = []
+    var isComplete = false
+    let program = ExploredProgram(
+      identity: "prologue",
+      actors: [
+        ExploredProgram.Actor(name: "prologue") { [unowned self] in
+          while let place = onlyReadyStep() {
+            steps.append(PrologueStep(step: place.number))
+            if perform(place) { passed(place.actor) } else { end(place.actor) }
+          }
+          isComplete = true
+        }
+      ],
+      restore: { [unowned self] in
+        steps = []
+        restore()
+      })
+    var settings = ExplorationSettings()
+    settings.executions = 1
+    let report = try? Exploration.run(program, strategy: .preemptionBounded(0), settings: settings) {
+      [unowned self] moment in
+      if moment.isEnd { return nil }
+      if let last = steps.indices.last {
+        steps[last].count += 1
+        steps[last].kind = moment.kind
+        steps[last].address = moment.address
+      }
+      return brokenStep(moment)
+    }
+    let isLeft = next.indices.contains { next[$0] < firstStep[$0 + 1] }
+    guard let report, report.findings.isEmpty, report.counts.completed == 1, isComplete, isLeft,
+      !steps.isEmpty
+    else { return restore() }
+    prologue = steps
+    beginHere()
+  }
+
+  /// The one step that can be done now, if there is but one and nobody can begin before it has ended.
+  private func onlyReadyStep() -> PlannedStep? {
+    var found: PlannedStep?
+    let waiting = next.indices.filter { next[$0] < firstStep[$0 + 1] }.map { plan[next[$0]] }
+    for place in waiting where (place.after + place.during).allSatisfy(isSettled) {
+      if found != nil { return nil }
+      found = place
+    }
+    guard let found, !waiting.contains(where: { $0.during.contains(found.label) }) else { return nil }
+    return found
+  }
+}
