@@ -5,9 +5,9 @@ extension StepChecks {
   /// Free lists of a zone against its descriptors and counts.
   func freeLists(_ index: Int) -> InvariantViolation? {
     let zone = map.zones.lowerBound + index * map.zoneStride
-    let spanned = Int(map.load(zone + 16, as: UInt64.self))
+    let spanned = Int(map.word(zone + 16))
     if spanned == 0 { return nil }
-    let first = Int(map.load(zone + 8, as: UInt32.self))
+    let first = Int(map.half(zone + 8))
     var free = 0
     var freeCMA = 0
     var blocks = 0
@@ -40,18 +40,18 @@ extension StepChecks {
       }
       frame &+= frames
     }
-    let deferred = Int(map.load(zone + 72, as: UInt64.self))
-    if map.load(zone + 48, as: UInt64.self) != UInt64(free + deferred) {
+    let deferred = Int(map.word(zone + 72))
+    if map.word(zone + 48) != UInt64(free + deferred) {
       return wrongLists(
-        index, "NR_FREE_PAGES is \(map.load(zone + 48, as: UInt64.self)), \(free + deferred) are")
+        index, "NR_FREE_PAGES is \(map.word(zone + 48)), \(free + deferred) are")
     }
     // Deferred frames may be of an area too.
-    if deferred == 0, map.load(zone + 56, as: UInt64.self) != UInt64(freeCMA) {
-      return wrongLists(index, "NR_FREE_CMA_PAGES is \(map.load(zone + 56, as: UInt64.self)), \(freeCMA) are")
+    if deferred == 0, map.word(zone + 56) != UInt64(freeCMA) {
+      return wrongLists(index, "NR_FREE_CMA_PAGES is \(map.word(zone + 56)), \(freeCMA) are")
     }
-    if map.load(zone + 64, as: UInt64.self) != isolated {
+    if map.word(zone + 64) != isolated {
       return wrongLists(
-        index, "\(map.load(zone + 64, as: UInt64.self)) pageblocks count as ISOLATE, \(isolated) are")
+        index, "\(map.word(zone + 64)) pageblocks count as ISOLATE, \(isolated) are")
     }
     return chains(index, zone, blocks) ?? areaBlocks()
   }
@@ -77,7 +77,7 @@ extension StepChecks {
   @inline(__always)
   private func length(_ list: Int, _ fits: (RawPage) -> Bool) -> Int? {
     var previous = FrameNumber.none
-    var next = FrameNumber(rawValue: map.load(list))
+    var next = FrameNumber(rawValue: map.half(list))
     var count = 0
     while next != .none {
       let page = map.page(next.index)
@@ -85,8 +85,8 @@ extension StepChecks {
       count &+= 1
       (previous, next) = (next, page.next)
     }
-    guard map.load(list &+ 4, as: UInt32.self) == previous.rawValue,
-      map.load(list &+ 8, as: Int.self) == count
+    guard map.half(list &+ 4) == previous.rawValue,
+      Int(map.word(list &+ 8)) == count
     else { return nil }
     return count
   }
@@ -120,7 +120,7 @@ extension StepChecks {
   /// One processor's lists in one zone.
   func perCPULists(_ index: Int) -> InvariantViolation? {
     let lists = map.perCPULists.lowerBound + index * 256
-    let counted = Int(map.load(lists + 4, as: UInt32.self))
+    let counted = Int(map.half(lists + 4))
     var frames = 0
     for place in 0..<14 {
       let list = lists + 8 + place * 16
@@ -176,21 +176,21 @@ extension StepChecks {
   /// Counts of all zones, unless blocks come or go at the moment.
   func zoneCounts() -> InvariantViolation? {
     // The first word of the state is the hotplug lock.
-    if map.load(0, as: UInt32.self) != 0 { return nil }
+    if map.half(0) != 0 { return nil }
     var zone = map.zones.lowerBound
     while zone < map.zones.upperBound {
-      let spanned = map.load(zone + 16, as: UInt64.self)
-      let present = map.load(zone + 24, as: UInt64.self)
-      let managed = map.load(zone + 32, as: UInt64.self)
-      let cma = map.load(zone + 40, as: UInt64.self)
-      let (low, high) = (map.load(zone + 104, as: UInt64.self), map.load(zone + 112, as: UInt64.self))
-      if managed > present || present > spanned || cma > managed || map.load(zone + 96, as: UInt64.self) > low
+      let spanned = map.word(zone + 16)
+      let present = map.word(zone + 24)
+      let managed = map.word(zone + 32)
+      let cma = map.word(zone + 40)
+      let (low, high) = (map.word(zone + 104), map.word(zone + 112))
+      if managed > present || present > spanned || cma > managed || map.word(zone + 96) > low
         || low > high
       {
         let id = ZoneID(rawValue: (zone - map.zones.lowerBound) / map.zoneStride)
         return StepInvariant.zoneCountsOrdered.broken(
           "\(id): spanned \(spanned), present \(present), managed \(managed), CMA \(cma), watermarks "
-            + "\(map.load(zone + 96, as: UInt64.self)), \(low), \(high)")
+            + "\(map.word(zone + 96)), \(low), \(high)")
       }
       zone += map.zoneStride
     }
