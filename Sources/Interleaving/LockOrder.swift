@@ -46,38 +46,45 @@ public enum LockOrder {
     guard count < Int(HF_HELD_LOCKS) else {
       fatalError("more than \(HF_HELD_LOCKS) locks held by one thread")
     }
+    let (addresses, ranks) = fields(of: locks)
     if !tried {
-      withUnsafeBytes(of: locks.pointee.rank) { ranks in
-        for held in ranks.prefix(count) where held >= rank.rawValue {
-          if lockOrderPoint(address, rank: rank.rawValue, held: held) { break }
-          fatalError("lock order: rank \(rank.rawValue) taken while rank \(held) is held")
-        }
+      for place in 0..<count where ranks[place] >= rank.rawValue {
+        if lockOrderPoint(address, rank: rank.rawValue, held: ranks[place]) { break }
+        fatalError("lock order: rank \(rank.rawValue) taken while rank \(ranks[place]) is held")
       }
     }
-    withUnsafeMutableBytes(of: &locks.pointee.rank) { $0[count] = rank.rawValue }
-    withUnsafeMutableBytes(of: &locks.pointee.address) {
-      $0.storeBytes(
-        of: address, toByteOffset: count * MemoryLayout<UnsafeRawPointer>.stride, as: UnsafeRawPointer.self)
-    }
+    ranks[count] = rank.rawValue
+    addresses[count] = address
     locks.pointee.count += 1
   }
 
   @usableFromInline
   static func forget(_ rank: LockRank, _ address: UnsafeRawPointer) {
     guard let locks = hf_current_held_locks() else { return }
-    let count = Int(locks.pointee.count)
-    withUnsafeMutableBytes(of: &locks.pointee.address) { raw in
-      let addresses = raw.bindMemory(to: UnsafeRawPointer?.self)
-      guard let at = addresses.prefix(count).lastIndex(of: address) else {
-        fatalError("lock order: rank \(rank.rawValue) given back by a thread that does not hold it")
-      }
-      withUnsafeMutableBytes(of: &locks.pointee.rank) { ranks in
-        for i in at..<(count - 1) {
-          ranks[i] = ranks[i + 1]
-          addresses[i] = addresses[i + 1]
-        }
-      }
+    let (addresses, ranks) = fields(of: locks)
+    let last = Int(locks.pointee.count) - 1
+    var at = last
+    while at >= 0, addresses[at] != address { at -= 1 }
+    guard at >= 0 else {
+      fatalError("lock order: rank \(rank.rawValue) given back by a thread that does not hold it")
+    }
+    while at < last {
+      ranks[at] = ranks[at + 1]
+      addresses[at] = addresses[at + 1]
+      at += 1
     }
     locks.pointee.count -= 1
+  }
+
+  /// The two arrays of the record: as C arrays they would be copied whole at every look.
+  @inline(__always)
+  private static func fields(
+    of locks: UnsafeMutablePointer<hf_held_locks>
+  ) -> (addresses: UnsafeMutablePointer<UnsafeRawPointer?>, ranks: UnsafeMutablePointer<UInt8>) {
+    let raw = UnsafeMutableRawPointer(locks)
+    let ranks = MemoryLayout<UnsafeRawPointer>.stride * Int(HF_HELD_LOCKS)
+    return (
+      raw.assumingMemoryBound(to: UnsafeRawPointer?.self), (raw + ranks).assumingMemoryBound(to: UInt8.self)
+    )
   }
 }

@@ -43,12 +43,11 @@ extension ExploredRun {
     let report = try? Exploration.run(program, strategy: .preemptionBounded(0), settings: settings) {
       [unowned self] moment in
       if moment.isEnd { return nil }
-      if let last = steps.indices.last {
-        steps[last].count += 1
-        steps[last].kind = moment.kind
-        steps[last].address = moment.address
-      }
-      return brokenStep(moment)
+      guard let last = steps.indices.last else { return nil }
+      steps[last].count += 1
+      steps[last].kind = moment.kind
+      steps[last].address = moment.address
+      return brokenStep(moment, by: plan[steps[last].step].actor)
     }
     let isLeft = next.indices.contains { next[$0] < firstStep[$0 + 1] }
     guard let report, report.findings.isEmpty, report.counts.completed == 1, isComplete, isLeft,

@@ -16,6 +16,8 @@ final class ExploredRun {
   /// The number of a label.
   let labels: [String: Int]
   let hasMandatory: Bool
+  /// What is checked after every step.
+  private let checks: StepChecks
   private let findsFailures: Bool
   private let blocksBefore: [BlockRecord]
   /// Whether an expectation looks when a step ends that is no part of the prologue.
@@ -80,6 +82,11 @@ final class ExploredRun {
     self.plan = plan
     self.firstStep = firstStep
     hasMandatory = scenario.actors.contains { $0.steps.contains(where: \.mustSucceed) }
+    checks = StepChecks(machine.machine)
+    checks.processes = scenario.actors.compactMap {
+      machine.threads[$0.name] ?? machine.processes[$0.process]
+    }
+    checks.isDiscarding = plan.contains { $0.step.verb.discards }
     wordCount = labels.count * 2 + 1
     words = .allocate(capacity: wordCount)
     words.initialize(repeating: 1, count: wordCount)
@@ -125,6 +132,7 @@ final class ExploredRun {
     // What the last execution still holds is nothing any more.
     stage.forgetHolds()
     image.restore()
+    checks.releasing = 0
     stage = Stage(again: start.stage)
     looks.restart(as: start.looks, stage)
     for actor in next.indices {
@@ -166,8 +174,18 @@ final class ExploredRun {
     return outcomes.count(hash.value) { lookAtEnd() }
   }
 
+  /// What is wrong after a step, or at the end.
+  @inline(__always)
+  func broken(at moment: Moment) -> Violation? {
+    if let actor = moment.actor { brokenStep(moment, by: actor) } else { ended() }
+  }
+
   /// The first invariant that a step has broken.
-  func brokenStep(_ moment: Moment) -> Violation? { nil }
+  @inline(__always)
+  func brokenStep(_ moment: Moment, by actor: Int) -> Violation? {
+    guard let found = checks.check(moment.kind, moment.address, by: actor) else { return nil }
+    return Violation(name: found.invariant, text: found.what)
+  }
 
   /// What an execution came to, and what is wrong with its end.
   private func lookAtEnd() -> (key: [UInt8], state: RunState, violation: Violation?) {
@@ -257,7 +275,9 @@ final class ExploredRun {
     }
     labelOfActor[place.actor] = place.isJoined ? place.label : -1
     var spent = place.measures ? Costs(machine.machine, actor: try? stage.process(of: place.owner)) : nil
+    if place.releases { checks.releasing += 1 }
     let result = stage.performAll(step, by: place.owner)
+    if place.releases { checks.releasing -= 1 }
     spent = spent?.spent(machine.machine)
     done[number].fill(result, spent, stage)
     labelOfActor[place.actor] = -1

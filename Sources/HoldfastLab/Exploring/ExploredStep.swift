@@ -19,6 +19,8 @@ final class PlannedStep {
   let isJoined: Bool
   /// Whether its record says what it has cost.
   let measures: Bool
+  /// Whether it gives pins or references back.
+  let releases: Bool
   /// Whether an expectation is looked at when the step ends.
   let isLookedAt: Bool
 
@@ -35,6 +37,7 @@ final class PlannedStep {
     self.during = during
     self.isAwaited = isAwaited
     self.isJoined = isJoined
+    releases = step.verb.releases
     measures = step.verb.word.hasCosts
     isLookedAt =
       step.label.map { label in
@@ -178,6 +181,29 @@ extension Verdict.State {
     case .holds: 0
     case .fails: 1
     case .skipped: 2
+    }
+  }
+}
+
+extension Verb {
+  /// Whether such steps give pins or references back.
+  var releases: Bool {
+    switch self {
+    case .put, .unpin, .exit: true
+    default: false
+    }
+  }
+
+  /// Whether such steps take pages away from addresses that may be pinned.
+  var discards: Bool {
+    switch self {
+    case .unmap, .exit, .remap: true
+    case .advise(_, let word):
+      switch word {
+      case .hugepage, .nohugepage, .populateRead, .populateWrite: false
+      default: true
+      }
+    default: false
     }
   }
 }

@@ -141,7 +141,7 @@ private struct ScenarioExploration {
     let program = program
     return try run.listening { () throws(ExplorationError) in
       try Exploration.run(program, strategy: strategy, settings: settings) { moment in
-        moment.isEnd ? run.ended() : run.brokenStep(moment)
+        run.broken(at: moment)
       }
     }
   }
@@ -169,7 +169,7 @@ private struct ScenarioExploration {
     do throws(ExplorationError) {
       return try run.listening { () throws(ExplorationError) in
         try Exploration.minimise(finding, of: program, settings: settings, executions: most) { moment in
-          moment.isEnd ? run.ended() : run.brokenStep(moment)
+          run.broken(at: moment)
         }
       }
     } catch {

@@ -1,0 +1,176 @@
+import Holdfast
+
+/// Page-table entries, and the pins of what they map.
+extension StepChecks {
+  /// What the new value of an entry has broken.
+  func entry(_ entry: PageTableEntry, _ table: Int) -> InvariantViolation? {
+    if entry.isTable || entry.isNone { return nil }
+    let frame = entry.frame.index
+    if entry.isMigration {
+      let head = frame - map.page(frame).headOffset
+      return map.page(head).flags.contains(.locked) ? nil : unlocked(frame, table)
+    }
+    guard entry.mapsFrame, !entry.isSpecial else { return nil }
+    let page = map.page(frame)
+    let head = frame &- page.headOffset
+    let top = map.page(head)
+    if top.references <= 0 || !top.isOf(.none) && !top.isOf(.table) { return unallocated(frame, table) }
+    if policy.tracksExclusive, entry.isWritable, top.isAnonymous, !page.flags.contains(.anonExclusive) {
+      return writableShared(frame, table)
+    }
+    return releasing == 0 && !isDiscarding ? incoherentPin() : nil
+  }
+
+  /// The table page with an entry that maps an anonymous page writable, if there is one.
+  func writableEntry(of frame: Int) -> Int? {
+    entry { $0.mapsFrame && $0.isWritable && !$0.isSpecial && $0.frame.index == frame }
+  }
+
+  /// The table page with a migration entry for a page of a folio, given its head, if there is one.
+  func migrationEntry(of head: Int) -> Int? {
+    let page = map.page(head)
+    let pages = page.isLarge ? 1 << page.order : 1
+    return entry { $0.isMigration && $0.frame.index >= head && $0.frame.index < head + pages }
+  }
+
+  @inline(__always)
+  private func entry(where fits: (PageTableEntry) -> Bool) -> Int? {
+    var table = 1
+    let used = map.usedRows(.tablePages)
+    while table <= used {
+      if map.isTableLive(table) {
+        for index in 0..<(1 &<< map.tableBits) {
+          let entry = map.entry(table, index)
+          if !entry.isNone, !entry.isTable, fits(entry) { return table }
+        }
+      }
+      table &+= 1
+    }
+    return nil
+  }
+
+  // MARK: - The ledger
+
+  /// What the records of the ledger show to be broken, when its lock is given back.
+  func ledger() -> InvariantViolation? {
+    let used = map.usedRows(.pinRecords)
+    var index = 1
+    while index <= used {
+      let record = map.record(index)
+      let kind = record.kind
+      if kind == Machine.pinRecordKind || kind == Machine.getRecord {
+        let isLongterm = kind == Machine.pinRecordKind && record.flags.contains(.longterm)
+        for place in 0..<record.total {
+          let frame = map.slot(record.slots &+ place)
+          if frame == .none { continue }
+          if isLongterm, isForbidden(frame.index) { return forbidden(frame) }
+          if releasing == 0, let found = held(frame.index) { return found }
+        }
+      }
+      index &+= 1
+    }
+    return releasing == 0 && !isDiscarding ? incoherentPin() : nil
+  }
+
+  /// Whether a long-term pin may not be on a frame.
+  private func isForbidden(_ frame: Int) -> Bool {
+    if frame == map.zeroPage, policy.zeroPageExempt { return false }
+    let head = frame &- map.page(frame).headOffset
+    if map.pageblockType(head) == MigrateType.cma.rawValue { return true }
+    return policy.forbidden != .cma
+      && PageFlags.zoneKind(of: map.page(head).flagWord) == ZoneKind.movable.rawValue
+  }
+
+  /// Whether a page has all the references that its mappings and the ledger say it has.
+  ///
+  /// A reference is there before anything says so, and goes after it; but for pins that are being given back.
+  func held(_ frame: Int) -> InvariantViolation? {
+    let head = frame &- map.page(frame).headOffset
+    let page = map.page(head)
+    let last = head &+ (page.isLarge ? 1 &<< page.order : 1)
+    let isExact = page.isLarge && page.order >= leastExactOrder
+    var pins: Int32 = 0
+    var gets: Int32 = 0
+    let used = map.usedRows(.pinRecords)
+    var index = 1
+    while index <= used {
+      let record = map.record(index)
+      let kind = record.kind
+      if kind == Machine.pinRecordKind || kind == Machine.getRecord {
+        for place in 0..<record.total {
+          let held = map.slot(record.slots &+ place).index
+          if held < head || held >= last { continue }
+          if kind == Machine.getRecord { gets &+= 1 } else { pins &+= 1 }
+        }
+      }
+      index &+= 1
+    }
+    if pins | gets == 0 { return nil }
+    if head == map.zeroPage, !policy.zeroPageCounted { pins = 0 }
+    let needed = (isExact ? pins : pins &* pinWeight) &+ gets &+ (page.isLarge ? 0 : page.mappings)
+    if page.references < needed || isExact && page.pins < pins { return notHeld(head, pins, gets) }
+    return nil
+  }
+
+  /// A pin whose page is not the one that its address space maps there any more.
+  private func incoherentPin() -> InvariantViolation? {
+    let used = map.usedRows(.pinRecords)
+    var index = 1
+    while index <= used {
+      let record = map.record(index)
+      if record.kind == Machine.pinRecordKind {
+        let mayWrite = record.flags.contains(.write)
+        for place in 0..<record.total {
+          let frame = map.slot(record.slots &+ place)
+          if frame == .none { continue }
+          let virtual = record.startPage &+ UInt64(truncatingIfNeeded: place)
+          guard let mapped = map.mappedFrame(record.space, virtual), mapped != frame.index else { continue }
+          if !mayWrite {
+            let head = frame.index &- map.page(frame.index).headOffset
+            if !policy.tracksExclusive || frame.index == map.zeroPage || !map.page(head).isAnonymous {
+              continue
+            }
+          }
+          return incoherent(frame, mapped, virtual)
+        }
+      }
+      index &+= 1
+    }
+    return nil
+  }
+
+  // MARK: - What is broken
+
+  @inline(never)
+  private func unlocked(_ frame: Int, _ table: Int) -> InvariantViolation {
+    StepInvariant.migratingIsLocked.broken(
+      "\(FrameNumber(frame)) is not locked, and a migration entry in table page \(table) names it")
+  }
+
+  @inline(never)
+  private func unallocated(_ frame: Int, _ table: Int) -> InvariantViolation {
+    StepInvariant.mappedIsAllocated.broken(
+      "\(FrameNumber(frame)) is mapped by table page \(table) with \(map.page(frame).references) references")
+  }
+
+  @inline(never)
+  private func forbidden(_ frame: FrameNumber) -> InvariantViolation {
+    StepInvariant.longtermPlacement.broken(
+      "\(frame) in \(machine.page(frame).zone), pageblock \(machine.pageblockType(of: frame)), is pinned long term"
+    )
+  }
+
+  @inline(never)
+  private func notHeld(_ head: Int, _ pins: Int32, _ gets: Int32) -> InvariantViolation {
+    let page = map.page(head)
+    return StepInvariant.pinnedIsHeld.broken(
+      "\(FrameNumber(head)) has \(page.references) references and pincount \(page.pins), with \(page.mappings) "
+        + "mappings, \(pins) pins and \(gets) gets in the ledger")
+  }
+
+  @inline(never)
+  private func incoherent(_ frame: FrameNumber, _ mapped: Int, _ virtual: UInt64) -> InvariantViolation {
+    StepInvariant.pinCoherence.broken(
+      "\(VirtualAddress(page: virtual)) is mapped to \(FrameNumber(mapped)), and pinned as \(frame)")
+  }
+}

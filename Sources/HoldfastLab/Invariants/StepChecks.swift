@@ -1,0 +1,76 @@
+package import Holdfast
+package import Interleaving
+
+/// The invariants that are checked after every step: what the step's operation named says which.
+///
+/// Nothing here takes a lock or allocates, as long as all is well. Rows are read as they lie in memory, between two
+/// steps.
+package final class StepChecks {
+  let machine: Machine
+  let map: StateMap
+  let policy: PlacementPolicy
+  let leastExactOrder: Int
+  let pinWeight: Int32
+
+  /// How many actors are in a step that gives pins back.
+  package var releasing = 0
+  /// Whether steps take pages away from addresses, so that a pin may outlive its mapping.
+  package var isDiscarding = false
+  /// The process that acts, by actor.
+  package var processes: [Process] = []
+  /// The CMA areas.
+  let areas: [FrameRange]
+
+  /// The checks of a machine.
+  package init(_ machine: Machine) {
+    self.machine = machine
+    map = machine.stateMap
+    policy = machine.policy
+    leastExactOrder = machine.leastExactOrder
+    pinWeight = machine.pinWeight
+    areas = machine.configuration.cmaAreas.indices.map { index in
+      FrameRange(start: machine.cmaArea(index).base, count: machine.cmaArea(index).count)
+    }
+  }
+
+  /// What the operation that an actor has done on a word has broken, if anything.
+  package func check(_ kind: PointKind, _ address: UInt, by actor: Int) -> InvariantViolation? {
+    let offset = Int(bitPattern: address) &- Int(bitPattern: map.base)
+    if UInt(bitPattern: offset) >= UInt(bitPattern: map.size) { return nil }
+    let isLook = kind == .load || kind == .awaitClear
+    if offset >= map.tablePages {
+      let table = (offset &- map.tablePages) &>> map.tableShift
+      if !map.isTableLive(table) { return freedTable(table) }
+      if isLook { return nil }
+      return entry(
+        map.entry(table, ((offset &- map.tablePages) & (1 &<< map.tableShift &- 1)) &>> 3), table)
+    }
+    if isLook { return nil }
+    if offset >= map.frames.lowerBound {
+      if offset >= map.frames.upperBound { return nil }
+      let inside = offset &- map.frames.lowerBound
+      return page(inside &>> 6, word: inside & 63, kind, by: actor)
+    }
+    return table(kind, offset)
+  }
+
+  /// What an operation on another table has broken.
+  private func table(_ kind: PointKind, _ offset: Int) -> InvariantViolation? {
+    if map.zones.contains(offset) {
+      let inside = (offset &- map.zones.lowerBound) % map.zoneStride
+      if inside != 0 { return zoneCounts() }
+      return kind == .release ? freeLists((offset &- map.zones.lowerBound) / map.zoneStride) : nil
+    }
+    guard kind == .release else { return nil }
+    if map.perCPULists.contains(offset) { return perCPULists((offset &- map.perCPULists.lowerBound) / 256) }
+    if map.nodes.contains(offset) { return lruLists((offset &- map.nodes.lowerBound) / 128) }
+    // The global row: the ledger's lock, and the hotplug lock.
+    if offset == 12 { return ledger() }
+    return offset == 0 ? zoneCounts() : nil
+  }
+
+  @inline(never)
+  private func freedTable(_ table: Int) -> InvariantViolation {
+    StepInvariant.walkedIsLive.broken("an entry of table page \(table) is used, which is not in use")
+  }
+}
