@@ -1,6 +1,6 @@
 internal import Foundation
 import Holdfast
-public import HoldfastScenario
+import HoldfastScenario
 import Interleaving
 
 /// Where an exploration of a scenario stands that ended with more to do.

@@ -117,7 +117,8 @@ private struct ScenarioExploration {
       found = try Exploration.run(
         workers.map(\.job), strategy: strategy, settings: settings, from: former?.place)
     } catch {
-      throw options.isReplay ? RunFailure.badInput("--replay: \(error)") : RunFailure.internalError("\(error)")
+      throw options.isReplay
+        ? RunFailure.badInput("--replay: \(error)") : RunFailure.internalError("\(error)")
     }
     spent += found.counts.executions - before
     place = found.checkpoint
