@@ -1,3 +1,4 @@
+internal import Foundation
 public import HoldfastScenario
 
 /// The report of an exploration for people, in the way of herd.
@@ -37,8 +38,9 @@ public enum ExploreText {
       let (word, ink): (String, Ink) =
         switch (check.holds, check.fails) {
         case (0, 0): ("Unseen", .caution)
-        case (_, 0): ("Always", .good)
-        case (0, _): ("Never", .bad)
+        // What was not covered may be otherwise.
+        case (_, 0): report.isExhaustive ? ("Always", .good) : ("So far", .plain)
+        case (0, _): report.isExhaustive ? ("Never", .bad) : ("Not so far", .bad)
         default: ("Sometimes", .bad)
         }
       table.add([
@@ -54,13 +56,15 @@ public enum ExploreText {
   private static func passes(_ report: ExploreReport, _ palette: Palette) -> String {
     var table = TextTable([
       ("search", .left), ("executions", .right), ("redundant", .right), ("steps", .right),
-      ("deepest", .right), ("steps/s", .right), ("executions/s", .right), ("ended", .left),
+      ("deepest", .right), ("reduction", .right), ("steps/s", .right), ("executions/s", .right),
+      ("ended", .left),
     ])
     for pass in report.passes {
       table.add([
         TextTable.Cell(pass.search), TextTable.Cell("\(pass.executions)"),
         TextTable.Cell("\(pass.redundant)"),
         TextTable.Cell("\(pass.steps)"), TextTable.Cell("\(pass.deepest)"),
+        TextTable.Cell(reduction(pass)),
         TextTable.Cell(rate(pass.steps, pass.seconds)), TextTable.Cell(rate(pass.executions, pass.seconds)),
         TextTable.Cell(end(pass), pass.end == .exhausted ? .good : .plain),
       ])
@@ -68,11 +72,24 @@ public enum ExploreText {
     return "\n" + palette.paint("Covered", .title) + "\n" + table.render(indent: 2, palette: palette)
   }
 
+  /// How many orders there would be for each execution that was run, where all that matter were.
+  private static func reduction(_ pass: ExploreReport.Pass) -> String {
+    guard pass.end == .exhausted, pass.executions > 0 else { return "-" }
+    let logarithm = pass.orders - log10(Double(pass.executions))
+    if logarithm < 4 { return "1:\(max(1, Int(pow(10, logarithm).rounded())))" }
+    return "1:10^\(Int(logarithm))"
+  }
+
   private static func rate(_ number: Int, _ seconds: Double) -> String {
     seconds > 0 ? "\(Int(Double(number) / seconds))" : "-"
   }
 
   private static func end(_ pass: ExploreReport.Pass) -> String {
+    let merged = pass.merged.map { ", \(Amounts.count(Int64($0), "state")) seen" } ?? ""
+    return word(pass) + merged
+  }
+
+  private static func word(_ pass: ExploreReport.Pass) -> String {
     switch pass.end {
     case .exhausted: "space exhausted"
     case .boundReached: "bound reached"
@@ -100,7 +117,7 @@ public enum ExploreText {
         let what = run.step.isEmpty ? "begins" : run.step
         cells.append(TextTable.Cell(actor == run.actor ? "\(what) (\(run.count))" : "", .name))
       }
-      table.add(cells + [TextTable.Cell(run.last)])
+      table.add(cells + [TextTable.Cell(run.value.map { "\(run.last): \($0)" } ?? run.last)])
     }
     text += table.render(indent: 2, palette: palette)
     return text + "  replay: --replay \(finding.replay)\n"

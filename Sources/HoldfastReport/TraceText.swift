@@ -1,4 +1,3 @@
-internal import Foundation
 public import HoldfastScenario
 
 /// A run as Chrome trace events, which Perfetto and chrome://tracing open.
@@ -8,22 +7,63 @@ public import HoldfastScenario
 public enum TraceText {
   /// The whole JSON text with a line break at its end.
   public static func render(_ report: RunReport) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let entries = try entries(report).map { String(decoding: try encoder.encode($0), as: UTF8.self) }
-    let about = try encoder.encode([
-      "scenario": report.scenario.name, "hash": report.scenario.hash, "policy": report.policy.rawValue,
-      "ground": report.ground.rawValue, "clock": "one microsecond is one tick of the logical clock",
-    ])
-    return
-      "{\"displayTimeUnit\":\"ns\",\"otherData\":\(String(decoding: about, as: UTF8.self)),\"traceEvents\":[\n"
-      + entries.joined(separator: ",\n") + "\n]}\n"
+    try TraceEntry.render(
+      entries(report),
+      about: [
+        "scenario": report.scenario.name, "hash": report.scenario.hash, "policy": report.policy.rawValue,
+        "ground": report.ground.rawValue, "clock": "one microsecond is one tick of the logical clock",
+      ])
   }
 
-  private static let process = 1
-  private static let machineTrack = 0
+  /// An explored execution, with a track per actor: a slice per step of the scenario, and in it one per operation.
+  ///
+  /// One operation is drawn as a microsecond.
+  public static func render(_ report: ExploreReport, _ execution: [ExploreReport.Operation]) throws -> String
+  {
+    try TraceEntry.render(
+      entries(report, execution),
+      about: [
+        "scenario": report.scenario.name, "hash": report.scenario.hash, "policy": report.policy.rawValue,
+        "clock": "one microsecond is one operation",
+      ])
+  }
 
-  private static func entries(_ report: RunReport) -> [Entry] {
+  private static func entries(
+    _ report: ExploreReport, _ execution: [ExploreReport.Operation]
+  ) -> [TraceEntry] {
+    var entries = TraceEntry.head(
+      "\(report.scenario.name), \(report.policy)", tracks: report.actors.enumerated().map { ($0 + 1, $1) })
+    for actor in report.actors.indices {
+      var steps: [(name: String, first: Int, last: Int)] = []
+      for (time, operation) in execution.enumerated() where operation.actor == actor {
+        if steps.last?.name == operation.step {
+          steps[steps.count - 1].last = time
+        } else {
+          steps.append((operation.step, time, time))
+        }
+      }
+      for step in steps {
+        entries.append(
+          TraceEntry(
+            name: step.name.isEmpty ? "begins" : step.name, phase: "X", category: "step", track: actor + 1,
+            time: UInt64(step.first), duration: UInt64(step.last - step.first + 1), arguments: [:]))
+      }
+    }
+    for (time, operation) in execution.enumerated() {
+      var arguments: [String: TraceEntry.Argument] = ["number": .number(Int64(time + 1))]
+      if let value = operation.value { arguments["value"] = .text(value) }
+      entries.append(
+        TraceEntry(
+          name: operation.word.isEmpty ? operation.kind : "\(operation.kind) \(operation.word)", phase: "X",
+          category: "operation", track: operation.actor + 1, time: UInt64(time), duration: 1,
+          arguments: arguments))
+    }
+    return entries
+  }
+
+  private static let machineTrack = TraceEntry.machineTrack
+
+  private static func entries(_ report: RunReport) -> [TraceEntry] {
     var tracks: [String] = []
     for name in report.steps.map(\.actor) + (report.traceEvents ?? []).compactMap(\.track)
     where !tracks.contains(name) {
@@ -32,39 +72,30 @@ public enum TraceText {
     func number(_ track: String?) -> Int {
       track.flatMap { tracks.firstIndex(of: $0) }.map { $0 + 1 } ?? machineTrack
     }
-    var entries = [
-      Entry(
-        name: "process_name", phase: "M",
-        arguments: ["name": .text("\(report.scenario.name), \(report.policy)")])
-    ]
-    for (track, name) in [(machineTrack, "machine")] + tracks.enumerated().map({ ($0 + 1, $1) }) {
-      entries.append(Entry(name: "thread_name", phase: "M", track: track, arguments: ["name": .text(name)]))
-      entries.append(
-        Entry(
-          name: "thread_sort_index", phase: "M", track: track,
-          arguments: ["sort_index": .number(Int64(track))]))
-    }
+    var entries = TraceEntry.head(
+      "\(report.scenario.name), \(report.policy)",
+      tracks: [(machineTrack, "machine")] + tracks.enumerated().map { ($0 + 1, $1) })
     entries += report.steps.map { slice($0, track: number($0.actor)) }
     entries += (report.traceEvents ?? []).map { entry($0, track: number($0.track)) }
     return entries
   }
 
-  private static func slice(_ step: StepRecord, track: Int) -> Entry {
-    var arguments: [String: Argument] = [
+  private static func slice(_ step: StepRecord, track: Int) -> TraceEntry {
+    var arguments: [String: TraceEntry.Argument] = [
       "detail": .text(step.detail), "result": .text(StepSentence(step: step).result),
       "line": .number(Int64(step.location.line)),
     ]
     if let label = step.label { arguments["label"] = .text(label) }
     if let pages = step.pages { arguments["pages"] = .number(pages) }
     if let migrated = step.migrated { arguments["migrated"] = .number(migrated) }
-    return Entry(
+    return TraceEntry(
       name: step.label.map { "\(step.verb.rawValue) \($0)" } ?? step.verb.rawValue, phase: "X",
       category: "step", track: track, time: step.begin, duration: duration(step.begin, step.end),
       arguments: arguments)
   }
 
-  private static func entry(_ event: TraceEvent, track: Int) -> Entry {
-    var entry = Entry(
+  private static func entry(_ event: TraceEvent, track: Int) -> TraceEntry {
+    var entry = TraceEntry(
       name: event.name, phase: "i", category: event.category, track: track, time: event.time,
       arguments: event.arguments.mapValues { .text($0) })
     switch event.shape {
@@ -83,55 +114,5 @@ public enum TraceText {
 
   private static func duration(_ begin: UInt64, _ end: UInt64) -> UInt64 {
     end > begin ? end - begin : 0
-  }
-
-  private enum Argument: Encodable {
-    case text(String)
-    case number(Int64)
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.singleValueContainer()
-      switch self {
-      case .text(let text): try container.encode(text)
-      case .number(let number): try container.encode(number)
-      }
-    }
-  }
-
-  private struct Entry: Encodable {
-    var name: String
-    var phase: String
-    var category: String?
-    var track = machineTrack
-    var time: UInt64?
-    var duration: UInt64?
-    var scope: String?
-    var arguments: [String: Argument]
-    var process = TraceText.process
-
-    init(
-      name: String, phase: String, category: String? = nil, track: Int = machineTrack, time: UInt64? = nil,
-      duration: UInt64? = nil, arguments: [String: Argument]
-    ) {
-      self.name = name
-      self.phase = phase
-      self.category = category
-      self.track = track
-      self.time = time
-      self.duration = duration
-      self.arguments = arguments
-    }
-
-    enum CodingKeys: String, CodingKey {
-      case name
-      case phase = "ph"
-      case category = "cat"
-      case track = "tid"
-      case time = "ts"
-      case duration = "dur"
-      case scope = "s"
-      case arguments = "args"
-      case process = "pid"
-    }
   }
 }

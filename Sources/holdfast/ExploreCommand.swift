@@ -62,6 +62,29 @@ struct ExploreCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Repeat the execution of a finding, as its line says.", valueName: "line"))
   var replay: String?
 
+  @Flag(help: "Let the stores of an actor reach the others late, as on x86; at most 8 actors.")
+  var storeBuffers = false
+
+  @Flag(help: "In bounded searches, give up what comes to the same as an earlier execution.")
+  var merge = false
+
+  @Option(help: ArgumentHelp("Explore with so many threads, each on a machine of its own.", valueName: "n"))
+  var jobs = 1
+
+  @Option(
+    help: ArgumentHelp("Keep in this file where the exploration stands, if it ends early.", valueName: "file")
+  )
+  var checkpoint: String?
+
+  @Option(help: ArgumentHelp("Go on where a checkpoint stands, with the same options.", valueName: "file"))
+  var resume: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the first finding, or the replay, as Chrome trace events, which Perfetto opens.",
+      valueName: "file"))
+  var trace: String?
+
   @Flag(help: "Print the report as JSON.")
   var json = false
 
@@ -85,27 +108,100 @@ struct ExploreCommand: ParsableCommand {
     if !(0...100).contains(faults) {
       throw ValidationError("--faults must be from 0 to 100; found \(faults)")
     }
-    if replay != nil, strategy != nil { throw ValidationError("--replay excludes --strategy") }
+    if !(1...64).contains(jobs) { throw ValidationError("--jobs must be from 1 to 64; found \(jobs)") }
+    if replay != nil {
+      if strategy != nil { throw ValidationError("--replay excludes --strategy") }
+      if checkpoint != nil || resume != nil {
+        throw ValidationError("--replay excludes --checkpoint and --resume")
+      }
+    }
+    if merge {
+      if checkpoint != nil || resume != nil {
+        throw ValidationError("--merge excludes --checkpoint and --resume: what was seen is not kept")
+      }
+      if strategy != nil, strategy != .bounded { throw ValidationError("--merge needs a bounded search") }
+    }
   }
 
   func run() throws {
     let scenario = try ScenarioFiles.load(scenario)
+    let keeper = try checkpoint.map { try CheckpointFile($0) }
+    var former: ExploreCheckpoint?
+    if let resume {
+      let contents = try CheckpointFile.read(resume)
+      former = try Self.inLab { () throws(LabFailure) in try ExploreCheckpoint(contents, file: resume) }
+    }
+    guard let trace else {
+      try finish(try explored(scenario, from: former, keeper))
+      return
+    }
+    let file = try TraceFile(trace)
+    let result: Explored
+    do {
+      result = try explored(scenario, from: former, keeper)
+    } catch {
+      file.discard()
+      throw error
+    }
+    if let execution = result.report.execution {
+      try file.write { try TraceText.render(result.report, execution) }
+    } else {
+      file.discard()
+      Console.warn("nothing was found, so that no trace was written")
+    }
+    try finish(result)
+  }
+
+  private typealias LabFailure = HoldfastLabExplored.RunFailure
+  /// A report, and why the checkpoint is not there if it could not be kept.
+  private typealias Explored = (report: ExploreReport, unkept: Failure?)
+
+  private func explored(
+    _ scenario: Scenario, from former: ExploreCheckpoint?, _ keeper: CheckpointFile?
+  ) throws -> Explored {
     let stop = ExploreStop()
     let interrupt = Interrupt { stop.stop() }
-    let report: ExploreReport
-    do throws(HoldfastLabExplored.RunFailure) {
-      report = try ScenarioExplorer.explore(scenario, options(stop))
-    } catch {
-      switch error {
-      case .badInput(let text): throw Failure.badInput(text)
-      case .cannotRun(let text): throw Failure.cannotRun(text)
-      case .internalError(let text): throw Failure.internalError(text)
+    defer { interrupt.end() }
+    var options = options(stop)
+    options.resume = former
+    var checkpoint: ExploreCheckpoint?
+    var unkept: Failure?
+    options.keep = { place in
+      checkpoint = place
+      guard let keeper else { return }
+      do throws(Failure) {
+        try keeper.write(try Self.inLab { () throws(LabFailure) in try place.contents() })
+      } catch {
+        unkept = error
       }
     }
-    interrupt.end()
+    let report = try Self.inLab { () throws(LabFailure) in try ScenarioExplorer.explore(scenario, options) }
+    if let path = self.checkpoint, unkept == nil {
+      Console.complain(
+        checkpoint.map { "stopped after \($0.executions) executions; --resume \(path) goes on" }
+          ?? "nothing is left to do; no checkpoint was written")
+    }
+    return (report, unkept)
+  }
+
+  private func finish(_ result: Explored) throws {
+    let report = result.report
     try Console.write(
       json ? try JSONText.render(report) : ExploreText.render(report, palette: Console.palette))
+    if let unkept = result.unkept { throw unkept }
     throw Failure.said(exitCode: report.exitCode)
+  }
+
+  private static func inLab<Result>(_ body: () throws(LabFailure) -> Result) throws(Failure) -> Result {
+    do throws(LabFailure) {
+      return try body()
+    } catch {
+      switch error {
+      case .badInput(let text): throw .badInput(text)
+      case .cannotRun(let text): throw .cannotRun(text)
+      case .internalError(let text): throw .internalError(text)
+      }
+    }
   }
 
   private func options(_ stop: ExploreStop) -> ExploreOptions {
@@ -116,6 +212,10 @@ struct ExploreCommand: ParsableCommand {
     options.without = without
     options.time = time.map { .seconds($0) } ?? (executions == nil ? .seconds(60) : nil)
     options.stop = stop
+    options.storeBuffers = storeBuffers
+    options.merges = merge
+    options.jobs = jobs
+    options.showsExecution = trace != nil
     if let replay { options.search = .replay(replay) }
     switch strategy {
     case .bounded: options.search = .bounded(upTo: bound ?? 2)

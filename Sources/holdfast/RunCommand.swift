@@ -67,7 +67,7 @@ struct RunCommand: ParsableCommand {
         file.discard()
         throw error
       }
-      if let first = reports.first { try file.write(first) }
+      if let first = reports.first { try file.write { try TraceText.render(first) } }
     } else {
       reports = try self.reports(scenario)
     }

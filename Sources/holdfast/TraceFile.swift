@@ -24,11 +24,11 @@ struct TraceFile: ~Copyable {
     close(descriptor)
   }
 
-  /// Writes the events of a run.
-  consuming func write(_ report: RunReport) throws(Failure) {
+  /// Writes the events of a run, or of an explored execution.
+  consuming func write(_ render: () throws -> String) throws(Failure) {
     let text: String
     do {
-      text = try TraceText.render(report)
+      text = try render()
     } catch {
       throw .internalError("cannot render the trace: \(error)")
     }

@@ -26,6 +26,10 @@ import Testing
       ("policies.json", try JSONText.render(PolicyDescription.all)),
       ("scenarios.txt", ListText.render(listings, palette: plain)),
       ("explore.txt", ExploreText.render(try Sample.exploration(), palette: plain)),
+      (
+        "explore-trace.json",
+        try TraceText.render(try Sample.exploration(), try Sample.exploration().execution ?? [])
+      ),
       ("explore.json", try JSONText.render(try Sample.exploration())),
     ] + (try conformance())
   }

@@ -13,10 +13,10 @@ extension Sample {
     report.passes = [
       ExploreReport.Pass(
         search: "at most 0 preemptions", end: .boundReached, executions: 3, completed: 3, redundant: 0,
-        steps: 900, deepest: 310, seconds: 0.001, states: some.rows),
+        steps: 900, deepest: 310, orders: 88.2, merged: 700, seconds: 0.001, states: some.rows),
       ExploreReport.Pass(
         search: "one of each trace", end: .interrupted, executions: 1300, completed: 1234, redundant: 66,
-        steps: 402_000, deepest: 377, seconds: 0.125, states: all.rows),
+        steps: 402_000, deepest: 377, orders: 101.5, seconds: 0.125, states: all.rows),
     ]
     report.summarise(scenario)
     let names = report.actors
@@ -26,13 +26,23 @@ extension Sample {
         preemptions: 1,
         runs: [
           ExploreReport.Finding.Run(
-            actor: 0, step: "pinned", first: 1, count: 12, last: "load flags of pfn:0x21"),
+            actor: 0, step: "pinned", first: 1, count: 12, last: "load flags of pfn:0x21",
+            value: "uptodate|lru"),
           ExploreReport.Finding.Run(
             actor: names.count - 1, step: "gone", first: 13, count: 140,
-            last: "release lock of node 0 Movable"),
+            last: "release lock of node 0 Movable", value: "held -> free"),
           ExploreReport.Finding.Run(
             actor: 0, step: "pinned", first: 153, count: 2, last: "store pinned done"),
         ], replay: "v1:00000000deadbeef:0*12,\(names.count - 1)*140,0*2")
+    ]
+    report.execution = [
+      ExploreReport.Operation(actor: 0, step: "", kind: "begin", word: "", value: nil),
+      ExploreReport.Operation(
+        actor: 0, step: "pinned", kind: "load", word: "flags of pfn:0x21", value: "uptodate|lru"),
+      ExploreReport.Operation(
+        actor: names.count - 1, step: "gone", kind: "release", word: "lock of node 0 Movable",
+        value: "held -> free"),
+      ExploreReport.Operation(actor: 0, step: "pinned", kind: "store", word: "pinned done", value: nil),
     ]
     return report
   }

@@ -228,7 +228,7 @@ import Testing
     checkpoint.version = 0
     #expect(
       refusal { try Exploration.run(program, strategy: .reduced, from: checkpoint) }
-        .contains("found version 0, expected 1"))
+        .contains("found version 0, expected 2"))
     #expect(
       refusal { try Exploration.run(words.program("empty"), strategy: .reduced) }.contains("actors: found 0"))
     #expect(refusal { try Exploration.run(program, strategy: .random(seed: 1)) }.contains("have no end"))

@@ -2,7 +2,7 @@ public import HoldfastScenario
 internal import Interleaving
 
 /// How a scenario is explored.
-public struct ExploreOptions: Sendable {
+public struct ExploreOptions {
   /// How executions are chosen.
   public enum Search: Sendable, Hashable {
     /// With at most 0, 1 and so on up to so many preemptions, one pass each.
@@ -35,6 +35,18 @@ public struct ExploreOptions: Sendable {
   ///
   /// With any, an expectation that does not hold is no finding.
   public var faults = 0
+  /// Whether the stores of an actor reach the others late, as on x86.
+  public var storeBuffers = false
+  /// Whether bounded searches give up what comes to the same as an earlier execution.
+  public var merges = false
+  /// How many threads explore, each on a machine of its own.
+  public var jobs = 1
+  /// Where an earlier exploration of the same kind stands.
+  public var resume: ExploreCheckpoint?
+  /// Told where the exploration stands when it has ended with more to do.
+  public var keep: ((ExploreCheckpoint) -> Void)?
+  /// Whether the report has every operation of the first finding, or of the replay.
+  public var showsExecution = false
   /// Most executions spent on making each finding smaller, for each number of preemptions.
   public var minimising = 2_000
 

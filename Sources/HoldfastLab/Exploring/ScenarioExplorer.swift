@@ -8,13 +8,11 @@ public enum ScenarioExplorer {
   ///
   /// The machine is built once, and put back before each execution. Invariants are checked at the end of each.
   ///
-  /// - Throws: `RunFailure` if the scenario cannot be explored, or a schedule is no use.
+  /// - Throws: `RunFailure` if the scenario cannot be explored, or a schedule or checkpoint is no use.
   public static func explore(_ scenario: Scenario, _ options: ExploreOptions) throws(RunFailure)
     -> ExploreReport
   {
-    let machine = try ExploredMachine(
-      scenario, policy: options.policy ?? scenario.policy, without: options.without)
-    var exploration = try ScenarioExploration(scenario, machine, options)
+    var exploration = try ScenarioExploration(scenario, options)
     return try exploration.explore()
   }
 }
@@ -22,44 +20,51 @@ public enum ScenarioExplorer {
 /// One exploration: its passes, and what they found.
 private struct ScenarioExploration {
   let scenario: Scenario
-  let machine: ExploredMachine
   let options: ExploreOptions
-  let run: ExploredRun
-  let program: ExploredProgram
+  /// The first one also makes findings small.
+  let workers: [ScenarioWorker]
   var report: ExploreReport
   /// The first finding of each name.
   var findings: [Finding] = []
   var occurrences: [String: Int] = [:]
+  /// Executions of this run, without those before a checkpoint.
+  var spent = 0
+  /// Where the last search stands, if it has more to do.
+  var place: Checkpoint?
   let start = ContinuousClock.now
 
-  init(_ scenario: Scenario, _ machine: ExploredMachine, _ options: ExploreOptions) throws(RunFailure) {
-    guard !scenario.actors.isEmpty else {
-      throw RunFailure.badInput("\(scenario.file): there is nothing to explore without actors")
-    }
-    guard scenario.actors.count <= ExploredProgram.maximumActors else {
-      throw RunFailure.badInput(
-        "\(scenario.file): found \(scenario.actors.count) actors, expected at most "
-          + "\(ExploredProgram.maximumActors) to explore them")
-    }
+  init(_ scenario: Scenario, _ options: ExploreOptions) throws(RunFailure) {
     self.scenario = scenario
-    self.machine = machine
     self.options = options
-    let run = ExploredRun(
-      scenario, machine, findsFailures: options.faults == 0, hasPrologue: options.faults == 0)
-    self.run = run
-    program = ExploredProgram(
-      identity: "\(scenario.textHash) \(machine.policy) \(options.without.sorted()) \(options.faults) "
-        + BuildIdentity.hash,
-      actors: scenario.actors.indices.map { number in
-        ExploredProgram.Actor(name: scenario.actors[number].name) { run.act(number) }
-      },
-      stepNames: run.stepNames, restore: { run.restore() })
+    var workers = [try ScenarioWorker(scenario, options)]
+    if !options.isReplay {
+      while workers.count < options.jobs { workers.append(try ScenarioWorker(scenario, options)) }
+    }
+    self.workers = workers
+    let machine = workers[0].machine
     report = ExploreReport(scenario, policy: machine.policy, stateBytes: machine.machine.stateSize)
   }
 
   mutating func explore() throws(RunFailure) -> ExploreReport {
-    for (strategy, name) in try searches() {
-      guard try pass(strategy, name) else { break }
+    var searches = ArraySlice(try searches())
+    var former: (pass: ExploreReport.Pass, place: Checkpoint)?
+    let subject = ExploreCheckpoint.Subject(scenario, options)
+    if let resume = options.resume {
+      try resume.accept(subject)
+      report.passes = Array(resume.passes.dropLast())
+      searches = searches.dropFirst(report.passes.count)
+      findings = resume.findings
+      occurrences = resume.occurrences
+      former = resume.passes.last.map { ($0, resume.place) }
+    }
+    for (strategy, name) in searches {
+      guard try pass(strategy, name, after: former) else { break }
+      former = nil
+    }
+    if let place {
+      options.keep?(
+        ExploreCheckpoint(
+          subject, passes: report.passes, place: place, findings: findings, occurrences: occurrences))
     }
     report.summarise(scenario)
     for finding in findings { report.findings.append(try shown(finding)) }
@@ -92,27 +97,137 @@ private struct ScenarioExploration {
     var settings = ExplorationSettings()
     settings.stopsAtFinding = false
     settings.choiceBudget = options.faults
-    settings.cancellation = options.stop?.flag
+    settings.storeBuffers = options.storeBuffers
     return settings
   }
 
   /// Makes one search; false if it is the last.
-  private mutating func pass(_ strategy: ExplorationStrategy, _ name: String) throws(RunFailure) -> Bool {
+  private mutating func pass(
+    _ strategy: ExplorationStrategy, _ name: String,
+    after former: (pass: ExploreReport.Pass, place: Checkpoint)?
+  ) throws(RunFailure) -> Bool {
     var settings = settings
+    settings.cancellation = options.stop?.flag
+    if case .preemptionBounded = strategy { settings.mergesEqualTraces = options.merges }
     if let time = options.time { settings.time = max(.zero, time - (ContinuousClock.now - start)) }
-    if let executions = options.executions {
-      settings.executions = max(0, executions - report.passes.reduce(0) { $0 + $1.executions })
-    }
-    var isReplay = false
-    if case .replay = strategy { isReplay = true }
+    let before = former?.place.counts.executions ?? 0
+    if let executions = options.executions { settings.executions = before + max(0, executions - spent) }
     let found: ExplorationReport
     do throws(ExplorationError) {
-      found = try search(strategy, settings)
+      found = try Exploration.run(
+        workers.map(\.job), strategy: strategy, settings: settings, from: former?.place)
     } catch {
-      throw isReplay ? RunFailure.badInput("--replay: \(error)") : RunFailure.internalError("\(error)")
+      throw options.isReplay
+        ? RunFailure.badInput("--replay: \(error)") : RunFailure.internalError("\(error)")
     }
-    let end: ExploreReport.End =
-      switch found.end {
+    spent += found.counts.executions - before
+    place = found.checkpoint
+    var states = StateHistogram()
+    for row in (former?.pass.states ?? []) + workers.flatMap({ $0.run.takeStates().rows }) {
+      states.add(row.state, count: row.count)
+    }
+    let elapsed = found.elapsed.components
+    report.passes.append(
+      ExploreReport.Pass(
+        search: name, end: ExploreReport.End(found.end), executions: found.counts.executions,
+        completed: found.counts.completed, redundant: found.counts.redundant, steps: found.counts.steps,
+        deepest: found.counts.deepest, orders: found.counts.orders,
+        merged: settings.mergesEqualTraces ? found.counts.states : nil,
+        seconds: (former?.pass.seconds ?? 0) + Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18,
+        states: states.rows))
+    for finding in found.findings where !findings.contains(where: { $0.name == finding.name }) {
+      findings.append(finding)
+    }
+    for (name, count) in found.occurrences { occurrences[name] = max(occurrences[name] ?? 0, count) }
+    if options.showsExecution, options.isReplay, case .replay(let schedule) = strategy {
+      report.execution = try workers[0].operations(of: schedule, settings)
+    }
+    return found.end == .boundReached
+  }
+
+  // MARK: Findings
+
+  /// A finding made small, in the words of the report.
+  private mutating func shown(_ finding: Finding) throws(RunFailure) -> ExploreReport.Finding {
+    let worker = workers[0]
+    let settings = settings
+    var finding = finding
+    if !options.isReplay {
+      finding = try minimised(try repeated(finding))
+    }
+    let operations = try worker.operations(of: finding.schedule, settings)
+    if options.showsExecution, report.execution == nil { report.execution = operations }
+    return ExploreReport.Finding(
+      kind: finding.kind.rawValue, name: finding.name, text: worker.named(finding.text),
+      occurrences: occurrences[finding.name] ?? 1, preemptions: finding.preemptions,
+      runs: runs(of: Array(operations.prefix(finding.steps.count))),
+      replay: finding.schedule.description)
+  }
+
+  /// The finding as the first worker finds it in this run, whose addresses are its own.
+  private func repeated(_ finding: Finding) throws(RunFailure) -> Finding {
+    let worker = workers[0]
+    let settings = settings
+    let report = try worker.exploring { () throws(ExplorationError) in
+      try Exploration.run(
+        worker.program, strategy: .replay(finding.schedule), settings: settings, check: worker.check)
+    }
+    var again = report.findings.first { $0.name == finding.name } ?? finding
+    again.execution = finding.execution
+    return again
+  }
+
+  private func minimised(_ finding: Finding) throws(RunFailure) -> Finding {
+    let worker = workers[0]
+    let most = options.minimising
+    var settings = settings
+    settings.cancellation = options.stop?.flag
+    return try worker.exploring { () throws(ExplorationError) in
+      try Exploration.minimise(
+        finding, of: worker.program, settings: settings, executions: most, check: worker.check)
+    }
+  }
+
+  /// The steps of an execution, those of one actor in one step of the scenario taken together.
+  private func runs(of operations: [ExploreReport.Operation]) -> [ExploreReport.Finding.Run] {
+    let run = workers[0].run
+    var runs: [ExploreReport.Finding.Run] = []
+    var before = 0
+    for step in run.prologue {
+      let place = workers[0].name(of: step.address)
+      runs.append(
+        ExploreReport.Finding.Run(
+          actor: run.plan[step.step].actor, step: run.plan[step.step].name, first: before + 1,
+          count: step.count, last: place.isEmpty ? "\(step.kind)" : "\(step.kind) \(place)", value: nil))
+      before += step.count
+    }
+    for (index, operation) in operations.enumerated() {
+      let last = operation.word.isEmpty ? operation.kind : "\(operation.kind) \(operation.word)"
+      if let previous = runs.last, previous.actor == operation.actor, previous.step == operation.step {
+        runs[runs.count - 1].count += 1
+        runs[runs.count - 1].last = last
+        runs[runs.count - 1].value = operation.value
+      } else {
+        runs.append(
+          ExploreReport.Finding.Run(
+            actor: operation.actor, step: operation.step, first: before + index + 1, count: 1, last: last,
+            value: operation.value))
+      }
+    }
+    return runs
+  }
+}
+
+extension ExploreOptions {
+  fileprivate var isReplay: Bool {
+    if case .replay = search { true } else { false }
+  }
+}
+
+extension ExploreReport.End {
+  fileprivate init(_ end: ExplorationEnd) {
+    self =
+      switch end {
       case .exhausted: .exhausted
       case .boundReached: .boundReached
       case .finding, .replayed: .replayed
@@ -120,102 +235,5 @@ private struct ScenarioExploration {
       case .time: .time
       case .cancelled: .interrupted
       }
-    let elapsed = found.elapsed.components
-    report.passes.append(
-      ExploreReport.Pass(
-        search: name, end: end, executions: found.counts.executions, completed: found.counts.completed,
-        redundant: found.counts.redundant, steps: found.counts.steps, deepest: found.counts.deepest,
-        seconds: Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18, states: run.takeStates().rows)
-    )
-    for finding in found.findings where !findings.contains(where: { $0.name == finding.name }) {
-      findings.append(finding)
-    }
-    for (name, count) in found.occurrences { occurrences[name] = max(occurrences[name] ?? 0, count) }
-    return end == .boundReached
-  }
-
-  private func search(
-    _ strategy: ExplorationStrategy, _ settings: ExplorationSettings
-  ) throws(ExplorationError) -> ExplorationReport {
-    let run = run
-    let program = program
-    return try run.listening { () throws(ExplorationError) in
-      try Exploration.run(program, strategy: strategy, settings: settings) { moment in
-        run.broken(at: moment)
-      }
-    }
-  }
-
-  // MARK: Findings
-
-  /// A finding made small, in the words of the report.
-  private func shown(_ finding: Finding) throws(RunFailure) -> ExploreReport.Finding {
-    var finding = finding
-    if case .replay = options.search {
-    } else {
-      finding = try minimised(finding)
-    }
-    return ExploreReport.Finding(
-      kind: finding.kind.rawValue, name: finding.name, text: named(finding.text),
-      occurrences: occurrences[finding.name] ?? 1, preemptions: finding.preemptions, runs: runs(of: finding),
-      replay: finding.schedule.description)
-  }
-
-  private func minimised(_ finding: Finding) throws(RunFailure) -> Finding {
-    let run = run
-    let program = program
-    let most = options.minimising
-    let settings = settings
-    do throws(ExplorationError) {
-      return try run.listening { () throws(ExplorationError) in
-        try Exploration.minimise(finding, of: program, settings: settings, executions: most) { moment in
-          run.broken(at: moment)
-        }
-      }
-    } catch {
-      throw RunFailure.internalError("\(error)")
-    }
-  }
-
-  /// What a word is that an operation named; empty if nobody knows.
-  private func name(of address: UInt) -> String {
-    run.name(of: address) ?? machine.machine.stateName(at: address)
-  }
-
-  /// A sentence with names instead of addresses, which are other ones in every run.
-  private func named(_ text: String) -> String {
-    text.split(separator: " ", omittingEmptySubsequences: false).map { word in
-      let digits = word.dropFirst(2).prefix { $0.isHexDigit }
-      guard word.hasPrefix("0x"), let address = UInt(digits, radix: 16) else { return String(word) }
-      let name = name(of: address)
-      return name.isEmpty ? String(word) : name + word.dropFirst(2 + digits.count)
-    }.joined(separator: " ")
-  }
-
-  /// The steps of an execution, those of one actor in one step of the scenario taken together.
-  private func runs(of finding: Finding) -> [ExploreReport.Finding.Run] {
-    var runs: [ExploreReport.Finding.Run] = []
-    var before = 0
-    for step in run.prologue {
-      let place = name(of: step.address)
-      runs.append(
-        ExploreReport.Finding.Run(
-          actor: run.plan[step.step].actor, step: run.plan[step.step].name, first: before + 1,
-          count: step.count, last: place.isEmpty ? "\(step.kind)" : "\(step.kind) \(place)"))
-      before += step.count
-    }
-    for (index, step) in finding.steps.enumerated() {
-      let place = name(of: step.address)
-      let last = place.isEmpty ? step.kind : "\(step.kind) \(place)"
-      if let previous = runs.last, previous.actor == step.actor, previous.step == step.name {
-        runs[runs.count - 1].count += 1
-        runs[runs.count - 1].last = last
-      } else {
-        runs.append(
-          ExploreReport.Finding.Run(
-            actor: step.actor, step: step.name, first: before + index + 1, count: 1, last: last))
-      }
-    }
-    return runs
   }
 }

@@ -30,6 +30,10 @@ public struct ExploreReport: Codable, Sendable, Equatable {
     public var steps: Int
     /// Steps of the longest execution.
     public var deepest: Int
+    /// The decimal logarithm of the number of orders that those steps could be put in, if none waited for another.
+    public var orders: Double
+    /// Different places come to; counted where what comes to the same is merged.
+    public var merged: Int?
     /// Real time.
     public var seconds: Double
     /// How the executions ended that went to their ends.
@@ -38,7 +42,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
     /// A pass.
     public init(
       search: String, end: End, executions: Int, completed: Int, redundant: Int, steps: Int, deepest: Int,
-      seconds: Double, states: [StateHistogram.Row]
+      orders: Double, merged: Int? = nil, seconds: Double, states: [StateHistogram.Row]
     ) {
       self.search = search
       self.end = end
@@ -47,6 +51,8 @@ public struct ExploreReport: Codable, Sendable, Equatable {
       self.redundant = redundant
       self.steps = steps
       self.deepest = deepest
+      self.orders = orders
+      self.merged = merged
       self.seconds = seconds
       self.states = states
     }
@@ -86,14 +92,17 @@ public struct ExploreReport: Codable, Sendable, Equatable {
       public var count: Int
       /// What the last of them does.
       public var last: String
+      /// The value of its word before and after it.
+      public var value: String?
 
       /// A run.
-      public init(actor: Int, step: String, first: Int, count: Int, last: String) {
+      public init(actor: Int, step: String, first: Int, count: Int, last: String, value: String? = nil) {
         self.actor = actor
         self.step = step
         self.first = first
         self.count = count
         self.last = last
+        self.value = value
       }
     }
 
@@ -127,6 +136,29 @@ public struct ExploreReport: Codable, Sendable, Equatable {
     }
   }
 
+  /// One step of an execution.
+  public struct Operation: Codable, Sendable, Equatable {
+    /// Who: a place in `actors`.
+    public var actor: Int
+    /// The step of the scenario; empty before the first.
+    public var step: String
+    /// What it does.
+    public var kind: String
+    /// The word that it does it to, if it is known.
+    public var word: String
+    /// The value of that word before and after it.
+    public var value: String?
+
+    /// An operation.
+    public init(actor: Int, step: String, kind: String, word: String, value: String?) {
+      self.actor = actor
+      self.step = step
+      self.kind = kind
+      self.word = word
+      self.value = value
+    }
+  }
+
   /// The version of this form.
   public var schema = ExploreReport.currentSchema
   /// Which text.
@@ -145,6 +177,8 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   public var checks: [Check] = []
   /// What is wrong.
   public var findings: [Finding] = []
+  /// Every step of the first finding, or of the replay, where that was asked for.
+  public var execution: [Operation]?
 
   /// A report without passes.
   public init(_ scenario: Scenario, policy: PolicyName, stateBytes: Int) {
@@ -163,7 +197,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   private enum CodingKeys: String, CodingKey {
     case schema, scenario, policy, actors
     case stateBytes = "state_bytes"
-    case passes, states, checks, findings
+    case passes, states, checks, findings, execution
   }
 
   /// Counts states and expectations from the passes.

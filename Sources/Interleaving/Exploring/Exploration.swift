@@ -24,7 +24,7 @@ public enum Exploration {
     _ program: ExploredProgram, strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
     from checkpoint: Checkpoint? = nil, check: ((Moment) -> Violation?)? = nil
   ) throws(ExplorationError) -> ExplorationReport {
-    try Explorer(program, strategy, settings, check: check).run(from: checkpoint)
+    try run([ExplorationJob(program, check: check)], strategy: strategy, settings: settings, from: checkpoint)
   }
 
   /// The traces of all executions that go to their ends; executions that differ only in the order of steps that
@@ -33,7 +33,18 @@ public enum Exploration {
     of program: ExploredProgram, strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
     onTrace: @escaping (UInt64) -> Void
   ) throws(ExplorationError) -> ExplorationReport {
-    try Explorer(program, strategy, settings, check: nil, onTrace: onTrace).run()
+    try run([ExplorationJob(program)], strategy, settings, nil, onTrace: onTrace)
+  }
+
+  /// The traces of all executions that several workers run.
+  ///
+  /// - Parameter onTrace: called on the workers' threads.
+  package static func traces(
+    ofCopies programs: [ExploredProgram], strategy: ExplorationStrategy,
+    settings: ExplorationSettings = .init(), from checkpoint: Checkpoint? = nil,
+    onTrace: @escaping @Sendable (UInt64) -> Void
+  ) throws(ExplorationError) -> ExplorationReport {
+    try run(programs.map { ExplorationJob($0) }, strategy, settings, checkpoint, onTrace: onTrace)
   }
 }
 #endif

@@ -25,7 +25,10 @@ public struct ExplorationReport: Codable, Sendable {
     public var steps = 0
     /// Steps of the longest execution.
     public var deepest = 0
-    /// Different states seen; counted where equal ones are merged.
+    /// The decimal logarithm of the number of orders that the steps of the longest execution could be put in, if none
+    /// waited for another: N! by the factorials of the numbers of each actor's steps.
+    public var orders = 0.0
+    /// Different states or traces seen; counted where equal ones are merged.
     public var states = 0
   }
 
@@ -43,6 +46,8 @@ public struct ExplorationReport: Codable, Sendable {
   public var stepsTaken: Int
   /// Where to go on, if there is more to do.
   public var checkpoint: Checkpoint?
+  /// The steps of a replay.
+  public var steps: [Finding.Step] = []
 
   /// Whether everything there is was covered.
   public var isExhaustive: Bool { end == .exhausted }
@@ -57,7 +62,7 @@ public struct ExplorationReport: Codable, Sendable {
 /// Where a search stands, so that another run can go on with it.
 public struct Checkpoint: Codable, Sendable {
   /// The version of this form and of the search.
-  public static let currentVersion = 1
+  public static let currentVersion = 2
 
   /// The version that wrote it.
   public var version: Int
@@ -73,9 +78,18 @@ public struct Checkpoint: Codable, Sendable {
   public var findings: [Finding]
   /// How often each finding was met.
   public var occurrences: [String: Int]
-  var nodes: [Node]
+  /// The decisions up to one that is still to be followed, of each worker.
+  var paths: [Path]
+  /// Whether several workers have been at it, so that some choices are taken by the others.
+  var isShared: Bool
   var isCut: Bool
-  var random: UInt64
-  var longest: Int
+  var longest: Int?
+
+  /// The decisions of one worker.
+  struct Path: Codable {
+    var nodes: [Node] = []
+    /// Who was chosen at each decision by anybody; at a choice, how many values were.
+    var claimed: [UInt16] = []
+  }
 }
 #endif

@@ -45,7 +45,13 @@ public struct ExplorationSettings: Sendable {
   /// Whether stores wait in a buffer per actor, as on x86; a flush is a step of its own.
   public var storeBuffers = false
   /// Whether depth-first searches without reduction give up executions that reach a state seen before.
+  ///
+  /// Only for programs whose actors keep everything in their registers, on their stacks, and in what `stateHash`
+  /// covers: what they have on the heap is not compared.
   public var mergesEqualStates = false
+  /// Whether depth-first searches without reduction give up executions that come to where an earlier one was by the
+  /// same steps in another order, as far as that order changes nothing.
+  public var mergesEqualTraces = false
 
   /// Everything off that costs anything but the detection of data races.
   public init() {}

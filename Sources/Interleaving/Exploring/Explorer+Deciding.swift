@@ -99,7 +99,7 @@ extension Explorer {
         wanted = enabled & (only(previous) | ~actorSet)
         if wanted != enabled { isCut = true }
       }
-      if settings.mergesEqualStates, !isNewState() {
+      if settings.mergesEqualStates && !isNewState() || settings.mergesEqualTraces && !isNewTrace() {
         ending = .redundant
         return -1
       }

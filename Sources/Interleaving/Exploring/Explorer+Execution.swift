@@ -109,7 +109,7 @@ extension Explorer {
       order.swapAt(place, random.next(below: place + 1))
     }
     for (rank, process) in order.enumerated() { ranks[process] = rank }
-    changePoints = (1..<depth).map { _ in random.next(below: longest) }
+    changePoints = (1..<depth).map { _ in random.next(below: longest ?? 1) }
   }
 
   private var trapName: String {

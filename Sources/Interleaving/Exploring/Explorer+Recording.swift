@@ -121,7 +121,13 @@ extension Explorer {
           } else if waits && isEnabling(other) {
             // Without it this step could not have been taken.
           } else {
-            if mode == .reduced { reverse(at, index, process, before) }
+            if mode == .reduced {
+              if at < sharedPath.count {
+                reverseForAll(at, index, process, before)
+              } else {
+                reverse(at, index, process, before)
+              }
+            }
             before = before.joined(other.pointee.clock)
             if other.pointee.access == Access.write { break }
           }
@@ -146,7 +152,7 @@ extension Explorer {
   ///
   /// `before` is what comes before the later step in any case.
   @inline(never)
-  private func reverse(_ place: Int, _ index: Int, _ process: Int, _ before: Clock) {
+  func reverse(_ place: Int, _ index: Int, _ process: Int, _ before: Clock) {
     let node = nodes + place
     let owner = Int(events[place].process)
     let stamp = events[place].clock[owner]
@@ -186,15 +192,16 @@ extension Explorer {
 
   /// The trace of the execution: the same for executions that differ only in the order of independent steps.
   func currentTrace() -> UInt64 {
-    var sum: UInt64 = 0
-    for index in 0..<depth {
-      var hash = Hash64()
-      hash.combine(UInt64(events[index].process))
-      for process in 0..<Clock.scalarCount { hash.combine(UInt64(events[index].clock[process])) }
-      if nodes[index].values > 0 { hash.combine(UInt64(nodes[index].chosen)) }
-      sum &+= hash.value
-    }
-    return sum
+    (0..<depth).reduce(0) { $0 &+ traceHash(of: $1) }
+  }
+
+  /// The part that one step has in the hash of a trace.
+  func traceHash(of index: Int) -> UInt64 {
+    var hash = Hash64()
+    hash.combine(UInt64(events[index].process))
+    for process in 0..<Clock.scalarCount { hash.combine(UInt64(events[index].clock[process])) }
+    if nodes[index].values > 0 { hash.combine(UInt64(nodes[index].chosen)) }
+    return hash.value
   }
 }
 #endif

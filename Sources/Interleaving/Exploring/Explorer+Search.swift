@@ -1,16 +1,38 @@
 #if EXPLORER
 import CLinux
+import Glibc
 
 /// The search: one execution after the other, until nothing is left or a limit is met.
 extension Explorer {
   /// Runs the search.
   func run(from checkpoint: Checkpoint? = nil) throws(ExplorationError) -> ExplorationReport {
-    if mode == .random || mode == .priorities {
-      guard settings.executions < Int.max || settings.time != nil || settings.cancellation != nil else {
-        throw ExplorationError("random executions have no end: expected a number of them, or a time")
-      }
-    }
+    try needLimits()
     if let checkpoint { try resume(checkpoint) }
+    return try onThisThread { () throws(ExplorationError) in
+      try search(canGoOn: checkpoint?.paths.first?.nodes.isEmpty ?? true || prefix > 0)
+    }
+  }
+
+  private func needLimits() throws(ExplorationError) {
+    guard mode == .random || mode == .priorities else { return }
+    guard settings.executions < Int.max || settings.time != nil || settings.cancellation != nil else {
+      throw ExplorationError("random executions have no end: expected a number of them, or a time")
+    }
+  }
+
+  /// Runs one worker's part of a search.
+  func run(sharing shared: SharedSearch) throws(ExplorationError) -> ExplorationReport {
+    try needLimits()
+    sharing = shared
+    return try onThisThread { () throws(ExplorationError) in try search(canGoOn: !isDepthFirst) }
+  }
+
+  private var isDepthFirst: Bool { mode == .depthFirst || mode == .reduced }
+
+  /// Does something while the points of this thread are this search's.
+  private func onThisThread(
+    _ body: () throws(ExplorationError) -> ExplorationReport
+  ) throws(ExplorationError) -> ExplorationReport {
     guard hf_point_context() == nil else {
       throw ExplorationError("a search is under way on this thread, and there can be but one")
     }
@@ -25,25 +47,28 @@ extension Explorer {
       throw ExplorationError("signal stack: errno \(-caught), expected memory from the host")
     }
     defer { _ = hf_catch_traps(nil, nil) }
-    return try search(canGoOn: checkpoint?.nodes.isEmpty ?? true || prefix > 0)
+    return try body()
   }
 
   private func search(canGoOn: Bool) throws(ExplorationError) -> ExplorationReport {
     let clock = ContinuousClock()
     let start = clock.now
     var end: ExplorationEnd?
-    var isLeft = canGoOn
+    isLeft = canGoOn
     // Looking at the clock takes about as long as a step.
     var nextLook = 0
     while end == nil {
+      if !isLeft, isDepthFirst, let sharing { isLeft = sharing.feed(self) }
       if !isLeft {
         end = isCut ? .boundReached : .exhausted
-      } else if counts.executions >= settings.executions {
-        end = .executions
+      } else if let sharing, sharing.isStopped {
+        end = .cancelled
       } else if settings.cancellation?.isCancelled == true {
         end = .cancelled
       } else if let time = settings.time, isTime(&nextLook), clock.now - start >= time {
         end = .time
+      } else if !takeExecution() {
+        end = .executions
       } else {
         try oneExecution()
         if mode == .guided {
@@ -51,13 +76,42 @@ extension Explorer {
           isLeft = false
         } else {
           isLeft = advance()
+          if let sharing, isLeft, isDepthFirst, sharing.isHungry { sharing.share(self) }
           if settings.stopsAtFinding, !findings.isEmpty { end = .finding }
         }
       }
     }
+    if isLeft || end == .finding { sharing?.stop(end) }
     return ExplorationReport(
       counts: counts, end: end ?? .exhausted, findings: findings, occurrences: occurrences,
-      elapsed: clock.now - start, stepsTaken: stepsTaken, checkpoint: isLeft ? checkpoint() : nil)
+      elapsed: clock.now - start, stepsTaken: stepsTaken,
+      checkpoint: isLeft && sharing == nil ? checkpoint() : nil,
+      steps: mode == .guided ? (0..<depth).map(step) : [])
+  }
+
+  /// Begins the next execution, if there may be one more.
+  private func takeExecution() -> Bool {
+    if let sharing {
+      guard let next = sharing.takeExecution() else { return false }
+      number = next
+    } else {
+      if counts.executions >= settings.executions { return false }
+      number = counts.executions + 1
+    }
+    if mode == .random || mode == .priorities { drawFromHere() }
+    return true
+  }
+
+  /// Begins with the random numbers of this execution, whoever runs it.
+  private func drawFromHere() {
+    var hash = Hash64()
+    switch strategy {
+    case .random(let seed), .priorities(_, let seed): hash.combine(seed)
+    default: break
+    }
+    hash.combine(UInt64(number))
+    random.state = hash.value
+    if mode == .priorities, number > 1, longest == nil { longest = sharing?.awaitPace() }
   }
 
   /// Whether so much was done since the last look at the clock that the next one is due.
@@ -73,8 +127,14 @@ extension Explorer {
     counts.executions += 1
     counts.steps += depth
     stepsTaken += depth
-    counts.deepest = max(counts.deepest, depth)
-    longest = max(longest, depth)
+    if depth > counts.deepest {
+      counts.deepest = depth
+      counts.orders = orders()
+    }
+    if longest == nil {
+      longest = max(1, depth)
+      if mode == .priorities { sharing?.publish(max(1, depth)) }
+    }
     switch result {
     case .completed:
       counts.completed += 1
@@ -116,7 +176,7 @@ extension Explorer {
         kind: flaw.kind, name: flaw.name, text: flaw.text,
         schedule: Schedule(programHash: hash, decisions: (0..<depth).map(decision)),
         steps: (0..<depth).map(step), preemptions: preemptions,
-        execution: counts.executions + (ending == .running ? 1 : 0)))
+        execution: number))
   }
 
   private func decision(_ index: Int) -> Schedule.Decision {
@@ -155,9 +215,9 @@ extension Explorer {
 
   /// Goes back to the last decision that has something left; false if there is none.
   private func advance() -> Bool {
-    guard mode == .depthFirst || mode == .reduced else { return true }
+    guard isDepthFirst else { return true }
     var place = depth
-    while place > 0 {
+    while place > sharedPath.count {
       place -= 1
       let node = nodes + place
       if node.pointee.values > 0 {
@@ -175,13 +235,29 @@ extension Explorer {
       }
     }
     prefix = 0
-    return false
+    guard let sharing, sharing.goOn(self) else { return false }
+    return goBack(to: sharedPath.count - 1)
   }
 
   private func goBack(to place: Int) -> Bool {
     prefix = place + 1
-    known = place
+    forget(from: place)
     return true
+  }
+
+  /// The decimal logarithm of the number of orders of the steps of this execution.
+  private func orders() -> Double {
+    var steps = [Int](repeating: 0, count: ExploredProgram.maximumActors)
+    var logarithm = 0.0
+    var total = 0
+    for index in 0..<depth where nodes[index].values == 0 {
+      // As a product of binomials, step by step.
+      let process = Int(nodes[index].chosen)
+      steps[process] += 1
+      total += 1
+      logarithm += log10(Double(total)) - log10(Double(steps[process]))
+    }
+    return logarithm
   }
 }
 #endif

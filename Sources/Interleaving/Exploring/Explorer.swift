@@ -90,7 +90,8 @@ final class Explorer {
   var isLenient = false
   let ranks: UnsafeMutablePointer<Int>
   var changePoints: [Int] = []
-  var longest = 1
+  /// Steps of the first execution.
+  var longest: Int?
 
   // The search.
   var counts = ExplorationReport.Counts()
@@ -100,6 +101,16 @@ final class Explorer {
   /// Whether something was left out.
   var isCut = false
   var seen: [UInt64: UInt16] = [:]
+  /// Whether there is more to do.
+  var isLeft = true
+  /// The number of the execution under way, from 1.
+  var number = 0
+  /// What other workers share, and the decisions of this one's path that they know.
+  var sharing: SharedSearch?
+  var sharedPath: [SharedNode] = []
+  /// Hashes of the trace after each of so many steps, where equal traces are merged.
+  var sums: [UInt64] = []
+  var summed = 0
   /// Told the trace of each execution that went to its end: for tests.
   let onTrace: ((UInt64) -> Void)?
   var notedHere: [String] = []
@@ -152,11 +163,16 @@ final class Explorer {
       guide = schedule.decisions
     }
     self.bound = bound
-    guard !settings.mergesEqualStates || mode == .depthFirst && program.stateHash != nil else {
+    let merges = settings.mergesEqualStates
+    guard !merges || mode == .depthFirst && program.stateHash != nil else {
       throw ExplorationError(
         "merging of equal states: expected a depth-first search and a program with stateHash")
     }
-    tracksOrder = mode == .reduced || onTrace != nil
+    guard !settings.mergesEqualTraces || mode == .depthFirst, !settings.mergesEqualTraces || !merges else {
+      throw ExplorationError(
+        "merging of equal traces: expected a depth-first search that merges nothing else")
+    }
+    tracksOrder = mode == .reduced || onTrace != nil || settings.mergesEqualTraces
     self.onTrace = onTrace
 
     let places = actorCount + 1
