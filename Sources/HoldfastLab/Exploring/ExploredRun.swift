@@ -37,6 +37,8 @@ final class ExploredRun {
   /// End states whose invariants were checked, by hash, with what was found.
   private var checked: [UInt64: Violation?] = [:]
   private static let mostChecked = 1 << 20
+  /// Conditions with `sometimes` that were true.
+  private var witnessed: Set<Int> = []
   /// How often each outcome was met since the pass began.
   private var counts: [[UInt8]: Int] = [:]
 
@@ -117,9 +119,10 @@ final class ExploredRun {
       [record.status.code, UInt8(truncatingIfNeeded: record.error?.errno.number ?? 0)]
     }
     key += verdicts.map(\.code)
-    if states[key] == nil { states[key] = RunState(all, verdicts, of: scenario) }
+    if states[key] == nil { states[key] = RunState(exploring: scenario, all, verdicts) }
     counts[key, default: 0] += 1
-    return brokenInvariant() ?? (findsFailures ? broken(verdicts, all) : nil)
+    return brokenInvariant() ?? brokenCondition(verdicts) ?? (findsFailures ? broken(verdicts, all) : nil)
+      ?? witness(verdicts)
   }
 
   /// The first invariant that does not hold in the state that an execution has ended in.
@@ -142,7 +145,7 @@ final class ExploredRun {
 
   /// The first expectation that does not hold.
   private func broken(_ verdicts: [Verdict.State], _ all: [StepRecord]) -> Violation? {
-    if let index = verdicts.firstIndex(of: .fails) {
+    if let index = verdicts.prefix(scenario.expectations.count).firstIndex(of: .fails) {
       let verdict = looks.verdicts(records: all)[index]
       return Violation(
         name: "expectation in line \(verdict.location.line)",
@@ -156,6 +159,29 @@ final class ExploredRun {
           text: "\(step.label ?? step.verb.summary) must succeed; found "
             + "\(record.error?.errno.rawValue ?? "a failure")")
       }
+    }
+    return nil
+  }
+
+  /// The first `never` that is true, or `always` that is false.
+  private func brokenCondition(_ looks: [Verdict.State]) -> Violation? {
+    for condition in scenario.conditions {
+      guard let quantifier = condition.quantifier(under: machine.policy) else { continue }
+      guard quantifier.state(in: scenario.truth(of: condition, looks)) == .fails else { continue }
+      return Violation(
+        name: "condition in line \(condition.location.line)",
+        text: "\(quantifier): \(scenario.text(of: condition, under: machine.policy))")
+    }
+    return nil
+  }
+
+  /// A `sometimes` that is true for the first time: nothing is wrong, but the execution is worth showing.
+  private func witness(_ looks: [Verdict.State]) -> Violation? {
+    for (index, condition) in scenario.conditions.enumerated()
+    where condition.quantifier(under: machine.policy) == .sometimes && !witnessed.contains(index) {
+      guard scenario.truth(of: condition, looks) == true else { continue }
+      witnessed.insert(index)
+      return Violation(name: ExploreReport.witnessName(index), text: "seen")
     }
     return nil
   }

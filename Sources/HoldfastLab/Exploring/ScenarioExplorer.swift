@@ -59,7 +59,9 @@ private struct ScenarioExploration {
       guard try pass(strategy, name) else { break }
     }
     report.summarise(scenario)
-    for finding in findings { report.findings.append(try shown(finding)) }
+    for finding in findings where !report.noteWitness(finding.name, finding.schedule.description) {
+      report.findings.append(try shown(finding))
+    }
     return report
   }
 
