@@ -24,6 +24,8 @@ final class ExploredRun {
   private let hasMandatory: Bool
   private let findsFailures: Bool
 
+  private let conditions: ExploredConditions
+
   // The execution under way.
   private var stage: Stage
   private var looks: Looks
@@ -37,8 +39,6 @@ final class ExploredRun {
   /// End states whose invariants were checked, by hash, with what was found.
   private var checked: [UInt64: Violation?] = [:]
   private static let mostChecked = 1 << 20
-  /// Conditions with `sometimes` that were true.
-  private var witnessed: Set<Int> = []
   /// How often each outcome was met since the pass began.
   private var counts: [[UInt8]: Int] = [:]
 
@@ -49,6 +49,7 @@ final class ExploredRun {
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
+    conditions = ExploredConditions(scenario, machine.policy)
     image = MachineImage(of: machine.machine)
     blocksBefore = machine.machine.blockRecords()
     var labels: [String: Int] = [:]
@@ -121,8 +122,8 @@ final class ExploredRun {
     key += verdicts.map(\.code)
     if states[key] == nil { states[key] = RunState(exploring: scenario, all, verdicts) }
     counts[key, default: 0] += 1
-    return brokenInvariant() ?? brokenCondition(verdicts) ?? (findsFailures ? broken(verdicts, all) : nil)
-      ?? witness(verdicts)
+    return brokenInvariant() ?? conditions.broken(verdicts)
+      ?? (findsFailures ? broken(verdicts, all) : nil) ?? conditions.witness(verdicts)
   }
 
   /// The first invariant that does not hold in the state that an execution has ended in.
@@ -159,29 +160,6 @@ final class ExploredRun {
           text: "\(step.label ?? step.verb.summary) must succeed; found "
             + "\(record.error?.errno.rawValue ?? "a failure")")
       }
-    }
-    return nil
-  }
-
-  /// The first `never` that is true, or `always` that is false.
-  private func brokenCondition(_ looks: [Verdict.State]) -> Violation? {
-    for condition in scenario.conditions {
-      guard let quantifier = condition.quantifier(under: machine.policy) else { continue }
-      guard quantifier.state(in: scenario.truth(of: condition, looks)) == .fails else { continue }
-      return Violation(
-        name: "condition in line \(condition.location.line)",
-        text: "\(quantifier): \(scenario.text(of: condition, under: machine.policy))")
-    }
-    return nil
-  }
-
-  /// A `sometimes` that is true for the first time: nothing is wrong, but the execution is worth showing.
-  private func witness(_ looks: [Verdict.State]) -> Violation? {
-    for (index, condition) in scenario.conditions.enumerated()
-    where condition.quantifier(under: machine.policy) == .sometimes && !witnessed.contains(index) {
-      guard scenario.truth(of: condition, looks) == true else { continue }
-      witnessed.insert(index)
-      return Violation(name: ExploreReport.witnessName(index), text: "seen")
     }
     return nil
   }

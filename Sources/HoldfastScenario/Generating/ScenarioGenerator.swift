@@ -111,8 +111,10 @@ public struct ScenarioGenerator: Sendable {
       ? ["nodes: [{memory: 48 frames, cpus: 1}, {memory: 48 frames, cpus: 1}]"]
       : ["memory: 64 frames"]
     lines += ["page-tables: 2", "block: 16 frames", "movable: 32 frames"]
+    // More than half of what the region's zone has free, so that its pages come from there.
     if needs.contains(.contiguousArea) {
-      lines.append("cma: [{name: camera, size: 20 frames, zone: movable}]")
+      let frames = needs.contains(.secondNode) ? 12 : 20
+      lines.append("cma: [{name: camera, size: \(frames) frames, zone: movable}]")
     }
     return lines
   }
