@@ -11,6 +11,7 @@ public enum ExploreText {
     text += "State \(report.stateBytes) bytes\n\n"
     text += histogram(report, palette)
     text += checks(report, palette)
+    text += conditions(report, palette)
     text += passes(report, palette)
     for finding in report.findings { text += "\n" + self.finding(finding, report, palette) }
     return text + "\n" + conclusion(report, palette)
@@ -49,6 +50,32 @@ public enum ExploreText {
       ])
     }
     return "\n" + palette.paint("Holds", .title) + "\n" + table.render(indent: 2, palette: palette)
+  }
+
+  private static func conditions(_ report: ExploreReport, _ palette: Palette) -> String {
+    guard !report.conditions.isEmpty else { return "" }
+    var table = TextTable([("", .left), ("", .left), ("", .left), ("", .right), ("", .left)])
+    for check in report.conditions {
+      let (word, ink): (String, Ink) =
+        switch (check.quantifier, check.isMet) {
+        case (nil, _): ("Skipped", .caution)
+        case (_, true?): ("Ok", .good)
+        case (_, false?): ("No", .bad)
+        case (_, nil): ("Unseen", .caution)
+        }
+      let wanted = check.quantifier?.rawValue ?? "-"
+      table.add([
+        TextTable.Cell(word, ink), TextTable.Cell(wanted.prefix(1).uppercased() + wanted.dropFirst()),
+        TextTable.Cell("\(check.holds) of \(check.holds + check.fails)"),
+        TextTable.Cell("line \(check.line)", .quiet), TextTable.Cell(check.condition),
+      ])
+    }
+    var text = "\n" + palette.paint("Conditions", .title) + "\n" + table.render(indent: 2, palette: palette)
+    for check in report.conditions {
+      guard let witness = check.witness else { continue }
+      text += "  line \(check.line) is seen by: --replay \(witness)\n"
+    }
+    return text
   }
 
   // MARK: What was covered
@@ -133,6 +160,8 @@ public enum ExploreText {
     }
     let failing = report.checks.count { $0.fails > 0 }
     if failing > 0 { parts.append("\(Amounts.count(Int64(failing), "expectation")) not always met") }
+    let unmet = report.conditions.count { $0.isMet == false }
+    if unmet > 0 { parts.append("\(Amounts.count(Int64(unmet), "condition")) not met") }
     let covered =
       switch report.passes.last?.end {
       case .exhausted: "space exhausted"

@@ -141,6 +141,8 @@ public struct RunText {
     for verdict in report.verdicts {
       let mark: String
       switch verdict.state {
+      case .holds where verdict.quantifier == .sometimes: mark = palette.paint("seen   ", .good)
+      case .skipped where verdict.quantifier == .sometimes: mark = palette.paint("unseen ", .caution)
       case .holds: mark = palette.paint("holds  ", .good)
       case .fails: mark = palette.paint("FAILS  ", .bad)
       case .skipped: mark = palette.paint("skipped", .caution)
@@ -164,7 +166,7 @@ public struct RunText {
   private var conclusion: String {
     let held = report.verdicts.count { $0.state == .holds }
     let failed = report.verdicts.count { $0.state == .fails }
-    let skipped = report.verdicts.count { $0.state == .skipped }
+    let skipped = report.verdicts.count { $0.state == .skipped && $0.quantifier != .sometimes }
     let left = skipped == 0 ? "" : "; \(skipped) could not be compared"
     let verdict: String
     switch report.outcome {

@@ -18,7 +18,9 @@ struct HoldfastCommand: ParsableCommand {
       """,
     version: "holdfast 0.1.0",
     subcommands: [
-      RunCommand.self, CompareCommand.self, ConformCommand.self, ExploreCommand.self, InvariantsCommand.self,
+      RunCommand.self, CompareCommand.self, ConformCommand.self, ExploreCommand.self, PromoteCommand.self,
+      GenerateCommand.self,
+      InvariantsCommand.self,
       PoliciesCommand.self, ScenariosCommand.self, SnapshotCommand.self, GuestCommand.self, GupTestVerb.self,
     ])
 }

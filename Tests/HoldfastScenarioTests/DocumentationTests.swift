@@ -56,7 +56,7 @@ import Testing
             steps:
         \(indented(text, 6))
         """
-    case "expect":
+    case "expect", "conditions":
       return """
         scenario: example
         summary: example
@@ -74,7 +74,7 @@ import Testing
             steps:
               - offline: {zone: movable}
                 label: gone
-        expect:
+        \(kind == "expect" ? "expect" : "conditions"):
         \(indented(text, 2))
         """
     default: throw ExampleError(kind: kind)

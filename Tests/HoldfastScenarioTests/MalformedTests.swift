@@ -24,6 +24,11 @@ import Testing
     return Case(yaml: Examples.steps(steps, expect: expectation), line: 11, message: message)
   }
 
+  private static func condition(_ condition: String, _ message: String) -> Case {
+    let example = expect("- {step: pinned, equals: ok}", message)
+    return Case(yaml: example.yaml + "conditions:\n  " + condition, line: 13, message: message)
+  }
+
   private static func machine(_ machine: String, _ message: String) -> Case {
     Case(
       yaml: "scenario: m\nsummary: m\nmachine: {\(machine)}\nactors: [{name: one, steps: [exit]}]", line: 3,
@@ -150,7 +155,24 @@ import Testing
     expect("- {zone: movable, value: present, equals: some}", "must be a size such as"),
   ]
 
-  @Test(arguments: files + machines + steps + expectations)
+  static let conditions: [Case] = [
+    condition("- {because: so}", "how often it is true; allowed: never, always, sometimes"),
+    condition("- {nevr: {step: pinned, equals: ok}}", "did you mean \"never\"?"),
+    condition(
+      "- {never: {step: pinned, equals: ok}, always: {step: pinned, equals: ok}}", "found never and always"),
+    condition(
+      "- never: {and: [{step: pinned, equals: ok}], step: pinned}", "unknown key of condition \"step\""),
+    condition(
+      "- never: {or: {step: pinned, equals: ok}}", "must be a list of what is combined; found a mapping"),
+    condition("- never: {step: pined, equals: ok}", "unknown label \"pined\"; did you mean \"pinned\"?"),
+    condition("- never: [{step: pinned, equals: ok, because: so}]", "\"because\" belongs beside never"),
+    condition("- never: []", "needs at least one part"),
+    condition(
+      "- {never: {step: pinned, equals: ok}, under: {linux-5.5: rarely}}",
+      "allowed: never, always, sometimes, skip"),
+  ]
+
+  @Test(arguments: files + machines + steps + expectations + conditions)
   func `a malformed scenario is refused with its line`(example: Case) {
     do throws(ScenarioError) {
       _ = try Scenario(yaml: example.yaml, file: "bad.yaml")

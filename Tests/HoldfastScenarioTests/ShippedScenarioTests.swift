@@ -27,7 +27,7 @@ import Testing
         continue
       }
       #expect(scenario.seed != nil || Self.isOfKernel(path), "\(path)")
-      #expect(!scenario.expectations.isEmpty, "\(path)")
+      #expect(!scenario.looks.isEmpty, "\(path)")
       #expect(!scenario.rules.isEmpty, "\(path) names no rule of the kernel")
       if Self.isOfKernel(path) {
         #expect(scenario.name == URL(filePath: path).deletingPathExtension().lastPathComponent)
@@ -41,7 +41,7 @@ import Testing
       let scenario = try Scenario.load(path: Self.folder.appending(path: path).path)
       let policies = Self.isOfKernel(path) ? [scenario.policy] : PolicyName.allCases
       for policy in policies {
-        let said = scenario.expectations.contains { $0.terms(under: policy) != .skip }
+        let said = scenario.looks.contains { $0.terms(under: policy) != .skip }
         #expect(said, "\(path) under \(policy)")
       }
     }

@@ -158,6 +158,10 @@ package struct Area {
     get { row.plain(16) }
     nonmutating set { row.setPlain(16, newValue) }
   }
+  /// What the area is and allows.
+  ///
+  /// Changed with the space's lock held exclusively and the page-table lock, either of which is enough to read them:
+  /// whoever comes by the reverse mapping has the latter only.
   package var flags: AreaFlags {
     get { AreaFlags(rawValue: row.plain(24)) }
     nonmutating set { row.setPlain(24, newValue.rawValue) }

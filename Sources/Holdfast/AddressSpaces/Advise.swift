@@ -34,7 +34,8 @@ extension Machine {
         let errno = Errno.resourceTemporarilyUnavailable
         try splitAreas(space, at: part.start, .advise, fullErrno: errno, on: process.processor)
         try splitAreas(space, at: part.end, .advise, fullErrno: errno, on: process.processor)
-        findArea(space, part.start)?.flags = flags
+        let area = findArea(space, part.start)
+        space.pageTableLock.withLock { area?.flags = flags }
       }
     case .populateRead, .populateWrite:
       try populate(space, span, write: advice == .populateWrite, for: process)

@@ -29,7 +29,7 @@ extension Machine {
         try splitAreas(space, at: next, .protect, fullErrno: .noMemory, on: processor)
         try splitAreas(space, at: end, .protect, fullErrno: .noMemory, on: processor)
         guard let part = findArea(space, next) else { return }
-        part.flags = flags
+        space.pageTableLock.withLock { part.flags = flags }
         changeProtection(space, part, on: processor)
       }
       next = end

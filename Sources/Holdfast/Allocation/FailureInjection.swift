@@ -17,9 +17,32 @@ extension Machine {
 
   /// Whether this attempt is one that was asked to fail, or that an explorer lets fail.
   @inline(__always)
-  func shouldFail(_ point: FailurePoint) -> Bool {
+  func shouldFail(_ point: FailurePoint) -> Bool { shouldFail(point, "\(point) fails") }
+
+  /// `shouldFail` with words of its own for what the explorer chooses.
+  @inline(__always)
+  private func shouldFail(_ point: FailurePoint, _ words: @autoclosure () -> String) -> Bool {
     if global.failures(point).load(.relaxed) != 0, consumeFailure(point) { return true }
-    return choose(named: "\(point) fails", among: 2) != 0
+    return choose(named: words(), among: 2) != 0
+  }
+
+  /// Where a folio's references are about to be compared with those that somebody can explain.
+  enum BystanderPlace: String {
+    /// By the migration of the folio.
+    case migration
+    /// By a scan for what is worth moving: contiguous allocation and compaction.
+    case rangeScan = "a range's scan"
+    /// By a pass of an offline over its block, in all its attempts.
+    case offlinePass = "an offline's pass"
+  }
+
+  /// Lets a bystander take a reference on a folio, if a failure was asked for or an explorer chooses so.
+  ///
+  /// - Returns: whether it has one now, which the caller drops at the end of its attempt.
+  @inline(__always)
+  func bystanderRefers(to head: FrameNumber, before place: BystanderPlace, on processor: Int) -> Bool {
+    guard shouldFail(.reference, "a bystander's reference before \(place.rawValue)") else { return false }
+    return tryGetFolio(head, processor: processor) != nil
   }
 
   @inline(never)

@@ -1,3 +1,4 @@
+internal import Interleaving
 public import SystemPackage
 
 /// What a memory notifier is told, with the kernel's numbers (spec 3.2).
@@ -57,6 +58,19 @@ public enum OnlinePolicy: Hashable, Sendable {
 }
 
 extension Machine {
+  /// Asks a notifier about an event that can be refused.
+  ///
+  /// - Throws: the notifier's error, or EBUSY where a failure was asked for or chosen.
+  func ask(_ notify: HotplugNotifier?, _ event: HotplugEvent) throws(Errno) {
+    if shouldFail(.notifier) { throw .resourceBusy }
+    try notify?(event)
+  }
+
+  /// Whether somebody might refuse: a notifier, or one that a failure stands for.
+  func asks(_ notify: HotplugNotifier?) -> Bool {
+    notify != nil || global.failures(.notifier).load(.relaxed) != 0
+  }
+
   /// Tells a notifier of an event that cannot be refused.
   func announce(_ event: HotplugEvent, to notify: HotplugNotifier?) {
     do { try notify?(event) } catch {}

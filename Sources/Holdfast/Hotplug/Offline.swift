@@ -59,7 +59,7 @@ extension Machine {
     }
     guard let zone = block.zone else { throw refusal(id, .zone, .severalZones) }
     var attempt = OfflineAttempt(id: id, range: frames(of: id), zone: zone, limits: limits)
-    if notify == nil, takeUntouched(attempt.range, from: zone) {
+    if !asks(notify), takeUntouched(attempt.range, from: zone) {
       setState(id, .goingOffline)
       leaveZone(id, zone, managed: attempt.range.count)
       setState(id, .offline)
@@ -95,7 +95,7 @@ extension Machine {
       throw failure(attempt, .isolate, .isolation(error), around: error.frame)
     }
     do {
-      try notify?(.goingOffline)
+      try ask(notify, .goingOffline)
     } catch {
       // As in the kernel, whoever was told before the refusal is told that it is off.
       announce(.cancelOffline, to: notify)

@@ -96,6 +96,8 @@ extension Machine {
   {
     let cpu = process.processor
     var list = FolioList()
+    var referredTo: [FrameNumber] = []
+    defer { for head in referredTo { putFolio(head, on: cpu) } }
     var unmoved = 0
     var index = start.index
     while index < attempt.range.endIndex {
@@ -103,6 +105,7 @@ extension Machine {
       index += 1
       guard let head = tryGetFolio(frame, processor: cpu) else { continue }
       index = max(index, head.index + folioPages(head))
+      if bystanderRefers(to: head, before: .offlinePass, on: cpu) { referredTo.append(head) }
       if isolate(head, on: cpu) {
         list.append(head, in: self)
       } else {

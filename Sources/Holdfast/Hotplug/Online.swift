@@ -90,7 +90,7 @@ extension Machine {
       block(id).hasBytes = true
     }
     do {
-      try notify?(.goingOnline)
+      try ask(notify, .goingOnline)
     } catch {
       announce(.cancelOnline, to: notify)
       throw OnlineError(block: id, cause: .vetoed(error))

@@ -67,11 +67,11 @@ package struct GlobalRow {
   /// Pending injected failures of a kind.
   ///
   /// Atomic.
-  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(320 + point.rawValue * 8) }
+  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(400 + point.rawValue * 8) }
   /// Attempts that still succeed before those failures begin.
   ///
   /// Atomic.
-  func failureDelay(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(324 + point.rawValue * 8) }
+  func failureDelay(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(404 + point.rawValue * 8) }
 }
 
 /// Tables whose rows come and go.
@@ -111,4 +111,8 @@ public enum FailurePoint: Int, CaseIterable, Hashable, Sendable {
   case memlock
   /// A row of a table cannot be had.
   case table
+  /// A bystander has a reference on a folio while somebody compares its count.
+  case reference
+  /// A memory notifier refuses a block's way in or out of use.
+  case notifier
 }

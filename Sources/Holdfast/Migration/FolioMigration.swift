@@ -79,6 +79,8 @@ extension Machine {
       restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .permanent(failed)
     }
+    let isReferredTo = bystanderRefers(to: source, before: .migration, on: cpu)
+    defer { if isReferredTo { putFolio(source, on: cpu) } }
     let (switched, expected) = switchIdentity(from: source, to: target, pages: pages)
     guard switched else {
       let failed = failure(source, .references, reason, expected: expected)

@@ -46,12 +46,13 @@ extension Machine {
       let after = head.index + size
       scan.scanned += max(0, min(after, end) - scan.next)
       scan.next = max(scan.next, after)
+      let isReferredTo = bystanderRefers(to: head, before: .rangeScan, on: cpu)
       if isWorthMoving(head, size, purpose, mode), isolate(head, on: cpu) {
         list.append(head, in: self)
         pages += size
         scan.isolated += size
       }
-      putFolio(head, on: cpu)
+      putFolio(head, refs: isReferredTo ? 2 : 1, on: cpu)
     }
   }
 

@@ -11,6 +11,7 @@ public struct ExploreCheckpoint {
     var text: String
     var policy: String
     var search: String
+    var without: [String]
     var faults: Int
     var storeBuffers: Bool
     var build: String
@@ -20,6 +21,7 @@ public struct ExploreCheckpoint {
       text = "\(scenario.textHash)"
       policy = (options.policy ?? scenario.policy).rawValue
       search = "\(options.search)"
+      without = options.without.sorted()
       faults = options.faults
       storeBuffers = options.storeBuffers
       build = BuildIdentity.hash

@@ -45,6 +45,8 @@ final class ExploredRun {
   private let words: UnsafeMutablePointer<UInt32>
   private let wordCount: Int
 
+  private let conditions: ExploredConditions
+
   private var outcomes = ExploredOutcomes()
 
   /// The program of a scenario.
@@ -56,6 +58,7 @@ final class ExploredRun {
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
+    conditions = ExploredConditions(scenario, machine.policy)
     image = MachineImage(of: machine.machine)
     blocksBefore = machine.machine.blockRecords()
     var labels: [String: Int] = [:]
@@ -106,7 +109,7 @@ final class ExploredRun {
       words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
     if hasPrologue { doPrologue() }
     let settled = Set(prologue.compactMap { plan[$0.step].step.label })
-    looksMeanwhile = scenario.expectations.contains { expectation in
+    looksMeanwhile = scenario.looks.contains { expectation in
       [expectation.at, expectation.since].compactMap(\.self).contains { !settled.contains($0) }
     }
   }
@@ -196,8 +199,9 @@ final class ExploredRun {
     }
     key += verdicts.map(\.code)
     return (
-      key, RunState(all, verdicts, of: scenario),
-      brokenInvariant() ?? (findsFailures ? broken(verdicts, all) : nil)
+      key, RunState(exploring: scenario, all, verdicts),
+      brokenInvariant() ?? conditions.broken(verdicts) ?? (findsFailures ? broken(verdicts, all) : nil)
+        ?? conditions.witness(verdicts)
     )
   }
 
@@ -210,7 +214,7 @@ final class ExploredRun {
 
   /// The first expectation that does not hold.
   private func broken(_ verdicts: [Verdict.State], _ all: [StepRecord]) -> Violation? {
-    if let index = verdicts.firstIndex(of: .fails) {
+    if let index = verdicts.prefix(scenario.expectations.count).firstIndex(of: .fails) {
       let verdict = looks.verdicts(records: all)[index]
       return Violation(
         name: "expectation in line \(verdict.location.line)",

@@ -41,7 +41,7 @@ final class PlannedStep {
     measures = step.verb.word.hasCosts
     isLookedAt =
       step.label.map { label in
-        scenario.expectations.contains { $0.at == label || $0.since == label }
+        scenario.looks.contains { $0.at == label || $0.since == label }
       } ?? false
   }
 

@@ -67,7 +67,9 @@ private struct ScenarioExploration {
           subject, passes: report.passes, place: place, findings: findings, occurrences: occurrences))
     }
     report.summarise(scenario)
-    for finding in findings { report.findings.append(try shown(finding)) }
+    for finding in findings where !report.noteWitness(finding.name, finding.schedule.description) {
+      report.findings.append(try shown(finding))
+    }
     return report
   }
 

@@ -9,7 +9,7 @@ public enum EngineLimits {
       if let what, !missing.contains(what) { missing.append(what) }
     }
     for step in scenario.actors.flatMap(\.steps) { note(Self.missing(from: step.verb)) }
-    for expectation in scenario.expectations {
+    for expectation in scenario.looks {
       switch expectation.subject {
       case .pages(_, let filter), .pin(_, let filter):
         if filter.swapped != nil { note("swap") }

@@ -20,7 +20,7 @@ final class Looks {
   init(_ stage: Stage, blocksBefore: [BlockRecord]) {
     self.stage = stage
     self.blocksBefore = blocksBefore
-    for (index, expectation) in stage.scenario.expectations.enumerated() where expectation.since == nil {
+    for (index, expectation) in stage.scenario.looks.enumerated() where expectation.since == nil {
       lookEarly(index)
     }
   }
@@ -35,7 +35,7 @@ final class Looks {
   /// A hash of the looks taken when steps ended.
   var hash: Int {
     var hasher = Hasher()
-    for index in stage.scenario.expectations.indices {
+    for index in stage.scenario.looks.indices {
       hasher.combine(seen[index])
       hasher.combine(earlier[index])
     }
@@ -45,22 +45,25 @@ final class Looks {
   /// Takes the looks that a step's end calls for.
   func stepEnded(_ label: String?, records: [StepRecord]) {
     guard let label else { return }
-    for (index, expectation) in stage.scenario.expectations.enumerated() {
+    for (index, expectation) in stage.scenario.looks.enumerated() {
       if expectation.since == label { lookEarly(index) }
       if expectation.at == label { seen[index] = look(index, records: records) }
     }
   }
 
-  /// The verdicts on all expectations.
+  /// The verdicts on all expectations, then those on all conditions.
   func verdicts(records: [StepRecord]) -> [Verdict] {
-    stage.scenario.expectations.enumerated().map { index, expectation in
+    let scenario = stage.scenario
+    let expectations = scenario.expectations.enumerated().map { index, expectation in
       expectation.verdict(under: stage.policy, observed: observed(index, expectation, records))
     }
+    guard !scenario.conditions.isEmpty else { return expectations }
+    return expectations + scenario.conditionVerdicts(under: stage.policy, states(records: records))
   }
 
-  /// The verdicts on all expectations, without their words.
+  /// What became of all looks: of the expectations, and of the atoms of the conditions.
   func states(records: [StepRecord]) -> [Verdict.State] {
-    stage.scenario.expectations.enumerated().map { index, expectation in
+    stage.scenario.looks.enumerated().map { index, expectation in
       expectation.state(under: stage.policy, observed: observed(index, expectation, records))
     }
   }
@@ -74,7 +77,7 @@ final class Looks {
 
   private func lookEarly(_ index: Int) {
     var look = Earlier()
-    switch stage.scenario.expectations[index].subject {
+    switch stage.scenario.looks[index].subject {
     case .counter(let expression, total: false):
       for term in expression.terms { look.counters[term.counter] = stage.counter(term.counter) }
     case .pages(let range, _), .contents(let range):
@@ -88,7 +91,7 @@ final class Looks {
 
   private func look(_ index: Int, records: [StepRecord]) -> Observation {
     let machine = stage.machine
-    switch stage.scenario.expectations[index].subject {
+    switch stage.scenario.looks[index].subject {
     case .step(let label, let value):
       return records.last { $0.label == label }?.value(value)
         ?? .unavailable("the step \(label) was not reached")

@@ -98,7 +98,10 @@ extension Stage {
     for index in 0..<pages {
       let word = machine.pagemapWord(owner, address + UInt64(index * pageSize))
       guard word >> 63 == 1 else { continue }
-      let head = machine.head(of: FrameNumber(rawValue: UInt32(truncatingIfNeeded: word)))
+      // The reference keeps the folio what it is, should its owner let go of it meanwhile.
+      let frame = FrameNumber(rawValue: UInt32(truncatingIfNeeded: word))
+      guard let head = machine.tryGetFolio(frame, processor: process.processor) else { continue }
+      defer { machine.putFolio(head, on: process.processor) }
       if taken.last == head { continue }
       guard machine.isolate(head, on: process.processor) else {
         done.shortfall.append(
@@ -166,6 +169,10 @@ extension Stage {
       case .copy: .copy
       case .memlock: .memlock
       case .pageLock: .pageLock
+      case .unmap: .unmap
+      case .table: .table
+      case .reference: .reference
+      case .notifier: .notifier
       }
     machine.injectFailures(point, count: fail.count, after: fail.skip)
     return StepDone()

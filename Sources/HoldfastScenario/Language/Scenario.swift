@@ -43,6 +43,10 @@ public struct Scenario: Sendable, Equatable {
   public var actors: [Actor]
   /// In file order.
   public var expectations: [Expectation]
+  /// In file order.
+  public var conditions: [Condition]
+  /// What is looked at: the expectations, then the atoms of the conditions.
+  public var looks: [Expectation]
   /// SHA-256 of the file's text, in hexadecimal: what `sha256sum` prints.
   public var textHash: String
 

@@ -211,7 +211,8 @@ extension Verb.Fail {
   fileprivate var summary: String {
     let names: [FailurePoint: String] = [
       .allocation: "allocation", .isolation: "isolation", .copy: "copy", .memlock: "memlock charge",
-      .pageLock: "attempt at a page lock",
+      .pageLock: "attempt at a page lock", .unmap: "unmapping", .table: "table row",
+      .reference: "comparison of references", .notifier: "consent of a memory notifier",
     ]
     let name = names[point] ?? point.rawValue
     let which = count == 1 ? "next \(name)" : "next \(count) \(name)s"

@@ -252,6 +252,14 @@ public enum FailurePoint: String, Sendable, Hashable, Codable, CaseIterable {
   case memlock
   /// Taking a page's lock without waiting.
   case pageLock = "page-lock"
+  /// Replacing a mapping of a page.
+  case unmap
+  /// Taking a row of a table: a mapping's, a pin's.
+  case table
+  /// Being alone with a page: a bystander has a reference while somebody compares the count.
+  case reference
+  /// A memory notifier's consent.
+  case notifier
 }
 
 /// Which queues `drain` empties.

@@ -2,7 +2,7 @@ extension Scenario {
   /// The whole file; `textHash` is left empty, because the tree does not know the text.
   static func decode(_ root: Value) throws(ScenarioError) -> Scenario {
     let fields = try root.fields([
-      "scenario", "seed", "summary", "rules", "policy", "machine", "actors", "expect",
+      "scenario", "seed", "summary", "rules", "policy", "machine", "actors", "expect", "conditions",
     ])
     let name = try fields.required("scenario").name()
     let seed = try fields["seed"].map { value throws(ScenarioError) in try decodeSeed(value) }
@@ -23,15 +23,20 @@ extension Scenario {
     try names.check(actors)
     for actor in actors { try actor.checkFork(among: actors) }
 
+    let reader = ExpectationReader(names: names, actors: actors, machine: machine)
     var expectations: [Expectation] = []
     for value in try fields["expect"]?.list() ?? [] {
-      expectations.append(
-        try ExpectationReader(names: names, actors: actors, machine: machine).read(value.named("expectation"))
-      )
+      expectations.append(try reader.read(value.named("expectation")))
+    }
+    var conditionReader = ConditionReader(reader, looks: expectations)
+    var conditions: [Condition] = []
+    for value in try fields["conditions"]?.list() ?? [] {
+      conditions.append(try conditionReader.read(value.named("condition")))
     }
     return Scenario(
       name: name, file: root.file, seed: seed, summary: summary, rules: rules, policy: policy,
-      machine: machine, actors: actors, expectations: expectations, textHash: "")
+      machine: machine, actors: actors, expectations: expectations, conditions: conditions,
+      looks: conditionReader.looks, textHash: "")
   }
 
   private static func decodeSeed(_ value: Value) throws(ScenarioError) -> String {

@@ -30,6 +30,8 @@ public struct RunState: Sendable, Hashable {
   public internal(set) var endings: [Ending]
   /// Expectations that were compared, in file order.
   public internal(set) var checks: [Check]
+  /// Conditions of which it was seen whether they are true, in file order; only exploring looks at them.
+  public internal(set) var conditions: [Check] = []
 
   /// Makes a state from its parts.
   init(endings: [Ending], checks: [Check]) {
@@ -41,6 +43,18 @@ public struct RunState: Sendable, Hashable {
   public init(_ report: RunReport, of scenario: Scenario) {
     self.init(
       report.steps, report.verdicts.prefix(scenario.expectations.count).map(\.state), of: scenario)
+  }
+
+  /// The state that these records, and what became of each of the scenario's looks, are.
+  public init(exploring scenario: Scenario, _ steps: [StepRecord], _ looks: [Verdict.State]) {
+    self.init(steps, Array(looks.prefix(scenario.expectations.count)), of: scenario)
+    var seenInLine: [Int: Int] = [:]
+    conditions = scenario.conditions.compactMap { condition in
+      let number = seenInLine[condition.location.line, default: 0] + 1
+      seenInLine[condition.location.line] = number
+      guard let truth = scenario.truth(of: condition, looks) else { return nil }
+      return Check(line: Self.line(condition.location.line, number), holds: truth)
+    }
   }
 
   /// The state that these records, and a verdict for each expectation, are.
@@ -67,8 +81,11 @@ public struct RunState: Sendable, Hashable {
 
   /// What an expectation is called in a state, the so-many-th in its line.
   static func line(of expectation: Expectation, _ number: Int) -> String {
-    number == 1 ? "\(expectation.location.line)" : "\(expectation.location.line).\(number)"
+    line(expectation.location.line, number)
   }
+
+  /// What stands in a line is called, the so-many-th in it.
+  static func line(_ line: Int, _ number: Int) -> String { number == 1 ? "\(line)" : "\(line).\(number)" }
 
   /// What the state says something about.
   public var observables: Set<Observable> {
@@ -103,14 +120,23 @@ extension RunState: CustomStringConvertible {
       }
       parts.append(text)
     }
+    let seen = conditions.filter(\.holds).map(\.line)
+    if !seen.isEmpty {
+      parts.append("true: \(seen.count == 1 ? "line" : "lines") \(seen.joined(separator: ", "))")
+    }
     return parts.isEmpty ? "nothing was seen" : parts.joined(separator: "; ")
   }
 }
 
 extension RunState: Codable {
-  private enum CodingKeys: String, CodingKey { case steps, holds, fails }
+  private enum CodingKeys: String, CodingKey {
+    case steps, holds, fails
+    case yes = "true"
+    case no = "false"
+  }
 
-  /// Reads the form `{"steps":["pinned=ok"],"holds":["17"],"fails":["20"]}`.
+  /// Reads the form `{"steps":["pinned=ok"],"holds":["17"],"fails":["20"]}`, with the lines of conditions under
+  /// `true` and `false`.
   public init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     endings = try fields.decode([String].self, forKey: .steps).map { text in
@@ -121,19 +147,30 @@ extension RunState: Codable {
       }
       return Ending(step: String(words[0]), result: String(words[1]))
     }
+    checks = try Self.checks(fields, holds: .holds, fails: .fails)
+    conditions = try Self.checks(fields, holds: .yes, fails: .no)
+  }
+
+  private static func checks(
+    _ fields: KeyedDecodingContainer<CodingKeys>, holds: CodingKeys, fails: CodingKeys
+  ) throws -> [Check] {
     var checks: [(place: [Int], check: Check)] = []
-    for (key, holds) in [(CodingKeys.holds, true), (.fails, false)] {
-      for line in try fields.decode([String].self, forKey: key) {
+    for (key, isTrue) in [(holds, true), (fails, false)] {
+      let lines =
+        key == .yes || key == .no
+        ? try fields.decodeIfPresent([String].self, forKey: key) ?? []
+        : try fields.decode([String].self, forKey: key)
+      for line in lines {
         let words = line.split(separator: ".", omittingEmptySubsequences: false)
         let place = words.compactMap { Int($0) }
         guard place.count == words.count, place.count <= 2 else {
           throw DecodingError.dataCorruptedError(
             forKey: key, in: fields, debugDescription: "found \"\(line)\", expected a line number")
         }
-        checks.append((place, Check(line: line, holds: holds)))
+        checks.append((place, Check(line: line, holds: isTrue)))
       }
     }
-    self.checks = checks.sorted { $0.place.lexicographicallyPrecedes($1.place) }.map(\.check)
+    return checks.sorted { $0.place.lexicographicallyPrecedes($1.place) }.map(\.check)
   }
 
   /// Writes that form.
@@ -142,6 +179,9 @@ extension RunState: Codable {
     try fields.encode(endings.map { "\($0.step)=\($0.result)" }, forKey: .steps)
     try fields.encode(checks.filter(\.holds).map(\.line), forKey: .holds)
     try fields.encode(checks.filter { !$0.holds }.map(\.line), forKey: .fails)
+    guard !conditions.isEmpty else { return }
+    try fields.encode(conditions.filter(\.holds).map(\.line), forKey: .yes)
+    try fields.encode(conditions.filter { !$0.holds }.map(\.line), forKey: .no)
   }
 }
 

@@ -24,6 +24,8 @@ public struct Verdict: Codable, Sendable, Equatable {
   public var found: String?
   /// The author's reason for expecting it.
   public var because: String?
+  /// Of a condition: how often it is to be true.
+  public var quantifier: Condition.Quantifier?
 
   /// Makes a verdict.
   public init(

@@ -1,0 +1,166 @@
+import ArgumentParser
+import FoundationEssentials
+import HoldfastLabExplored
+import HoldfastReport
+import HoldfastScenario
+
+/// Combines operations into scenarios.
+struct GenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Combine operations into small scenarios, each done by an actor of its own at the same time.",
+    discussion: """
+      With --out the scenarios are written, with --explore each is explored, otherwise they are listed. Exit codes: 0 \
+      done and nothing is found, 1 a finding, 2 usage or input that cannot be used.
+      """)
+
+  @Option(
+    help: ArgumentHelp("What to combine, separated by commas; all unless given.", valueName: "names"))
+  var operations: String?
+
+  @Option(help: ArgumentHelp("How many operations each scenario combines, 1 to 3.", valueName: "n"))
+  var actors = 2
+
+  @Option(help: ArgumentHelp("Pages of the region that they are about, 1 or 2.", valueName: "n"))
+  var pages = 1
+
+  @Option(help: ArgumentHelp("Only so many, chosen by chance.", valueName: "n"))
+  var sample: Int?
+
+  @Option(help: ArgumentHelp("With --sample: where the random numbers begin (default 1).", valueName: "n"))
+  var seed: UInt64?
+
+  @Option(help: ArgumentHelp("Write a file for each scenario into this folder.", valueName: "folder"))
+  var out: String?
+
+  @Flag(help: "List the operations instead.")
+  var list = false
+
+  @Flag(help: "Explore each scenario, and print a line for it.")
+  var explore = false
+
+  @Option(help: ArgumentHelp("With --explore: most preemptions (default 1).", valueName: "n"))
+  var bound: Int?
+
+  @Option(help: ArgumentHelp("With --explore: most points that fail in an execution.", valueName: "n"))
+  var faults: Int?
+
+  @Option(help: ArgumentHelp("With --explore: most executions of each (default 2000).", valueName: "n"))
+  var executions: Int?
+
+  @Option(help: ArgumentHelp("With --explore: end after so long, all together.", valueName: "seconds"))
+  var time: Double?
+
+  @Option(
+    help: ArgumentHelp("With --explore: whose pinning rules hold.", valueName: "name"),
+    transform: PolicyWords.policy)
+  var policy: PolicyName?
+
+  func validate() throws {
+    guard ScenarioGenerator.sizes.contains(actors) else {
+      throw ValidationError("--actors must be from 1 to 3; found \(actors)")
+    }
+    guard ScenarioGenerator.pageCounts.contains(pages) else {
+      throw ValidationError("--pages must be 1 or 2; found \(pages)")
+    }
+    if let sample, sample < 1 { throw ValidationError("--sample must be from 1; found \(sample)") }
+    if seed != nil, sample == nil { throw ValidationError("--seed needs --sample") }
+    if let bound, !(0...100).contains(bound) {
+      throw ValidationError("--bound must be from 0 to 100; found \(bound)")
+    }
+    if let faults, !(0...100).contains(faults) {
+      throw ValidationError("--faults must be from 0 to 100; found \(faults)")
+    }
+    if let executions, executions < 1 {
+      throw ValidationError("--executions must be from 1; found \(executions)")
+    }
+    if let time, !(time > 0 && time <= 1_000_000) {
+      throw ValidationError("--time must be above 0 and at most 1000000 seconds; found \(time)")
+    }
+    let exploring = bound != nil || executions != nil || time != nil || faults != nil || policy != nil
+    if exploring, !explore {
+      throw ValidationError("--bound, --executions, --time, --faults and --policy need --explore")
+    }
+  }
+
+  func run() throws {
+    if list {
+      try Console.write(GenerateText.list(GeneratedOperation.all, palette: Console.palette))
+      return
+    }
+    let generator = ScenarioGenerator(try chosen(), actors: actors, pages: pages)
+    let scenarios = sample.map { generator.sample($0, seed: seed ?? 1) } ?? generator.scenarios
+    if let out { try write(scenarios, to: out) }
+    if explore {
+      try exploreAll(scenarios)
+    } else if out == nil {
+      for scenario in scenarios { try Console.write(scenario.name + "\n") }
+    }
+  }
+
+  private func chosen() throws(Failure) -> [GeneratedOperation] {
+    guard let operations else { return GeneratedOperation.all }
+    var chosen: [GeneratedOperation] = []
+    for word in operations.split(separator: ",") {
+      guard let operation = GeneratedOperation.named(String(word)) else {
+        throw .badInput(
+          Failure.unknown("operation", String(word), allowed: GeneratedOperation.all.map(\.name)))
+      }
+      chosen.append(operation)
+    }
+    guard !chosen.isEmpty else { throw .badInput("--operations names none, expected at least one") }
+    return chosen
+  }
+
+  private func write(_ scenarios: [ScenarioGenerator.Generated], to folder: String) throws {
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      for scenario in scenarios {
+        try Data(scenario.yaml.utf8).write(to: URL(filePath: "\(folder)/\(scenario.name).yaml"))
+      }
+    } catch {
+      throw Failure.badInput("\(folder): the scenarios cannot be written there: \(error)")
+    }
+    try Console.write("\(scenarios.count) scenarios written to \(folder)\n")
+  }
+
+  // MARK: Exploring
+
+  private func exploreAll(_ scenarios: [ScenarioGenerator.Generated]) throws {
+    let begin = ContinuousClock.now
+    let end = time.map { begin + .seconds($0) }
+    var sums = GenerateText.Sums()
+    try Console.write(GenerateText.head)
+    for generated in scenarios {
+      let left = end.map { $0 - ContinuousClock.now }
+      if let left, left <= .zero { break }
+      let report = try explore(generated, within: left)
+      sums.add(report)
+      try Console.write(GenerateText.row(generated.name, report, palette: Console.palette))
+    }
+    try Console.write(GenerateText.conclusion(sums, of: scenarios.count, palette: Console.palette))
+    throw Failure.said(exitCode: sums.failing == 0 ? 0 : 1)
+  }
+
+  private func explore(
+    _ generated: ScenarioGenerator.Generated, within time: Duration?
+  ) throws -> ExploreReport {
+    var options = ExploreOptions()
+    options.search = .bounded(upTo: bound ?? 1)
+    options.executions = executions ?? 2000
+    options.time = time
+    options.faults = faults ?? 0
+    options.policy = policy
+    let scenario: Scenario
+    do throws(ScenarioError) {
+      scenario = try Scenario(yaml: generated.yaml, file: "\(generated.name).yaml")
+    } catch {
+      throw Failure.internalError("\(error)")
+    }
+    do throws(HoldfastLabExplored.RunFailure) {
+      return try ScenarioExplorer.explore(scenario, options)
+    } catch {
+      throw Failure(exploring: error)
+    }
+  }
+}
