@@ -9,7 +9,8 @@ extension Invariant {
       statement: "no long-term pin is where the policy forbids one (policies that honour failures)",
       moment: .quiesced
     ) { context in
-      switch context.machine.policy.failure {
+      // What was asked for: a machine without a safeguard may have lost it.
+      switch context.machine.configuration.policy.failure {
       case .ignored, .emptyListSucceeds: return []
       case .limited, .migrationFatal: break
       }
