@@ -25,7 +25,7 @@ extension Machine {
     }
     if current.isMigration {
       space.pageTableLock.unlock()
-      waitForMigration(of: current.frame)
+      waitForMigration(of: current.frame, on: fault.processor)
       return .success
     }
     if fault.wantsOwnPage, !current.isWritable {

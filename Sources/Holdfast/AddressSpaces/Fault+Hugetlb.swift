@@ -22,7 +22,7 @@ extension Machine {
     }
     if entry.isMigration {
       space.pageTableLock.unlock()
-      waitForMigration(of: entry.frame)
+      waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }
     if fault.wantsOwnPage, !entry.isWritable { return writeProtectedHugetlb(fault, place, entry) }

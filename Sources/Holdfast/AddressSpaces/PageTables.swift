@@ -186,6 +186,7 @@ extension Machine {
   /// The addition of zero here is ordered against it: either it finds the walk and waits for its end, or the
   /// walk begins after it and reads what was stored before.
   package func synchroniseWalkers() {
+    if !has(.walkerWait) { return }
     for index in 0..<configuration.processors {
       let walkers = processor(index).walkers
       if walkers.fetchAdd(0) != 0 { walkers.waitUntilZero(.walker) }

@@ -99,14 +99,14 @@ extension Machine {
     } catch {
       // As in the kernel, whoever was told before the refusal is told that it is off.
       announce(.cancelOffline, to: notify)
-      undoIsolation(attempt.range, to: .movable)
+      if has(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
       throw failure(attempt, .notify, .vetoed(error))
     }
     do {
       try moveEverything(&attempt, by: process)
     } catch {
       announce(.cancelOffline, to: notify)
-      undoIsolation(attempt.range, to: .movable)
+      if has(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
       throw error
     }
   }

@@ -25,7 +25,7 @@ extension Machine {
       guard testRangeIsolated(attempt.range, memoryOffline: true) != nil else { return }
       attempt.stage = .test
       guard attempt.mayGoOn else { throw failure(attempt, .test, .passesUsedUp) }
-      endPass(&attempt, unmoved: 1, by: process)
+      try endPass(&attempt, unmoved: 1, by: process)
     }
   }
 
@@ -42,17 +42,21 @@ extension Machine {
         // The search does not go past a folio that will not move.
         next = frame
         let unmoved = migrateRest(from: frame, &attempt, by: process)
-        endPass(&attempt, unmoved: unmoved, by: process)
+        try endPass(&attempt, unmoved: unmoved, by: process)
       }
     }
   }
 
   /// Counts a pass, and lets others run if something stayed where it was.
-  private func endPass(_ attempt: inout OfflineAttempt, unmoved: Int, by process: Process) {
+  private func endPass(
+    _ attempt: inout OfflineAttempt, unmoved: Int, by process: Process
+  ) throws(OfflineError) {
     attempt.passes += 1
     bump(.offlinePasses, on: process)
     trace?(.offlinePass(block: attempt.id, pass: attempt.passes, unmoved: unmoved))
-    if unmoved > 0 { giveWay(.retry, attempt: attempt.passes) }
+    guard unmoved > 0 else { return }
+    guard has(.offlineRetry) else { throw failure(attempt, attempt.stage, .passesUsedUp) }
+    giveWay(.retry, attempt: attempt.passes)
   }
 
   /// Looks for the next frame that needs to be moved (scan_movable_pages).

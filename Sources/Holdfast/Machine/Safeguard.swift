@@ -4,8 +4,66 @@ import Interleaving
 ///
 /// What a safeguard prevents, and which scenario shows it, is said beside its name in `Safeguard.facts`.
 public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
+  // Row 1: the lockless walk against unmapping, freeing and reuse.
+
   /// The lockless walk looks at an entry again once it holds the page's reference.
   case entryRecheck
+  /// A page without references is free or frozen, and gives none to whoever finds it without a lock.
+  ///
+  /// Without it the reference is added all the same; a second look that takes it back frees the page again.
+  case freePageRefusal
+  /// The lockless walk announces itself on its processor before its first read of a table.
+  case walkAnnouncement
+  // Row 5: the same from the side that frees.
+  /// A table is freed only when the walks that may have seen its entry have ended.
+  case walkerWait
+  // Row 8: giving up exclusivity against a lockless pin.
+  /// Migration asks whether an exclusive page is pinned only after it has cleared the entry.
+  ///
+  /// Without it the page is asked about first. The comparison of references that follows catches the pin in between
+  /// as well, so that only the absence of both lets a pinned page be moved.
+  case pinTestAfterClear
+  // Rows 34 to 43: long-term pins and where they may be.
+  /// A long-term pin counts pages that could not be isolated or moved as pages that may not stay.
+  ///
+  /// Without it such pages stay pinned where they are, and the call succeeds, as before seed 000.
+  case failureHonoured
+  /// A long-term pin is content when it has found no page that may not stay, not when it has isolated none.
+  case collectedDecides
+  /// A fatal signal ends the retries of a long-term pin.
+  case fatalSignalCheck
+  /// A long-term pin empties the LRU batches, which hide references and pages that nobody can isolate.
+  case batchDrain
+  /// A long-term pin may not stay in a pageblock that is being isolated, which hides that it is CMA, or removed.
+  case isolateRefusal
+  /// A long-term pin's own faults get their pages under the pin scope, outside ZONE_MOVABLE and CMA.
+  ///
+  /// Without it they are moved away afterwards: needless work, and no harm while `immovableTarget` holds.
+  case pinScope
+  /// The pages that a long-term pin moves to are not asked for as movable ones.
+  ///
+  /// Without it the pin scope still keeps them out of ZONE_MOVABLE and CMA; without both they land there again.
+  case immovableTarget
+  /// The pin scope holds from the first attempt of an allocation on, not only once that has failed.
+  case scopeInFastPath
+  /// The zero page may be pinned for ever in ZONE_MOVABLE too: it is on no list and can never be moved.
+  case zeroPageExemption
+  // Rows 49 and 50: migration against pins, references and faults.
+  /// Migration compares a page's references after its entries are gone, when nobody can find it any more.
+  case compareAfterUnmap
+  /// Migration takes all references of a cached page at once, so that none can be added until they are given back.
+  ///
+  /// Without it the count is compared, and what it is to be is stored later.
+  case countFreeze
+  /// Who waits for a migration to end holds no reference on the page meanwhile.
+  case waitWithoutReference
+  // Row 51: hot-remove against pins.
+  /// An offline tries again what did not move.
+  ///
+  /// Without it the first pass that leaves something is the last one.
+  case offlineRetry
+  /// An offline that fails gives the pageblocks that it has isolated back.
+  case offlineUndo
 
   /// The name on the command line: `entry-recheck`.
   public var name: String {

@@ -68,6 +68,7 @@ extension Machine {
     if let group { isHeld = holdGroup(group) }
     defer { if isHeld, let group { releaseGroup(group) } }
     let wasMapped = isMapped(source)
+    if !has(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) { return .again(failed) }
 
     guard replaceMappings(of: source, groupIsHeld: isHeld, on: cpu) else {
       let failed = failure(source, .unmap, reason)
@@ -157,7 +158,7 @@ extension Machine {
   ) -> (switched: Bool, expected: Int) {
     let (from, to) = (page(source), page(target))
     guard let object = from.mapping.object else {
-      if from.refcount.load(.sequential) != 1 { return (false, 1) }
+      if has(.compareAfterUnmap), from.refcount.load(.sequential) != 1 { return (false, 1) }
       to.index = from.index
       to.mapping = from.mapping
       return (true, 1)
@@ -168,13 +169,27 @@ extension Machine {
     let lock = self.object(object).lock
     lock.lock()
     defer { lock.unlock() }
-    guard from.refcount.compareExchange(Int32(expected), 0).exchanged else { return (false, expected) }
+    guard
+      has(.countFreeze)
+        ? from.refcount.compareExchange(Int32(expected), 0).exchanged
+        : from.refcount.load(.sequential) == Int32(expected)
+    else { return (false, expected) }
     to.index = from.index
     to.mapping = from.mapping
     getFolio(target, refs: Int32(cached))
     replaceCached(object, from: source, to: target, pages: pages)
     from.refcount.store(Int32(expected - cached))
     return (true, expected)
+  }
+
+  /// The failure of a folio without a cache that has other references than its mappings and the isolation, if asked
+  /// while it is still mapped.
+  private func referredToBeforeUnmap(_ source: FrameNumber, _ reason: MigrationReason) -> MigrationFailure? {
+    let expected = 1 + mappingCount(source)
+    guard page(source).mapping.object == nil, page(source).refcount.load() != Int32(expected) else {
+      return nil
+    }
+    return failure(source, .references, reason, expected: expected)
   }
 
   private func copyFlags(from source: FrameNumber, to target: FrameNumber) {

@@ -103,7 +103,9 @@ extension Machine {
   /// Waits until a page that a migration entry names is unlocked; the caller then looks at the entry again.
   ///
   /// Takes no reference, which would make the migration fail (mm/migrate.c:migration_entry_wait, 6.1).
-  package func waitForMigration(of frame: FrameNumber) {
+  package func waitForMigration(of frame: FrameNumber, on processor: Int) {
+    let held = has(.waitWithoutReference) ? nil : tryGetFolio(frame, processor: processor)
     page(head(of: frame)).lock.waitUntilFree()
+    if let held { putFolio(held, on: processor) }
   }
 }

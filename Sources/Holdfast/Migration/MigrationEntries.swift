@@ -24,10 +24,11 @@ extension Machine {
             refused = true
             return
           }
+          let wasPinned = !has(.pinTestAfterClear) && isMaybePinned(head)
           slot.cell.store(0, .sequential)
           let exclusive = policy.tracksExclusive && page(first).has(.anonExclusive)
           if exclusive {
-            if isMaybePinned(head) {
+            if has(.pinTestAfterClear) ? isMaybePinned(head) : wasPinned {
               slot.cell.store(entry.rawValue, .sequential)
               refused = true
               return

@@ -19,10 +19,10 @@ extension Machine {
       if sequence & 1 != 0 { return 0 }
     }
     let walkers = self.processor(processor).walkers
-    walkers.fetchAdd(1, .sequential)
+    if has(.walkAnnouncement) { walkers.fetchAdd(1, .sequential) }
     var walk = LocklessWalk(page: start, end: start &+ UInt64(count), flags: flags, processor: processor)
     walkTables(space.rootTable, out, &walk)
-    walkers.fetchAdd(UInt32.max, .sequential)
+    if has(.walkAnnouncement) { walkers.fetchAdd(UInt32.max, .sequential) }
     if pins {
       walk.flushCount(self)
       if space.writeProtectSequence.read() != sequence {
@@ -121,7 +121,7 @@ extension Machine {
         break
       }
       if longterm, !pinRules.mayStay(inBlockOf: pageblockTypeNumber(of: frame)) { break }
-      if !descriptor.refcount.addIfPositive(pinRules.bias) { break }
+      if !addReferences(descriptor, pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
       if has(.entryRecheck),

@@ -78,7 +78,7 @@ extension Machine {
     }
     let exact = pinRules.countsExactly(descriptor, flagWord: word)
     let added = pinRules.references(refs, exact: exact)
-    guard descriptor.refcount.addIfPositive(added) else { return .none }
+    guard addReferences(descriptor, added) else { return .none }
     if self.head(of: frame) != head || countsExactly(descriptor) != exact {
       putFolio(head, refs: added, on: processor)
       return .none

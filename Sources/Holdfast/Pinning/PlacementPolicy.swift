@@ -42,6 +42,8 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     case always
     /// All processors, once a pass, if a page is not on its list.
     case ifOffList
+    /// Never.
+    case never
     /// This processor, then all, while a small page has more references than expected; `ownPins` is whether
     /// the caller's own pins are expected.
     case ifUnexpectedReferences(ownPins: Bool)
@@ -54,19 +56,19 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   /// How pins are counted.
   public let counting: Counting
   /// What long-term pins may not stay on.
-  public let forbidden: Forbidden
+  public private(set) var forbidden: Forbidden
   /// Whether the zero page may be pinned wherever it is.
-  public let zeroPageExempt: Bool
+  public private(set) var zeroPageExempt: Bool
   /// Whether a pin of the zero page counts.
   public let zeroPageCounted: Bool
   /// What a failure to move a page means.
-  public let failure: Failure
+  public private(set) var failure: Failure
   /// When batches are drained.
-  public let drain: Drain
+  public private(set) var drain: Drain
   /// Whether allocations in a pin scope lose __GFP_MOVABLE; else they only avoid CMA (spec 2.12).
   public let scopeClearsMovable: Bool
   /// Whether the scope also holds in the allocator's fast path and in reclaim.
-  public let scopeInFastPath: Bool
+  public private(set) var scopeInFastPath: Bool
   /// Whether a long-term pin always asks for write access (v4).
   public let longtermForcesWrite: Bool
   /// Whether anonymous pages carry PG_anon_exclusive and read-only pins unshare (spec 5.8).
@@ -121,6 +123,20 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension PlacementPolicy {
+  /// The rules that are left without some safeguards.
+  func lacking(_ absent: Set<Safeguard>) -> PlacementPolicy {
+    var policy = self
+    if absent.contains(.collectedDecides) { policy.failure = .emptyListSucceeds }
+    if absent.contains(.failureHonoured) { policy.failure = .ignored }
+    if absent.contains(.batchDrain) { policy.drain = .never }
+    if absent.contains(.isolateRefusal), forbidden == .cmaIsolateAndMovable {
+      policy.forbidden = .cmaAndMovable
+    }
+    if absent.contains(.scopeInFastPath) { policy.scopeInFastPath = false }
+    if absent.contains(.zeroPageExemption) { policy.zeroPageExempt = false }
+    return policy
+  }
+
   /// Before seed 001: no pin tracking, a pin is a reference; CMA is left if it can be.
   public static let linux5_5 = PlacementPolicy(
     "linux-5.5", "no pin tracking: a pin is a reference", counting: .reference, forbidden: .cma,

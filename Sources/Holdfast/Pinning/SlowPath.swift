@@ -27,7 +27,7 @@ extension Machine {
     while taken < count {
       let virtual = start + UInt64(taken)
       let address = VirtualAddress(page: virtual)
-      if process.hasFatalSignal {
+      if has(.fatalSignalCheck), process.hasFatalSignal {
         return (taken, PinError(.signal, .interrupted, .interrupted, address: address))
       }
       if area == nil || virtual >= (area?.end ?? 0) {

@@ -47,6 +47,8 @@ public struct ExploreOptions {
   public var keep: ((ExploreCheckpoint) -> Void)?
   /// Whether the report has every operation of the first finding, or of the replay.
   public var showsExecution = false
+  /// Whether the first finding ends the exploration.
+  public var stopsAtFinding = false
   /// Most executions spent on making each finding smaller, for each number of preemptions.
   public var minimising = 2_000
 

@@ -97,7 +97,7 @@ private struct ScenarioExploration {
 
   private var settings: ExplorationSettings {
     var settings = ExplorationSettings()
-    settings.stopsAtFinding = false
+    settings.stopsAtFinding = options.stopsAtFinding
     settings.choiceBudget = options.faults
     settings.storeBuffers = options.storeBuffers
     return settings

@@ -9,7 +9,8 @@ extension Invariant {
       statement: "no long-term pin is where the policy forbids one (policies that honour failures)",
       moment: .quiesced
     ) { context in
-      switch context.machine.policy.failure {
+      // What was asked for: a machine without a safeguard may have lost it.
+      switch context.machine.configuration.policy.failure {
       case .ignored, .emptyListSucceeds: return []
       case .limited, .migrationFatal: break
       }
@@ -29,9 +30,13 @@ extension Invariant {
       statement: "a block that is offline holds nothing: no references, mappings, lists or free blocks",
       moment: .quiesced
     ) { context in
+      // Its frames have no metadata any more, so they are looked at one by one.
       let machine = context.machine
-      return context.frames { frame, page in
-        guard machine.block(machine.block(of: frame)).state == .offline else { return nil }
+      let offline = (0..<machine.blockCount).lazy.map(BlockID.init(rawValue:)).filter {
+        machine.block($0).state == .offline
+      }
+      return offline.flatMap { machine.frames(of: $0).frames }.compactMap { frame in
+        let page = machine.page(frame)
         if page.type == .buddy || page.type == .perCPU { return "\(frame) is free in an offline block" }
         return page.refcount.load() == 0 && page.mapcount.load() == 0 && !page.has(.lru)
           ? nil : "\(frame) is in use in an offline block"
