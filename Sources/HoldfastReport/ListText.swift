@@ -37,10 +37,13 @@ public enum ListText {
 
   /// What `holdfast invariants` prints.
   public static func render(_ invariants: [InvariantListing], palette: Palette) -> String {
-    var table = TextTable([("invariant", .left), ("holds", .left), ("what holds", .left), ("from", .left)])
+    var table = TextTable([
+      ("invariant", .left), ("checked", .left), ("holds", .left), ("what holds", .left), ("from", .left),
+    ])
     for invariant in invariants {
       table.add([
-        TextTable.Cell(invariant.name, .name), TextTable.Cell(invariant.moment),
+        TextTable.Cell(invariant.name, .name), TextTable.Cell(invariant.checked),
+        TextTable.Cell(invariant.moment),
         TextTable.Cell(invariant.statement), TextTable.Cell(invariant.source, .quiet),
       ])
     }

@@ -12,9 +12,17 @@ struct InvariantsCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let listings = Invariant.all.map {
-      InvariantListing(name: $0.name, source: $0.source, moment: $0.moment.rawValue, statement: $0.statement)
+    let atRest = Invariant.all.map {
+      InvariantListing(
+        name: $0.name, source: $0.source, moment: $0.moment.rawValue, checked: "at rest",
+        statement: $0.statement)
     }
+    let listings =
+      atRest
+      + StepInvariant.all.map {
+        InvariantListing(
+          name: $0.name, source: $0.source, moment: $0.moment, checked: "each step", statement: $0.statement)
+      }
     try Console.write(
       json ? try JSONText.render(listings) : ListText.render(listings, palette: Console.palette))
   }

@@ -138,6 +138,16 @@ extension Machine {
       pagesFailed: area.pagesFailed.load(.relaxed))
   }
 
+  /// The frames of an area that are handed out, as its bitmap says.
+  package func handedOut(area index: Int) -> [FrameRange] {
+    let area = cmaArea(index)
+    return area.lock.withLock {
+      (0..<(area.count >> area.orderPerBit)).filter { isSet($0, of: area) }.map {
+        FrameRange(start: area.base + $0 << area.orderPerBit, count: 1 << area.orderPerBit)
+      }
+    }
+  }
+
   // MARK: - Bitmap
 
   /// Finds the next aligned run of free bits from `start` on and sets it; nil if there is none.

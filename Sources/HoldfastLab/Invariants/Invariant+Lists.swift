@@ -87,6 +87,34 @@ extension Invariant {
       return found
     },
     Invariant(
+      name: "no-frame-lost", source: "4; P9",
+      statement: "every frame in use is in a free block, or is allocated, reserved or offline",
+      moment: .quiesced
+    ) { context in
+      var freeUntil = 0
+      return context.frames { frame, page in
+        if page.type == .buddy || page.type == .perCPU { freeUntil = frame.index + 1 << page.order }
+        guard frame.index >= freeUntil, page.type == .none, page.refcount.load() == 0, !page.isTail,
+          !page.isHugetlb, !page.has(.reserved),
+          context.machine.block(context.machine.block(of: frame)).state == .online
+        else { return nil }
+        return "\(frame) is neither free nor allocated"
+      }
+    },
+    Invariant(
+      name: "nothing-disabled", source: "42; P9, P10",
+      statement: "per-CPU lists and LRU batches are as they were before blocks were taken away",
+      moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      let batches = machine.global.lruBatchesDisabled.load()
+      return (batches == 0 ? [] : ["LRU batches are disabled \(batches) times"])
+        + machine.zones.compactMap { id in
+          let count = machine.zone(id).perCPUDisabled.load()
+          return count == 0 ? nil : "\(id): per-CPU lists are disabled \(count) times"
+        }
+    },
+    Invariant(
       name: "zone-counts", source: "45, 46",
       statement:
         "managed is at most present, present at most spanned, CMA at most managed; watermarks ascend",

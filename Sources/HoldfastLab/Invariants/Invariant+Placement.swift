@@ -43,6 +43,26 @@ extension Invariant {
       }
     },
     Invariant(
+      name: "blocks-settled", source: "42; P9", statement: "no block is on its way to offline",
+      moment: .quiesced
+    ) { context in
+      (0..<context.machine.blockCount).compactMap { index in
+        let id = BlockID(rawValue: index)
+        return context.machine.block(id).state == .goingOffline ? "\(id) is still going offline" : nil
+      }
+    },
+    Invariant(
+      name: "cma-bitmap", source: "47, 48; P10",
+      statement: "pages that a CMA area has handed out are in no free block", moment: .quiesced
+    ) { context in
+      context.machine.cmaAreas.flatMap { area in
+        context.machine.handedOut(area: area).flatMap(\.frames).compactMap { frame in
+          let page = context.machine.page(frame)
+          return page.type == .buddy || page.type == .perCPU ? "\(frame) is handed out and free" : nil
+        }
+      }
+    },
+    Invariant(
       name: "movable-zone", source: "28, 43, 48",
       statement: "ZONE_MOVABLE and CMA pageblocks hold no page tables", moment: .always
     ) { context in

@@ -76,16 +76,19 @@ public struct InvariantListing: Codable, Sendable, Equatable {
   public var name: String
   /// Its numbers in the lists that it comes from.
   public var source: String
-  /// When it must hold: `always`, or `quiesced`, when no call is in progress.
+  /// When it must hold: `always`; `quiesced`, when no call is in progress; or what else must be the case.
   public var moment: String
+  /// When it is checked: `at rest`, or `each step` of an explored execution that touches what it is about.
+  public var checked: String
   /// What holds, in one line.
   public var statement: String
 
   /// Lists an invariant.
-  public init(name: String, source: String, moment: String, statement: String) {
+  public init(name: String, source: String, moment: String, checked: String, statement: String) {
     self.name = name
     self.source = source
     self.moment = moment
+    self.checked = checked
     self.statement = statement
   }
 }
