@@ -96,7 +96,7 @@ extension Explorer {
     switch mode {
     case .depthFirst:
       if interrupts, preemptions >= bound {
-        wanted = enabled & (only(previous) | ~actorSet)
+        wanted = only(previous)
         if wanted != enabled { isCut = true }
       }
       if settings.mergesEqualStates && !isNewState() || settings.mergesEqualTraces && !isNewTrace() {
