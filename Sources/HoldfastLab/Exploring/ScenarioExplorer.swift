@@ -118,8 +118,9 @@ private struct ScenarioExploration {
       found = try Exploration.run(
         workers.map(\.job), strategy: strategy, settings: settings, from: former?.place)
     } catch {
-      throw options.isReplay
-        ? RunFailure.badInput("--replay: \(error)") : RunFailure.internalError("\(error)")
+      if options.isReplay { throw RunFailure.badInput("--replay: \(error)") }
+      if former != nil { throw RunFailure.badInput("--resume: \(error)") }
+      throw RunFailure.internalError("\(error)")
     }
     spent += found.counts.executions - before
     place = found.checkpoint
