@@ -120,6 +120,7 @@ public enum ExploreText {
     switch pass.end {
     case .exhausted: "space exhausted"
     case .boundReached: "bound reached"
+    case .cut: "some did not end"
     case .time: "stopped after \(Int(pass.seconds.rounded())) s"
     case .executions: "stopped after \(Amounts.count(Int64(pass.executions), "execution"))"
     case .interrupted: "interrupted"
@@ -167,7 +168,7 @@ public enum ExploreText {
       case .exhausted: "space exhausted"
       case .boundReached: "only within the bound: \(report.passes.last?.search ?? "")"
       case .replayed: "one execution replayed"
-      case .time, .executions, .interrupted, nil: "not everything was covered"
+      case .cut, .time, .executions, .interrupted, nil: "not everything was covered"
       }
     return palette.paint(
       "\(parts.joined(separator: ", ")); \(covered)", report.exitCode == 0 ? .good : .bad)

@@ -45,6 +45,13 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("explore small --executions 0", "--executions must be from 1; found 0"),
     BadInput("explore small --time 0", "--time must be above 0"),
     BadInput("explore small --executions 1", "bytes, expected at most 65536 to explore it"),
+    BadInput("explore small --jobs 0", "--jobs must be from 1 to 64; found 0"),
+    BadInput("explore small --merge --checkpoint c", "--merge excludes --checkpoint and --resume"),
+    BadInput("explore small --merge --strategy pct", "--merge needs a bounded search"),
+    BadInput("explore small --replay x --resume c", "--replay excludes --checkpoint and --resume"),
+    BadInput("explore race.yaml --resume missing", "cannot read the checkpoint missing", "No such file"),
+    BadInput("explore race.yaml --resume race.yaml", "race.yaml: found \"", "expected a checkpoint"),
+    BadInput("explore race.yaml --checkpoint no/where", "checkpoint no/where", "No such file"),
     BadInput("explore race.yaml --replay v1:12:0", "found hash \"12\", expected 16 hexadecimal digits"),
     BadInput("explore race.yaml --replay v1:0000000000000012:0", "found one of program 12, expected"),
     // Scenarios

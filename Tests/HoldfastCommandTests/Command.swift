@@ -32,8 +32,11 @@ enum Command {
   }
 
   /// Runs the command in a folder; its output goes through files, which cannot fill up.
+  ///
+  /// - Parameter interruptAfter: seconds after which it is sent what ctrl-C sends.
   static func run(
-    _ arguments: [String], in folder: String, environment: [String: String] = [:]
+    _ arguments: [String], in folder: String, environment: [String: String] = [:],
+    interruptAfter: Double? = nil
   ) throws -> Ending {
     let process = Process()
     process.executableURL = try executable()
@@ -47,6 +50,10 @@ enum Command {
     process.standardOutput = try FileHandle(forWritingTo: URL(filePath: paths[0]))
     process.standardError = try FileHandle(forWritingTo: URL(filePath: paths[1]))
     try process.run()
+    if let interruptAfter {
+      Thread.sleep(forTimeInterval: interruptAfter)
+      process.interrupt()
+    }
     process.waitUntilExit()
     let texts = try paths.map { try String(contentsOfFile: $0, encoding: .utf8) }
     return Ending(exitCode: process.terminationStatus, output: texts[0], errors: texts[1])

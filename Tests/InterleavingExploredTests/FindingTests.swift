@@ -138,6 +138,18 @@ import Testing
     }
   }
 
+  @Test("a trap ends one execution, not the search, which then has not covered everything")
+  func goingOnAfterTraps() throws {
+    for strategy in [ExplorationStrategy.naive, .reduced] {
+      let words = Words()
+      var settings = ExplorationSettings()
+      settings.stopsAtFinding = false
+      let report = try Exploration.run(Self.flawed("trap", words), strategy: strategy, settings: settings)
+      #expect(report.findings.map(\.kind) == [.trap] && report.counts.completed > 0)
+      #expect(report.end == .boundReached && !report.isExhaustive)
+    }
+  }
+
   @Test("a trap outside the actors ends the program, as ever")
   func outside() async {
     await #expect(processExitsWith: .failure) {

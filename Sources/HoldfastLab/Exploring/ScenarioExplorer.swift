@@ -110,7 +110,8 @@ private struct ScenarioExploration {
   ) throws(RunFailure) -> Bool {
     var settings = settings
     settings.cancellation = options.stop?.flag
-    if case .preemptionBounded = strategy { settings.mergesEqualTraces = options.merges }
+    let isBounded = if case .preemptionBounded = strategy { true } else { false }
+    if isBounded { settings.mergesEqualTraces = options.merges }
     if let time = options.time { settings.time = max(.zero, time - (ContinuousClock.now - start)) }
     let before = former?.place.counts.executions ?? 0
     if let executions = options.executions { settings.executions = before + max(0, executions - spent) }
@@ -119,8 +120,9 @@ private struct ScenarioExploration {
       found = try Exploration.run(
         workers.map(\.job), strategy: strategy, settings: settings, from: former?.place)
     } catch {
-      throw options.isReplay
-        ? RunFailure.badInput("--replay: \(error)") : RunFailure.internalError("\(error)")
+      if options.isReplay { throw RunFailure.badInput("--replay: \(error)") }
+      if former != nil { throw RunFailure.badInput("--resume: \(error)") }
+      throw RunFailure.internalError("\(error)")
     }
     spent += found.counts.executions - before
     place = found.checkpoint
@@ -131,7 +133,7 @@ private struct ScenarioExploration {
     let elapsed = found.elapsed.components
     report.passes.append(
       ExploreReport.Pass(
-        search: name, end: ExploreReport.End(found.end), executions: found.counts.executions,
+        search: name, end: ExploreReport.End(found.end, isBounded: isBounded), executions: found.counts.executions,
         completed: found.counts.completed, redundant: found.counts.redundant, steps: found.counts.steps,
         deepest: found.counts.deepest, orders: found.counts.orders,
         merged: settings.mergesEqualTraces ? found.counts.states : nil,
@@ -227,11 +229,11 @@ extension ExploreOptions {
 }
 
 extension ExploreReport.End {
-  fileprivate init(_ end: ExplorationEnd) {
+  fileprivate init(_ end: ExplorationEnd, isBounded: Bool) {
     self =
       switch end {
       case .exhausted: .exhausted
-      case .boundReached: .boundReached
+      case .boundReached: isBounded ? .boundReached : .cut
       case .finding, .replayed: .replayed
       case .executions: .executions
       case .time: .time

@@ -9,6 +9,8 @@ public struct ExploreReport: Codable, Sendable, Equatable {
     case exhausted
     /// Every execution within the bound was covered, and there are others.
     case boundReached = "bound-reached"
+    /// Every execution was covered, some of them only up to a trap or the limit of steps.
+    case cut
     case time, executions, interrupted
     /// One execution was repeated.
     case replayed

@@ -4,7 +4,8 @@
 public enum ExplorationEnd: Codable, Hashable, Sendable {
   /// Every execution was covered.
   case exhausted
-  /// Every execution within the bound was covered, and there are others.
+  /// Every execution within the bound was covered, and there are others; or some went no further than to a trap or
+  /// the limit of steps.
   case boundReached
   case finding, executions, time, cancelled
   /// The replay reached its end.

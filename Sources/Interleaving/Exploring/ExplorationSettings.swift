@@ -3,7 +3,8 @@ import Synchronization
 
 /// How executions are chosen.
 public enum ExplorationStrategy: Codable, Hashable, Sendable {
-  /// Depth first, all executions in which at most so many actors are interrupted while they could go on.
+  /// Depth first, all executions in which at most so many actors are interrupted while they could go on, by another
+  /// one or by a flush of a store buffer.
   case preemptionBounded(Int)
   /// Depth first, every execution: for tests of the explorer, and for programs of a few steps.
   case naive

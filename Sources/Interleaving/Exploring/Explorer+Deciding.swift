@@ -89,14 +89,15 @@ extension Explorer {
   /// The process that the strategy takes; negative if the execution is given up.
   private func choose(among enabled: ProcessSet) -> Int {
     let node = nodes + depth
-    let interrupts = previous != Self.nobody && enabled.has(previous) && pending[previous].kind != .wait
-    let first = ordinary(enabled, interrupts)
+    let continuing = continuing(enabled)
+    let interrupts = continuing != Self.nobody
+    let first = interrupts ? continuing : ordinary(enabled)
     var chosen = first
     var wanted = enabled
     switch mode {
     case .depthFirst:
       if interrupts, preemptions >= bound {
-        wanted = enabled & (only(previous) | ~actorSet)
+        wanted = only(continuing)
         if wanted != enabled { isCut = true }
       }
       if settings.mergesEqualStates && !isNewState() || settings.mergesEqualTraces && !isNewTrace() {
@@ -109,7 +110,7 @@ extension Explorer {
         ending = .redundant
         return -1
       }
-      if !awake.has(first) { chosen = ordinary(awake, interrupts) }
+      if !awake.has(first) { chosen = ordinary(awake) }
       wanted = only(chosen)
     case .random: chosen = nth(random.next(below: enabled.nonzeroBitCount), of: enabled)
     case .priorities: chosen = highest(of: enabled)
@@ -119,14 +120,22 @@ extension Explorer {
     }
     node.pointee = Node(
       enabled: enabled, sleep: childSleep, done: 0, wanted: wanted,
-      chosen: UInt8(truncatingIfNeeded: chosen), values: 0, previous: UInt8(truncatingIfNeeded: previous),
+      chosen: UInt8(truncatingIfNeeded: chosen), values: 0, previous: UInt8(truncatingIfNeeded: continuing),
       interrupts: interrupts, preemptions: UInt16(truncatingIfNeeded: preemptions))
     return chosen
   }
 
-  /// Who goes on where nothing speaks for another: the one that ran last, or anyone before those that try again.
-  private func ordinary(_ set: ProcessSet, _ interrupts: Bool) -> Int {
-    if interrupts, set.has(previous) { return previous }
+  /// The one that ran last if it can go on by itself, or its buffer if that is what it waits for; or nobody.
+  @inline(__always)
+  private func continuing(_ enabled: ProcessSet) -> Int {
+    if previous == Self.nobody || pending[previous].kind == .wait { return Self.nobody }
+    if enabled.has(previous) { return previous }
+    let buffer = previous + actorCount
+    return buffers && alive.has(previous) && flushable.has(buffer) ? buffer : Self.nobody
+  }
+
+  /// Who goes on where nothing speaks for another: anyone before those that try again.
+  private func ordinary(_ set: ProcessSet) -> Int {
     let others = set & ~retrying
     if others != 0 { return others.first }
     let later = set & ~(only(retries.turn) &* 2 &- 1)

@@ -37,10 +37,8 @@ extension Explorer {
     }
     depth = index &+ 1
     if retries.isActive { retries.combine(process, next.pointee.kind, next.pointee.address) }
-    if process < actorCount {
-      let node = nodes + index
-      if node.pointee.interrupts, process != Int(node.pointee.previous) { preemptions &+= 1 }
-    }
+    let node = nodes + index
+    if node.pointee.interrupts, process != Int(node.pointee.previous) { preemptions &+= 1 }
     if mode == .reduced, depth >= prefix { putToSleep(index, process) }
     watch(process, event.pointee.access)
     if findsRaces { synchronise(process) }

@@ -147,7 +147,7 @@ extension Explorer {
       isCut = true
       note(.endless, "no end", "not at its end after \(stepLimit) steps: \(blockedActors())")
     case .diverged: throw divergence()
-    case .found, .running: break
+    case .found, .running: if hasTrapped { isCut = true }
     }
     if let violation {
       keep(violation)

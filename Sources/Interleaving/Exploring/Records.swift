@@ -99,7 +99,7 @@ struct Node: Codable {
   var chosen: UInt8 = 0
   /// How many values the choice has; 0 for a step.
   var values: UInt8 = 0
-  /// Who ran before, or 255.
+  /// Who would have gone on, or 255.
   var previous: UInt8 = 255
   /// Whether taking another one than `previous` interrupts it.
   var interrupts = false
