@@ -24,8 +24,6 @@ final class ExploredRun {
   private let hasMandatory: Bool
   private let findsFailures: Bool
 
-  private let conditions: ExploredConditions
-
   // The execution under way.
   private var stage: Stage
   private var looks: Looks
@@ -49,7 +47,6 @@ final class ExploredRun {
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
-    conditions = ExploredConditions(scenario, machine.policy)
     image = MachineImage(of: machine.machine)
     blocksBefore = machine.machine.blockRecords()
     var labels: [String: Int] = [:]
@@ -79,6 +76,8 @@ final class ExploredRun {
   }
 
   deinit { words.deallocate() }
+
+  private lazy var conditions = ExploredConditions(scenario, machine.policy)
 
   /// The names of all steps, in file order.
   var stepNames: [String] {
@@ -120,7 +119,7 @@ final class ExploredRun {
       [record.status.code, UInt8(truncatingIfNeeded: record.error?.errno.number ?? 0)]
     }
     key += verdicts.map(\.code)
-    if states[key] == nil { states[key] = RunState(exploring: scenario, all, verdicts) }
+    if states[key] == nil { states[key] = RunState(all, verdicts, of: scenario) }
     counts[key, default: 0] += 1
     return brokenInvariant() ?? conditions.broken(verdicts)
       ?? (findsFailures ? broken(verdicts, all) : nil) ?? conditions.witness(verdicts)
