@@ -121,8 +121,9 @@ final class ExploredRun {
     key += verdicts.map(\.code)
     if states[key] == nil { states[key] = RunState(all, verdicts, of: scenario) }
     counts[key, default: 0] += 1
-    return brokenInvariant() ?? conditions.broken(verdicts)
-      ?? (findsFailures ? broken(verdicts, all) : nil) ?? conditions.witness(verdicts)
+    return conditions.once(
+      brokenInvariant() ?? conditions.broken(verdicts) ?? (findsFailures ? broken(verdicts, all) : nil)
+        ?? conditions.witness(verdicts))
   }
 
   /// The first invariant that does not hold in the state that an execution has ended in.
