@@ -24,6 +24,8 @@ final class ExploredRun {
   private let hasMandatory: Bool
   private let findsFailures: Bool
 
+  private let conditions: ExploredConditions
+
   // The execution under way.
   private var stage: Stage
   private var looks: Looks
@@ -47,6 +49,7 @@ final class ExploredRun {
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
+    conditions = ExploredConditions(scenario, machine.policy)
     image = MachineImage(of: machine.machine)
     blocksBefore = machine.machine.blockRecords()
     var labels: [String: Int] = [:]
@@ -76,8 +79,6 @@ final class ExploredRun {
   }
 
   deinit { words.deallocate() }
-
-  private lazy var conditions = ExploredConditions(scenario, machine.policy)
 
   /// The names of all steps, in file order.
   var stepNames: [String] {
