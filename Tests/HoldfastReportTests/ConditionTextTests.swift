@@ -25,7 +25,7 @@ import Testing
     var record = StepRecord(sequence: 1, actor: "one", step: scenario.actors[0].steps[0], begin: 0)
     var histogram = StateHistogram()
     record.status = .ok
-    histogram.add(RunState([record], [.holds, .holds, .fails, .holds], of: scenario), count: 7)
+    histogram.add(RunState(exploring: scenario, [record], [.holds, .holds, .fails, .holds]), count: 7)
     var report = ExploreReport(scenario, policy: .linux61, stateBytes: 24_576)
     report.passes = [
       ExploreReport.Pass(

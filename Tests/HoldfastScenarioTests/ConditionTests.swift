@@ -71,7 +71,7 @@ import Testing
 
   @Test func `a state with conditions is read as it is written`() throws {
     let scenario = try Scenario(yaml: Self.scenario, file: "c.yaml")
-    let state = RunState([], [.holds, .holds, .fails, .fails, .holds], of: scenario)
+    let state = RunState(exploring: scenario, [], [.holds, .holds, .fails, .fails, .holds])
     #expect(state.description == "1 of 1 hold; true: line 14")
     #expect(state.conditions.map(\.line) == ["14", "20"])
     #expect(try JSONDecoder().decode(RunState.self, from: JSONEncoder().encode(state)) == state)

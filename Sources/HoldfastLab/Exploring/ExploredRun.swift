@@ -120,7 +120,7 @@ final class ExploredRun {
       [record.status.code, UInt8(truncatingIfNeeded: record.error?.errno.number ?? 0)]
     }
     key += verdicts.map(\.code)
-    if states[key] == nil { states[key] = RunState(all, verdicts, of: scenario) }
+    if states[key] == nil { states[key] = RunState(exploring: scenario, all, verdicts) }
     counts[key, default: 0] += 1
     return conditions.once(
       brokenInvariant() ?? conditions.broken(verdicts) ?? (findsFailures ? broken(verdicts, all) : nil)

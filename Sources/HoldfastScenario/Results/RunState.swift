@@ -45,9 +45,19 @@ public struct RunState: Sendable, Hashable {
       report.steps, report.verdicts.prefix(scenario.expectations.count).map(\.state), of: scenario)
   }
 
+  /// The state that these records, and what became of each of the scenario's looks, are.
+  public init(exploring scenario: Scenario, _ steps: [StepRecord], _ looks: [Verdict.State]) {
+    self.init(steps, Array(looks.prefix(scenario.expectations.count)), of: scenario)
+    var seenInLine: [Int: Int] = [:]
+    conditions = scenario.conditions.compactMap { condition in
+      let number = seenInLine[condition.location.line, default: 0] + 1
+      seenInLine[condition.location.line] = number
+      guard let truth = scenario.truth(of: condition, looks) else { return nil }
+      return Check(line: Self.line(condition.location.line, number), holds: truth)
+    }
+  }
+
   /// The state that these records, and a verdict for each expectation, are.
-  ///
-  /// With a verdict for each look of the scenario, the state has its conditions too.
   public init(_ steps: [StepRecord], _ verdicts: [Verdict.State], of scenario: Scenario) {
     var records: [StepPlace: StepRecord] = [:]
     for record in steps { records[StepPlace(record.location)] = record }
@@ -63,14 +73,6 @@ public struct RunState: Sendable, Hashable {
       seenInLine[expectation.location.line] = number
       guard state != .skipped else { return nil }
       return Check(line: Self.line(of: expectation, number), holds: state == .holds)
-    }
-    guard verdicts.count == scenario.looks.count else { return }
-    seenInLine = [:]
-    conditions = scenario.conditions.compactMap { condition in
-      let number = seenInLine[condition.location.line, default: 0] + 1
-      seenInLine[condition.location.line] = number
-      guard let truth = scenario.truth(of: condition, verdicts) else { return nil }
-      return Check(line: Self.line(condition.location.line, number), holds: truth)
     }
   }
 
