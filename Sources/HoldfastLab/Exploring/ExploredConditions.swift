@@ -5,8 +5,9 @@ import Interleaving
 final class ExploredConditions {
   private let scenario: Scenario
   private let policy: PolicyName
-  /// Conditions with `sometimes` that were true.
+  /// Conditions with `sometimes` of which a witness was reported.
   private var witnessed: Set<Int> = []
+  private static let witness = "conditions are true"
 
   init(_ scenario: Scenario, _ policy: PolicyName) {
     self.scenario = scenario
@@ -25,14 +26,23 @@ final class ExploredConditions {
     return nil
   }
 
-  /// A `sometimes` that is true for the first time: nothing is wrong, but the execution is worth showing.
+  /// Those with `sometimes` that are true: nothing is wrong, but the execution may be worth showing.
   func witness(_ looks: [Verdict.State]) -> Violation? {
-    for (index, condition) in scenario.conditions.enumerated()
-    where condition.quantifier(under: policy) == .sometimes && !witnessed.contains(index) {
-      guard scenario.truth(of: condition, looks) == true else { continue }
-      witnessed.insert(index)
-      return Violation(name: ExploreReport.witnessName(index), text: "seen")
+    let places = scenario.conditions.indices.filter { index in
+      let condition = scenario.conditions[index]
+      return condition.quantifier(under: policy) == .sometimes
+        && scenario.truth(of: condition, looks) == true
     }
-    return nil
+    return places.isEmpty
+      ? nil : Violation(name: Self.witness, text: places.map(String.init).joined(separator: " "))
+  }
+
+  /// What is to be reported of an execution: of conditions that it is a witness of, one that had none so far.
+  func once(_ violation: Violation?) -> Violation? {
+    guard let violation, violation.name == Self.witness else { return violation }
+    let places = violation.text.split(separator: " ").compactMap { Int($0) }
+    guard let first = places.first(where: { !witnessed.contains($0) }) else { return nil }
+    witnessed.insert(first)
+    return Violation(name: ExploreReport.witnessName(first), text: "seen")
   }
 }

@@ -174,7 +174,7 @@ final class ExploredRun {
       for frame in stage.kernelFrames.map(\.rawValue).sorted() { hash.combine(UInt64(frame) | 1 << 32) }
     }
     if looksMeanwhile { hash.combine(UInt64(bitPattern: Int64(looks.hash))) }
-    return outcomes.count(hash.value) { lookAtEnd() }
+    return conditions.once(outcomes.count(hash.value) { lookAtEnd() })
   }
 
   /// What is wrong after a step, or at the end.
