@@ -26,7 +26,9 @@ import Testing
         Issue.record("\(error)")
         continue
       }
-      #expect(scenario.seed != nil || Self.isOfKernel(path), "\(path)")
+      // A row of the catalogue of bugs need not be the subject of a mail.
+      let isOfMail = !Self.isOfKernel(path) && !path.hasPrefix("catalogue/")
+      #expect(scenario.seed != nil || !isOfMail, "\(path)")
       #expect(!scenario.looks.isEmpty, "\(path)")
       #expect(!scenario.rules.isEmpty, "\(path) names no rule of the kernel")
       if Self.isOfKernel(path) {

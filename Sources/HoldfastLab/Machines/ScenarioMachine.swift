@@ -41,6 +41,7 @@ extension MachineConfiguration {
       } ?? dmaLimit
     if let core = spec.movableCore { movable = .movablecore(frames: try Self.frames(core, of: next)) }
     if let core = spec.kernelCore { movable = .kernelcore(frames: try Self.frames(core, of: next)) }
+    zeroPage = spec.zeroPage.map(FrameNumber.init)
     cmaAreas = try spec.contiguousAreas.map { area throws(ConfigurationError) in
       try Self.area(area)
     }

@@ -63,6 +63,9 @@ public struct MachineSpec: Sendable, Equatable {
   /// Applied to a machine that was read from a host, and to no other.
   public var liveChanges: [LiveChange]
 
+  /// The number of the zero page's frame, or nil for the lowest of the kernel's.
+  public var zeroPage: Int?
+
   /// Memory of all nodes.
   public var memory: MemorySize {
     MemorySize(pages: nodes.reduce(0) { $0 + $1.memory.pages }) ?? .zero

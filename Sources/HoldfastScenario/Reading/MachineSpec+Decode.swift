@@ -1,7 +1,7 @@
 extension MachineSpec {
   private static let keys = [
     "memory", "nodes", "cpus", "page-tables", "huge-page", "pageblock", "section", "block", "zones",
-    "movable",
+    "movable", "zero-page",
     "kernelcore", "cma", "on-live",
   ]
 
@@ -16,6 +16,7 @@ extension MachineSpec {
       contiguousAreas: [], liveChanges: [])
     try machine.decodeUnits(fields)
     try machine.decodeZones(fields)
+    machine.zeroPage = try fields["zero-page"]?.integer(0...Int(clamping: machine.memory.pages - 1))
     for (key, amount) in [("movable", machine.movableCore), ("kernelcore", machine.kernelCore)] {
       if case .size(let size) = amount, size > machine.memory {
         throw try fields.required(key).error("\(key) is \(size), but the machine has \(machine.memory)")
