@@ -172,6 +172,7 @@ extension ExploreReport.End {
     switch self {
     case .exhausted: "space exhausted"
     case .boundReached: "bound reached"
+    case .cut: "some did not end"
     case .time, .executions: "stopped"
     case .interrupted: "interrupted"
     case .replayed: "replayed"
@@ -182,6 +183,6 @@ extension ExploreReport.End {
 extension ExploreReport {
   /// Whether every search went as far as it was to go, so that the same build counts the same again.
   public var isRepeatable: Bool {
-    passes.allSatisfy { $0.end == .exhausted || $0.end == .boundReached }
+    passes.allSatisfy { [.exhausted, .boundReached, .cut].contains($0.end) }
   }
 }
