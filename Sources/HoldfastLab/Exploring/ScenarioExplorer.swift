@@ -43,8 +43,7 @@ private struct ScenarioExploration {
     self.scenario = scenario
     self.machine = machine
     self.options = options
-    let run = ExploredRun(
-      scenario, machine, findsFailures: options.faults == 0, hasPrologue: options.faults == 0)
+    let run = ExploredRun(scenario, machine, findsFailures: options.faults == 0)
     self.run = run
     program = ExploredProgram(
       identity: "\(scenario.textHash) \(machine.policy) \(options.faults) \(BuildIdentity.hash)",
