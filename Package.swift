@@ -31,6 +31,8 @@ let package = Package(
     .library(name: "Holdfast", targets: ["Holdfast"]),
     // For the explorer's rows of the benchmarks.
     .library(name: "InterleavingExplored", targets: ["InterleavingExplored"]),
+    .library(name: "HoldfastLabExplored", targets: ["HoldfastLabExplored"]),
+    .library(name: "HoldfastScenario", targets: ["HoldfastScenario"]),
     .executable(name: "holdfast", targets: ["holdfast-command"]),
   ],
   dependencies: [

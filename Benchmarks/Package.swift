@@ -18,6 +18,8 @@ let package = Package(
       dependencies: [
         "CTwin", .product(name: "Holdfast", package: "Holdfast"),
         .product(name: "InterleavingExplored", package: "Holdfast"),
+        .product(name: "HoldfastLabExplored", package: "Holdfast"),
+        .product(name: "HoldfastScenario", package: "Holdfast"),
       ],
       swiftSettings: strict),
   ],

@@ -56,6 +56,11 @@ import Testing
     },
     Breach(invariant: "nothing-isolated") { machine, frame, _ in _ = machine.isolate(frame, on: 0) },
     Breach(invariant: "lru-lists") { machine, frame, _ in machine.page(frame).clear(.lru) },
+    Breach(invariant: "no-frame-lost") { machine, _, _ in machine.page(firstFree(machine)).type = .none },
+    Breach(invariant: "nothing-disabled") { machine, _, _ in machine.global.lruBatchesDisabled.fetchAdd(1) },
+    Breach(invariant: "blocks-settled") { machine, frame, _ in
+      machine.block(machine.block(of: frame)).state = .goingOffline
+    },
     Breach(invariant: "zone-counts") { machine, _, _ in
       machine.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
     },
@@ -98,6 +103,21 @@ import Testing
     #expect(Invariant.violations(of: machine).contains { $0.invariant == "pin-placement" })
     word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.normal.rawValue) << 51)
     pins.unpin()
+  }
+
+  @Test("a page that an area has handed out and that is free again is noticed")
+  func handedOut() throws {
+    var configuration = MachineConfiguration.small(frames: 64)
+    configuration.cmaAreas = [CMAConfiguration(name: "camera", frames: 8)]
+    let machine = try Machine(configuration)
+    let process = try machine.createProcess(name: "driver")
+    let range = try machine.cmaAllocate(area: 0, count: 1, by: process)
+    #expect(Invariant.violations(of: machine, kernelFrames: [range.start]) == [])
+    machine.page(range.start).type = .buddy
+    #expect(
+      Invariant.violations(of: machine, kernelFrames: [range.start]).contains {
+        $0.invariant == "cma-bitmap"
+      })
   }
 
   @Test("every invariant has a name of its own, a source and a statement")

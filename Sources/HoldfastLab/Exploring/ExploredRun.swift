@@ -51,10 +51,9 @@ final class ExploredRun {
 
   /// The program of a scenario.
   ///
-  /// - Parameters:
-  ///   - findsFailures: whether an expectation that does not hold is a finding.
-  ///   - hasPrologue: whether steps that every order begins with are done once, and not in each execution.
-  init(_ scenario: Scenario, _ machine: ExploredMachine, findsFailures: Bool, hasPrologue: Bool) {
+  /// - Parameter findsFailures: whether an expectation that does not hold is a finding. It is not where failures
+  ///   are part of the space; then nothing is done beforehand, since a failure may come in any step.
+  init(_ scenario: Scenario, _ machine: ExploredMachine, findsFailures: Bool) {
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
@@ -107,7 +106,7 @@ final class ExploredRun {
     start = ExecutionStart(
       stage: stage, looks: Looks(stage, blocksBefore: blocksBefore), done: done, isNever: isNever, next: next,
       words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
-    if hasPrologue { doPrologue() }
+    if findsFailures { doPrologue() }
     let settled = Set(prologue.compactMap { plan[$0.step].step.label })
     looksMeanwhile = scenario.looks.contains { expectation in
       [expectation.at, expectation.since].compactMap(\.self).contains { !settled.contains($0) }

@@ -23,8 +23,7 @@ final class ScenarioWorker {
     }
     let machine = try ExploredMachine(
       scenario, policy: options.policy ?? scenario.policy, without: options.without)
-    let run = ExploredRun(
-      scenario, machine, findsFailures: options.faults == 0, hasPrologue: options.faults == 0)
+    let run = ExploredRun(scenario, machine, findsFailures: options.faults == 0)
     self.machine = machine
     self.run = run
     program = ExploredProgram(

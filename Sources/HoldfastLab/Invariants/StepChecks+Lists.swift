@@ -7,6 +7,7 @@ extension StepChecks {
     let zone = map.zones.lowerBound + index * map.zoneStride
     let spanned = Int(map.word(zone + 16))
     if spanned == 0 { return nil }
+    if let found = areaBlocks() { return found }
     let first = Int(map.half(zone + 8))
     var free = 0
     var freeCMA = 0
@@ -53,7 +54,7 @@ extension StepChecks {
       return wrongLists(
         index, "\(map.word(zone + 64)) pageblocks count as ISOLATE, \(isolated) are")
     }
-    return chains(index, zone, blocks) ?? areaBlocks()
+    return chains(index, zone, blocks)
   }
 
   /// The chains of a zone's lists, which hold as many blocks as there are.

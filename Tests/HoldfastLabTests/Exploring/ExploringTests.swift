@@ -9,8 +9,8 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Scenarios/small").path
 
   static let names = [
-    "isolated-page", "last-cma-window", "pin-against-offline", "pin-and-remove", "short-pin",
-    "pin-against-unmap", "two-pinners-small", "two-short-pins",
+    "isolated-page", "last-cma-window", "pin-against-offline", "pin-against-unmap", "pin-and-remove",
+    "short-pin", "two-pinners-small", "two-short-pins",
   ]
 
   private static func scenario(_ name: String) throws -> Scenario {
@@ -66,6 +66,8 @@ import Testing
     let leak = "faulted=ok; first=ok; second=ok; 1 of 2 hold (line \(line) fails)"
     #expect(v3.states.contains(leak))
     #expect(v3.report.exitCode == 1)
+    // Seen at the step that leaves the pin there, and by what the scenario expects of the end.
+    #expect(v3.report.findings.map(\.name) == ["longterm-placement", "expectation in line \(line)"])
     for policy in [PolicyName.movableV4, .linux61] {
       let other = try outcomes(policy)
       #expect(!other.states.contains(leak), "\(policy)")
@@ -130,6 +132,11 @@ import Testing
     let report = try ScenarioExplorer.explore(scenario, Self.bounded(1, 3000, .movableV3))
     let finding = try #require(report.findings.first)
     #expect(finding.preemptions == 1)
+    // The table begins with the set-up, which is done once and before all executions.
+    #expect(finding.runs.first?.step.hasPrefix("map ") == true)
+    for (run, next) in zip(finding.runs, finding.runs.dropFirst()) {
+      #expect(next.first == run.first + run.count)
+    }
     var options = ExploreOptions()
     options.policy = .movableV3
     options.search = .replay(finding.replay)

@@ -17,6 +17,10 @@ let engineRows: [Row] = [
   .migration(ours: .engineMigration()), .offline(ours: .engineOffline()),
   .hotRemove(ours: .engineHotRemove()), .start(ours: .engineStart()),
   .exploreStep(ours: .explorer(inSteps: true)), .exploreExecution(ours: .explorer(inSteps: false)),
+  .exploreScenario("two-pins", ours: .scenario("two-short-pins")),
+  .exploreScenario("pin-unmap", ours: .scenario("pin-against-unmap")),
+  .exploreScenarioSteps("pin-unmap", ours: .scenario("pin-against-unmap", inStepsOf: 10_000)),
+  .exploreScenarioSteps("short-pin", ours: .scenario("short-pin", inStepsOf: 200)),
 ]
 
 extension Row {

@@ -93,4 +93,16 @@ extension Row {
   static func exploreExecution(ours: Contender) -> Row {
     Row("explore-execution", unit: "execution", ours: ours, references: [], bars: [.nanoseconds(10_000)])
   }
+
+  /// An execution of a scenario of two actors and one page, machine and all: 100 000 a second.
+  static func exploreScenario(_ what: String, ours: Contender) -> Row {
+    Row("explore-\(what)", unit: "execution", ours: ours, references: [], bars: [.nanoseconds(10_000)])
+  }
+
+  /// A step of such a scenario, with the invariants of each step checked: 3 000 000 a second.
+  static func exploreScenarioSteps(_ what: String, ours: Contender) -> Row {
+    Row(
+      "explore-\(what)-steps", unit: "step", ours: ours, references: [], bars: [.nanoseconds(1e9 / 3_000_000)]
+    )
+  }
 }
