@@ -131,7 +131,8 @@ private struct ScenarioExploration {
     let elapsed = found.elapsed.components
     report.passes.append(
       ExploreReport.Pass(
-        search: name, end: ExploreReport.End(found.end, isBounded: isBounded), executions: found.counts.executions,
+        search: name, end: ExploreReport.End(found.end, isBounded: isBounded),
+        executions: found.counts.executions,
         completed: found.counts.completed, redundant: found.counts.redundant, steps: found.counts.steps,
         deepest: found.counts.deepest, orders: found.counts.orders,
         merged: settings.mergesEqualTraces ? found.counts.states : nil,
