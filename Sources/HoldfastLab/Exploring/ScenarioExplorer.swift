@@ -160,11 +160,18 @@ private struct ScenarioExploration {
     }
     let operations = try worker.operations(of: finding.schedule, settings)
     if options.showsExecution, report.execution == nil { report.execution = operations }
-    return ExploreReport.Finding(
+    let changes = try worker.changes(of: finding, settings)
+    var shown = ExploreReport.Finding(
       kind: finding.kind.rawValue, name: finding.name, text: worker.named(finding.text),
       occurrences: occurrences[finding.name] ?? 1, preemptions: finding.preemptions,
       runs: Self.runs(of: Array(operations.prefix(finding.steps.count))),
       replay: finding.schedule.description)
+    // Runs before the execution have none.
+    let first = shown.runs.count - changes.count
+    if first >= 0 {
+      for (index, changes) in changes.enumerated() { shown.runs[first + index].changes = changes }
+    }
+    return shown
   }
 
   /// The finding as the first worker finds it in this run, whose addresses are its own.
