@@ -138,14 +138,19 @@ public enum ExploreText {
     text += "  seen in \(Amounts.count(Int64(finding.occurrences), "execution")); "
     text += "this one has \(Amounts.count(Int64(finding.preemptions), "preemption")) and "
     text += "\(Amounts.count(Int64(finding.runs.reduce(0) { $0 + $1.count }), "step"))\n"
-    var table = TextTable([("step", .right)] + report.actors.map { ($0, .left) } + [("up to", .left)])
+    var table = TextTable(
+      [("step", .right)] + report.actors.map { ($0, .left) } + [("up to", .left), ("changes", .left)])
     for run in finding.runs {
       var cells = [TextTable.Cell("\(run.first)", .quiet)]
       for actor in report.actors.indices {
         let what = run.step.isEmpty ? "begins" : run.step
         cells.append(TextTable.Cell(actor == run.actor ? "\(what) (\(run.count))" : "", .name))
       }
-      table.add(cells + [TextTable.Cell(run.value.map { "\(run.last): \($0)" } ?? run.last)])
+      cells.append(TextTable.Cell(run.value.map { "\(run.last): \($0)" } ?? run.last))
+      table.add(cells + [TextTable.Cell(run.changes.first ?? "")])
+      for change in run.changes.dropFirst() {
+        table.add(Array(repeating: TextTable.Cell(""), count: cells.count) + [TextTable.Cell(change)])
+      }
     }
     text += table.render(indent: 2, palette: palette)
     return text + "  replay: --replay \(finding.replay)\n"

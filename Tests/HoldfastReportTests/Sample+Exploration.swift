@@ -35,6 +35,9 @@ extension Sample {
             actor: 0, step: "pinned", first: 153, count: 2, last: "store pinned done"),
         ], replay: "v1:00000000deadbeef:0*12,\(names.count - 1)*140,0*2")
     ]
+    report.findings[0].runs[1].changes = [
+      "entry 3 of table page 3: pfn:0x21 rw -> migration of pfn:0x21", "refcount of pfn:0x21: 1025 -> 1026",
+    ]
     report.execution = [
       ExploreReport.Operation(actor: 0, step: "", kind: "begin", word: "", value: nil),
       ExploreReport.Operation(

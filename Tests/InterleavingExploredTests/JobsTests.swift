@@ -33,8 +33,21 @@ import Testing
     case "independent 2": words.independent(2)
     case "independent 3": words.independent(3)
     case "shared 2": words.shared(2, 6)
+    case "choices": choices(words)
     default: CountingTests.small(name, words)
     }
+  }
+
+  private static func choices(_ words: Words) -> ExploredProgram {
+    let body: (Int) -> () -> Void = { actor in
+      {
+        let first = choose(named: "first", among: 3)
+        words.word(6).fetchAdd(UInt64(first))
+        words.setPlain(actor, UInt64(choose(named: "second", among: 2)))
+        words.word(7).store(1)
+      }
+    }
+    return words.program("choices", body(0), body(1))
   }
 
   @Test(
@@ -61,6 +74,17 @@ import Testing
         #expect(several.report.end == one.report.end)
         if strategy != .reduced { #expect(several.report.counts == one.report.counts) }
       }
+    }
+  }
+
+  @Test("answers of the world are divided too, each tried by one worker", arguments: [2, 4])
+  func choices(_ jobs: Int) throws {
+    var settings = ExplorationSettings()
+    settings.choiceBudget = 2
+    for strategy in [ExplorationStrategy.naive, .reduced, .preemptionBounded(1)] {
+      let one = try Self.explore("choices", 1, strategy, settings)
+      let several = try Self.explore("choices", jobs, strategy, settings)
+      #expect(several.traces == one.traces && one.traces.count > 50, "\(strategy) \(one.traces.count)")
     }
   }
 

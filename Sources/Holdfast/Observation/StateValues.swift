@@ -35,7 +35,7 @@ extension Machine {
     return now == then ? now : "\(then) -> \(now)"
   }
 
-  private func text(_ place: StatePlace, _ state: UnsafeRawBufferPointer) -> String? {
+  func text(_ place: StatePlace, _ state: UnsafeRawBufferPointer) -> String? {
     guard place.offset % 4 == 0, place.offset + 8 <= state.count else { return nil }
     let word = state.load(fromByteOffset: place.offset, as: UInt32.self)
     let wide =

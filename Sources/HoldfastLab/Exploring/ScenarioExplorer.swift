@@ -133,7 +133,8 @@ private struct ScenarioExploration {
     let elapsed = found.elapsed.components
     report.passes.append(
       ExploreReport.Pass(
-        search: name, end: ExploreReport.End(found.end, isBounded: isBounded), executions: found.counts.executions,
+        search: name, end: ExploreReport.End(found.end, isBounded: isBounded),
+        executions: found.counts.executions,
         completed: found.counts.completed, redundant: found.counts.redundant, steps: found.counts.steps,
         deepest: found.counts.deepest, orders: found.counts.orders,
         merged: settings.mergesEqualTraces ? found.counts.states : nil,
@@ -161,11 +162,18 @@ private struct ScenarioExploration {
     }
     let operations = try worker.operations(of: finding.schedule, settings)
     if options.showsExecution, report.execution == nil { report.execution = operations }
-    return ExploreReport.Finding(
+    let changes = try worker.changes(of: finding, settings)
+    var shown = ExploreReport.Finding(
       kind: finding.kind.rawValue, name: finding.name, text: worker.named(finding.text),
       occurrences: occurrences[finding.name] ?? 1, preemptions: finding.preemptions,
       runs: runs(of: Array(operations.prefix(finding.steps.count))),
       replay: finding.schedule.description)
+    // Runs before the execution have none.
+    let first = shown.runs.count - changes.count
+    if first >= 0 {
+      for (index, changes) in changes.enumerated() { shown.runs[first + index].changes = changes }
+    }
+    return shown
   }
 
   /// The finding as the first worker finds it in this run, whose addresses are its own.

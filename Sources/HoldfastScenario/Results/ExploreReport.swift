@@ -96,6 +96,8 @@ public struct ExploreReport: Codable, Sendable, Equatable {
       public var last: String
       /// The value of its word before and after it.
       public var value: String?
+      /// Entries, counts and flags of frames that the run leaves changed.
+      public var changes: [String] = []
 
       /// A run.
       public init(actor: Int, step: String, first: Int, count: Int, last: String, value: String? = nil) {

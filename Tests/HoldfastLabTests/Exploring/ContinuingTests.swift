@@ -206,6 +206,12 @@ import Testing
     let report = try ScenarioExplorer.explore(try Self.pinners(), options)
     let finding = try #require(report.findings.first)
     #expect(finding.runs.contains { $0.value != nil })
+    let changes = finding.runs.flatMap(\.changes)
+    #expect(
+      changes.contains { $0.hasPrefix("entry ") && $0.contains(": none -> pfn:") && $0.hasSuffix(" rw") },
+      "\(changes)")
+    // A pin counts 1024.
+    #expect(changes.contains { $0.hasPrefix("refcount of pfn:") && $0.hasSuffix("2 -> 1026") }, "\(changes)")
     let execution = try #require(report.execution)
     func has(_ word: String, _ value: String) -> Bool {
       execution.contains { $0.word.hasPrefix(word) && $0.value == value }

@@ -1,0 +1,65 @@
+import Interleaving
+
+/// What differs between two copies of a machine's state, for the schedules that an explorer prints.
+extension Machine {
+  /// Leaf entries, memory blocks and frames that differ, such as `refcount of pfn:0x21: 1 -> 1025`.
+  ///
+  /// - Parameter shown: the frames of which the counts and flags are compared.
+  package func stateChanges(
+    from before: [UInt8], to after: [UInt8], of shown: Set<FrameNumber>
+  ) -> [String] {
+    guard before.count == layout.size, after.count == layout.size else { return [] }
+    var changes: [String] = []
+    before.withUnsafeBytes { before in
+      after.withUnsafeBytes { after in
+        for offset in stride(from: layout.tablePages, to: layout.size - 7, by: 8) {
+          let (then, now) = (Self.entry(before, offset), Self.entry(after, offset))
+          if then != now, !then.isTable, !now.isTable { note(offset, before, after, &changes) }
+        }
+        for frame in shown.sorted() {
+          for byte in Self.shownBytes {
+            note(layout.frames + frame.index * Page.stride + byte, before, after, &changes)
+          }
+        }
+        for block in 0..<blockCount {
+          note(layout.blocks + block * MemoryBlock.stride, before, after, &changes)
+        }
+      }
+    }
+    return changes
+  }
+
+  /// Frames that an entry of a table page maps or waits for.
+  package func mappedFrames(in state: [UInt8]) -> Set<FrameNumber> {
+    guard state.count == layout.size else { return [] }
+    var frames: Set<FrameNumber> = []
+    state.withUnsafeBytes { state in
+      for offset in stride(from: layout.tablePages, to: layout.size - 7, by: 8) {
+        let entry = Self.entry(state, offset)
+        guard !entry.isTable, entry.mapsFrame || entry.isMigration, entry.frame.index < frameCount else {
+          continue
+        }
+        if entry.frame != zeroPageFrame { frames.insert(entry.frame) }
+      }
+    }
+    return frames
+  }
+
+  /// Reference count, map count, flags, pin count, and map count as a whole.
+  private static let shownBytes = [0, 4, 8, 16, 20]
+
+  private static func entry(_ state: UnsafeRawBufferPointer, _ offset: Int) -> PageTableEntry {
+    PageTableEntry(rawValue: state.load(fromByteOffset: offset, as: UInt64.self))
+  }
+
+  private func note(
+    _ offset: Int, _ before: UnsafeRawBufferPointer, _ after: UnsafeRawBufferPointer,
+    _ changes: inout [String]
+  ) {
+    guard let place = statePlace(at: UInt(bitPattern: arena + offset)), let then = text(place, before),
+      let now = text(place, after), then != now
+    else { return }
+    changes.append(
+      "\(place.row.isEmpty ? place.word.name : "\(place.word.name) of \(place.row)"): \(then) -> \(now)")
+  }
+}
