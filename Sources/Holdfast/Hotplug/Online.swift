@@ -98,16 +98,17 @@ extension Machine {
     let zoneID = zoneForOnline(id, as: kind, policy)
     give(frames(of: id), to: zoneID)
     block(id).zone = zoneID
-    recomputeWatermarks()
+    // Before anybody can have its pages, so that no memory of a block that is offline is in use.
     setState(id, .online)
+    undoIsolation(frames(of: id), to: .movable)
+    recomputeWatermarks()
     announce(.online, to: notify)
     return zoneID
   }
 
-  /// Makes the metadata of new frames of a zone and gives them to its allocator.
+  /// Makes the metadata of new frames of a zone and gives them to its allocator, isolated and all free.
   ///
-  /// They come isolated and all free; undoing the isolation is what lets allocations see them, all at once for
-  /// each pageblock.
+  /// Undoing the isolation is what lets allocations see them, all at once for each pageblock.
   private func give(_ range: FrameRange, to id: ZoneID) {
     for frame in range.frames { page(frame).initialise(zone: id, type: .none) }
     setSections(of: range, .made)
@@ -122,7 +123,6 @@ extension Machine {
     }
     zone.managed.add(range.count)
     zone.present.add(range.count)
-    undoIsolation(range, to: .movable)
   }
 
   /// Notes whether the sections of a block have metadata.
