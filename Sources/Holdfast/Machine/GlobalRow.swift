@@ -24,7 +24,7 @@ package struct GlobalRow {
   /// Nesting of `lru_cache_disable`: while not zero, nothing waits in batches.
   ///
   /// Atomic.
-  var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
+  package var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
   /// The zero page.
   ///
   /// Immutable after start.

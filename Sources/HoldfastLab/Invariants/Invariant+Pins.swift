@@ -30,8 +30,8 @@ extension Invariant {
         let page = context.machine.page(frame)
         let head = context.machine.page(context.machine.head(of: frame))
         // Of a folio that one PMD entry maps, the head has the flag for all.
-        guard head.mapping.isAnonymous, !page.has(.anonExclusive), !head.has(.anonExclusive) else { return nil }
-        return "\(frame) is pinned and not exclusive"
+        let isExclusive = page.has(.anonExclusive) || head.has(.anonExclusive)
+        return isExclusive || !head.mapping.isAnonymous ? nil : "\(frame) is pinned and not exclusive"
       }
     },
     Invariant(
