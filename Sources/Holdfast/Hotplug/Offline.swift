@@ -72,8 +72,10 @@ extension Machine {
     do {
       try empty(&attempt, by: process, notify)
     } catch {
-      enableLRUBatches()
-      enablePerCPULists(zone)
+      if has(.offlineListsBack) {
+        enableLRUBatches()
+        enablePerCPULists(zone)
+      }
       setState(id, .online)
       throw error
     }

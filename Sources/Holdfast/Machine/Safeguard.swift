@@ -23,14 +23,21 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   /// Without it the page is asked about first. The comparison of references that follows catches the pin in between
   /// as well, so that only the absence of both lets a pinned page be moved.
   case pinTestAfterClear
+  /// Migration clears an entry by a store that no later load passes, the look at the pins first of all.
+  ///
+  /// Without it the store may wait in the processor's buffer: seen with store buffers only, and without
+  /// `compareAfterUnmap`, since what is compared then comes behind a locked operation.
+  case clearBeforeLook
   // Rows 34 to 43: long-term pins and where they may be.
   /// A long-term pin counts pages that could not be isolated or moved as pages that may not stay.
   ///
   /// Without it such pages stay pinned where they are, and the call succeeds, as before seed 000.
   case failureHonoured
-  /// A long-term pin is content when it has found no page that may not stay, not when it has isolated none.
+  /// A long-term pin is content when it has found no page that may not stay.
+  ///
+  /// Without it it is content when it has isolated none, as before seed 000 and in 6.14.
   case collectedDecides
-  /// A fatal signal ends the retries of a long-term pin.
+  /// A fatal signal ends the retries of a long-term pin, which have no limit of their own.
   case fatalSignalCheck
   /// A long-term pin empties the LRU batches, which hide references and pages that nobody can isolate.
   case batchDrain
@@ -45,6 +52,8 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   /// Without it the pin scope still keeps them out of ZONE_MOVABLE and CMA; without both they land there again.
   case immovableTarget
   /// The pin scope holds from the first attempt of an allocation on, not only once that has failed.
+  ///
+  /// Without it what a long-term pin faults in is moved away afterwards, as without `pinScope`.
   case scopeInFastPath
   /// The zero page may be pinned for ever in ZONE_MOVABLE too: it is on no list and can never be moved.
   case zeroPageExemption
@@ -64,6 +73,8 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   case offlineRetry
   /// An offline that fails gives the pageblocks that it has isolated back.
   case offlineUndo
+  /// An offline that fails lets pages wait in LRU batches and per-CPU lists again.
+  case offlineListsBack
 
   /// The name on the command line: `entry-recheck`.
   public var name: String {

@@ -25,7 +25,7 @@ extension Machine {
             return
           }
           let wasPinned = !has(.pinTestAfterClear) && isMaybePinned(head)
-          slot.cell.store(0, .sequential)
+          if has(.clearBeforeLook) { slot.cell.store(0, .sequential) } else { slot.cell.store(0, .release) }
           let exclusive = policy.tracksExclusive && page(first).has(.anonExclusive)
           if exclusive {
             if has(.pinTestAfterClear) ? isMaybePinned(head) : wasPinned {

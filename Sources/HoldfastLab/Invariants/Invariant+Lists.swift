@@ -62,6 +62,18 @@ extension Invariant {
       return found
     },
     Invariant(
+      name: "lists-enabled", source: "42; P9",
+      statement: "nobody keeps pages from waiting in LRU batches and per-CPU lists", moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      let batches = machine.global.lruBatchesDisabled.load()
+      var found = batches == 0 ? [] : ["LRU batches are switched off \(batches) times"]
+      for id in machine.zones where machine.zone(id).perCPUDisabled.load() != 0 {
+        found.append("\(id): per-CPU lists are switched off")
+      }
+      return found
+    },
+    Invariant(
       name: "lru-lists", source: "33, 34",
       statement: "PG_lru means on exactly one list, with a reference; lists are whole and counted",
       moment: .quiesced

@@ -28,8 +28,10 @@ extension Invariant {
       return context.held { record, _, frame in
         guard record.kind == Machine.pinRecordKind else { return nil }
         let page = context.machine.page(frame)
-        let isAnonymous = context.machine.page(context.machine.head(of: frame)).mapping.isAnonymous
-        return isAnonymous && !page.has(.anonExclusive) ? "\(frame) is pinned and not exclusive" : nil
+        let head = context.machine.page(context.machine.head(of: frame))
+        // Of a folio that one PMD entry maps, the head has the flag for all.
+        let isExclusive = page.has(.anonExclusive) || head.has(.anonExclusive)
+        return isExclusive || !head.mapping.isAnonymous ? nil : "\(frame) is pinned and not exclusive"
       }
     },
     Invariant(

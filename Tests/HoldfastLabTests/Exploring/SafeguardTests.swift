@@ -55,6 +55,7 @@ import Testing
     Shown("51-pin-while-isolated", "isolate-refusal", finding: "expectation"),
     Shown("51-retried-offline", "offline-retry", finding: "expectation"),
     Shown("51-undone-offline", "offline-undo", finding: "nothing-isolated", bound: 0),
+    Shown("51-undone-offline", "offline-lists-back", finding: "lists-enabled", bound: 0),
     Shown("51-walk-into-removed", "free-page-refusal", finding: "offline-is-empty"),
   ]
 
