@@ -22,7 +22,9 @@ struct ExploreCommand: ParsableCommand {
   }
 
   @Argument(help: "A scenario file, or the name of one below Scenarios/.")
-  var scenario: String
+  var scenario: String?
+
+  @OptionGroup var catalogue: CatalogueOptions
 
   @Option(
     help: ArgumentHelp("Whose pinning rules hold, instead of the scenario's.", valueName: "name"),
@@ -66,6 +68,7 @@ struct ExploreCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
+    try catalogue.validate(against: self)
     if let bound, !(0...1000).contains(bound) {
       throw ValidationError("--bound must be from 0 to 1000; found \(bound)")
     }
@@ -89,7 +92,7 @@ struct ExploreCommand: ParsableCommand {
   }
 
   func run() throws {
-    let scenario = try ScenarioFiles.load(scenario)
+    guard let scenario = try scenario.map(ScenarioFiles.load) else { return try catalogue.run(json: json) }
     let stop = ExploreStop()
     let interrupt = Interrupt { stop.stop() }
     let report: ExploreReport
@@ -129,7 +132,7 @@ struct ExploreCommand: ParsableCommand {
 }
 
 /// Takes ctrl-C for a wish to see what there is; a second one ends the program.
-private final class Interrupt {
+final class Interrupt {
   private let source: any DispatchSourceSignal
 
   init(_ first: @escaping @Sendable () -> Void) {

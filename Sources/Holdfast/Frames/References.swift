@@ -16,9 +16,20 @@ extension Machine {
   package func tryGetFolio(_ frame: FrameNumber, refs: Int32 = 1, processor: Int) -> FrameNumber? {
     while true {
       let head = head(of: frame)
-      guard page(head).refcount.addIfPositive(refs) else { return nil }
-      if self.head(of: frame) == head { return head }
+      guard addReferences(page(head), refs) else { return nil }
+      if !has(.folioRecheck) || self.head(of: frame) == head { return head }
       putFolio(head, refs: refs, on: processor)
+    }
+  }
+
+  /// Adds references to a count that may be zero or have overflowed, and then does not (folio_ref_try_add_rcu).
+  @inline(__always)
+  func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
+    if has(.overflowRefusal) { return descriptor.refcount.addIfPositive(refs) }
+    while true {
+      let references = descriptor.refcount.load()
+      if references == 0 { return false }
+      if descriptor.refcount.compareExchange(references, references &+ refs).exchanged { return true }
     }
   }
 

@@ -60,8 +60,8 @@ public final class Machine: @unchecked Sendable {
     }
     absentSafeguards = configuration.without.reduce(0) { $0 | $1.bit }
     self.configuration = configuration
-    policy = configuration.policy
-    pinRules = PinRules(configuration.policy, zeroPage: plan.zeroPage)
+    policy = configuration.policy.lacking(configuration.without)
+    pinRules = PinRules(policy, bias: configuration.pinBias, zeroPage: plan.zeroPage)
     geometry = configuration.geometry
     extents = plan.extents
     zonelists = plan.zonelists

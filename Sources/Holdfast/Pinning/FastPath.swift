@@ -121,7 +121,7 @@ extension Machine {
         break
       }
       if longterm, !pinRules.mayStay(inBlockOf: pageblockTypeNumber(of: frame)) { break }
-      if !descriptor.refcount.addIfPositive(pinRules.bias) { break }
+      if !addReferences(descriptor, pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
       if has(.entryRecheck),

@@ -52,13 +52,13 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   /// One sentence for a listing.
   public let summary: String
   /// How pins are counted.
-  public let counting: Counting
+  public private(set) var counting: Counting
   /// What long-term pins may not stay on.
   public let forbidden: Forbidden
   /// Whether the zero page may be pinned wherever it is.
   public let zeroPageExempt: Bool
   /// Whether a pin of the zero page counts.
-  public let zeroPageCounted: Bool
+  public private(set) var zeroPageCounted: Bool
   /// What a failure to move a page means.
   public let failure: Failure
   /// When batches are drained.
@@ -121,6 +121,14 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension PlacementPolicy {
+  /// The rules that are left without some safeguards.
+  func lacking(_ absent: Set<Safeguard>) -> PlacementPolicy {
+    var policy = self
+    if absent.contains(.exactLargeCount), counting != .reference { policy.counting = .bias }
+    if absent.contains(.zeroPageUncounted) { policy.zeroPageCounted = true }
+    return policy
+  }
+
   /// Before seed 001: no pin tracking, a pin is a reference; CMA is left if it can be.
   public static let linux5_5 = PlacementPolicy(
     "linux-5.5", "no pin tracking: a pin is a reference", counting: .reference, forbidden: .cma,

@@ -35,6 +35,8 @@ public struct ExploreOptions: Sendable {
   ///
   /// With any, an expectation that does not hold is no finding.
   public var faults = 0
+  /// Whether the first finding ends the exploration.
+  public var stopsAtFinding = false
   /// Most executions spent on making each finding smaller, for each number of preemptions.
   public var minimising = 2_000
 

@@ -89,7 +89,7 @@ private struct ScenarioExploration {
 
   private var settings: ExplorationSettings {
     var settings = ExplorationSettings()
-    settings.stopsAtFinding = false
+    settings.stopsAtFinding = options.stopsAtFinding
     settings.choiceBudget = options.faults
     settings.cancellation = options.stop?.flag
     return settings

@@ -150,6 +150,9 @@ public struct GuestMachine: Sendable, Equatable {
     guard spec.tableBits == 9 else {
       throw GuestRefusal("its page tables have \(spec.tableBits) index bits per level; x86-64 has 9")
     }
+    guard spec.pinBias == 1024 else {
+      throw GuestRefusal("its pins add \(spec.pinBias) to a reference count; the kernel's add 1024")
+    }
     for (what, size) in [("huge pages", spec.hugePage), ("pageblocks", spec.pageblock)]
     where size.bytes != 2 << 20 {
       throw GuestRefusal("its \(what) are \(size); x86-64 has 2 MiB")
