@@ -50,6 +50,23 @@ public enum ListText {
     return table.render(indent: 0, palette: palette)
   }
 
+  /// What `holdfast safeguards` prints.
+  public static func render(_ safeguards: [SafeguardListing], palette: Palette) -> String {
+    var table = TextTable([
+      ("safeguard", .left), ("row", .right), ("breaks", .left), ("from", .left), ("scenario", .left),
+      ("what the engine does", .left),
+    ])
+    for safeguard in safeguards {
+      table.add([
+        TextTable.Cell(safeguard.name, .name), TextTable.Cell("\(safeguard.row)"),
+        TextTable.Cell(safeguard.properties.joined(separator: " ")),
+        TextTable.Cell(safeguard.reference ?? "-", .quiet), TextTable.Cell(safeguard.scenario),
+        TextTable.Cell(safeguard.statement),
+      ])
+    }
+    return table.render(indent: 0, palette: palette)
+  }
+
   /// What `holdfast compare` prints.
   public static func render(_ report: CompareReport, palette: Palette) -> String {
     var text = palette.paint(report.scenario.name, .title) + ": \(report.scenario.summary)\n"

@@ -22,7 +22,9 @@ struct ExploreCommand: ParsableCommand {
   }
 
   @Argument(help: "A scenario file, or the name of one below Scenarios/.")
-  var scenario: String
+  var scenario: String?
+
+  @OptionGroup var catalogue: CatalogueOptions
 
   @Option(
     help: ArgumentHelp("Whose pinning rules hold, instead of the scenario's.", valueName: "name"),
@@ -89,6 +91,7 @@ struct ExploreCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
+    try catalogue.validate(against: self)
     if let bound, !(0...1000).contains(bound) {
       throw ValidationError("--bound must be from 0 to 1000; found \(bound)")
     }
@@ -124,7 +127,7 @@ struct ExploreCommand: ParsableCommand {
   }
 
   func run() throws {
-    let scenario = try ScenarioFiles.load(scenario)
+    guard let scenario = try scenario.map(ScenarioFiles.load) else { return try catalogue.run(json: json) }
     let keeper = try checkpoint.map { try CheckpointFile($0) }
     var former: ExploreCheckpoint?
     if let resume {
@@ -229,7 +232,7 @@ struct ExploreCommand: ParsableCommand {
 }
 
 /// Takes ctrl-C for a wish to see what there is; a second one ends the program.
-private final class Interrupt {
+final class Interrupt {
   private let source: any DispatchSourceSignal
 
   init(_ first: @escaping @Sendable () -> Void) {

@@ -25,6 +25,9 @@ import Testing
       ("policies.txt", ListText.render(PolicyDescription.all, palette: plain)),
       ("policies.json", try JSONText.render(PolicyDescription.all)),
       ("scenarios.txt", ListText.render(listings, palette: plain)),
+      ("safeguards.txt", ListText.render(Sample.safeguards, palette: plain)),
+      ("catalogue.txt", CatalogueText.render(Sample.catalogue, palette: plain)),
+      ("catalogue.json", try JSONText.render(Sample.catalogue)),
       ("explore.txt", ExploreText.render(try Sample.exploration(), palette: plain)),
       (
         "explore-trace.json",

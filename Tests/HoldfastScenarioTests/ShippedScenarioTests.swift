@@ -11,8 +11,11 @@ import Testing
     try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }.sorted()
   }
 
-  /// Whether the scenario asks a real kernel: it answers no mail, and is about the one policy that it names.
-  private static func isOfKernel(_ path: String) -> Bool { path.hasPrefix("kernel/") }
+  /// Whether the scenario asks a real kernel, or shows a row of the catalogue: it answers no mail, and is about the one
+  /// policy that it names.
+  private static func isOfOnePolicy(_ path: String) -> Bool {
+    path.hasPrefix("kernel/") || path.hasPrefix("catalogue/")
+  }
 
   @Test func `every shipped scenario decodes, with seed, rules and expectations`() throws {
     let paths = try Self.paths()
@@ -26,13 +29,13 @@ import Testing
         Issue.record("\(error)")
         continue
       }
-      // A row of the catalogue of bugs need not be the subject of a mail.
-      let isOfMail = !Self.isOfKernel(path) && !path.hasPrefix("catalogue/")
-      #expect(scenario.seed != nil || !isOfMail, "\(path)")
+      #expect(scenario.seed != nil || Self.isOfOnePolicy(path), "\(path)")
       #expect(!scenario.looks.isEmpty, "\(path)")
       #expect(!scenario.rules.isEmpty, "\(path) names no rule of the kernel")
-      if Self.isOfKernel(path) {
-        #expect(scenario.name == URL(filePath: path).deletingPathExtension().lastPathComponent)
+      if Self.isOfOnePolicy(path) {
+        // Those of the catalogue begin with the number of their row.
+        let file = URL(filePath: path).deletingPathExtension().lastPathComponent
+        #expect(scenario.name == (path.hasPrefix("catalogue/") ? String(file.dropFirst(3)) : file))
       }
       #expect(names.insert(scenario.name).inserted, "\(path) has the name of another scenario")
     }
@@ -41,7 +44,7 @@ import Testing
   @Test func `every shipped scenario says what to expect under every policy`() throws {
     for path in try Self.paths() {
       let scenario = try Scenario.load(path: Self.folder.appending(path: path).path)
-      let policies = Self.isOfKernel(path) ? [scenario.policy] : PolicyName.allCases
+      let policies = Self.isOfOnePolicy(path) ? [scenario.policy] : PolicyName.allCases
       for policy in policies {
         let said = scenario.looks.contains { $0.terms(under: policy) != .skip }
         #expect(said, "\(path) under \(policy)")

@@ -132,7 +132,7 @@ struct HotplugOfflineTests {
     let (machine, head) = (rig.machine, frame)
     between.body = { calls in
       // What unpinning the page does, done by somebody else.
-      if calls == 3 { machine.page(head).refcount.fetchAdd(-Machine.pinBias) }
+      if calls == 3 { machine.page(head).refcount.fetchAdd(-machine.configuration.pinBias) }
     }
     hf_set_wait_handler(
       { context, _ in
@@ -142,7 +142,7 @@ struct HotplugOfflineTests {
         between.body(between.calls)
       }, borrowed.toOpaque())
     defer { hf_set_wait_handler(nil, nil) }
-    machine.getFolio(head, refs: Machine.pinBias)
+    machine.getFolio(head, refs: machine.configuration.pinBias)
     pins.unpin()
     let report = try machine.offline(machine.block(of: frame), by: rig.process)
     #expect(report.passes == 4)

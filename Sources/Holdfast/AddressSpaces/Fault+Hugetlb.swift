@@ -22,6 +22,7 @@ extension Machine {
     }
     if entry.isMigration {
       space.pageTableLock.unlock()
+      if !has(.poolMigrationWait) { return missingHugetlb(fault) }
       waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }

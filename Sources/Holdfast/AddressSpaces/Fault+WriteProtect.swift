@@ -39,7 +39,7 @@ extension Machine {
     let head = self.head(of: frame)
     let folio = page(head)
     if policy.tracksExclusive {
-      if page(frame).has(.anonExclusive) { return true }
+      if has(.exclusiveReuse), page(frame).has(.anonExclusive) { return true }
       // A batch may hold one reference and the swap cache one; more than that means another user.
       if folio.refcount.load() > 3 { return false }
       if !folio.has(.lru) { drainLRU(processor: processor, on: processor) }

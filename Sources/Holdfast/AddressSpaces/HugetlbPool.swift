@@ -134,7 +134,7 @@ extension Machine {
     promised: Bool, node: Int? = nil, for process: Process
   ) -> FrameNumber? {
     let first = node ?? processor(process.processor).node
-    let isPinning = process.scope.contains(.pin)
+    let isPinning = process.scope.contains(.pin) && has(.poolScope)
     return global.hugetlbLock.withLock { () -> FrameNumber? in
       guard promised || unpromisedHugePages > 0 else { return nil }
       let nodes = configuration.nodes.count
@@ -167,7 +167,7 @@ extension Machine {
   /// After a migration, lets the old page leave in place of the new one if that was temporary (move_hugetlb_state).
   package func moveHugetlbState(from old: FrameNumber, to new: FrameNumber) {
     global.hugetlbLock.withLock {
-      page(new).isHugetlbMigratable = true
+      if has(.poolMigratable) { page(new).isHugetlbMigratable = true }
       guard page(new).isHugetlbTemporary else { return }
       page(new).isHugetlbTemporary = false
       page(old).isHugetlbTemporary = true

@@ -17,7 +17,7 @@ extension Machine {
     while true {
       let head = head(of: frame)
       guard addReferences(page(head), refs) else { return nil }
-      if self.head(of: frame) == head { return head }
+      if !has(.folioRecheck) || self.head(of: frame) == head { return head }
       putFolio(head, refs: refs, on: processor)
     }
   }
@@ -25,10 +25,11 @@ extension Machine {
   /// Adds references to a count that may be zero or have overflowed, and then does not (folio_ref_try_add_rcu).
   @inline(__always)
   func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
-    if has(.freePageRefusal) { return descriptor.refcount.addIfPositive(refs) }
+    if has(.freePageRefusal), has(.overflowRefusal) { return descriptor.refcount.addIfPositive(refs) }
     while true {
       let references = descriptor.refcount.load()
-      if references < 0 { return false }
+      if references == 0, has(.freePageRefusal) { return false }
+      if references < 0, has(.overflowRefusal) { return false }
       if descriptor.refcount.compareExchange(references, references &+ refs).exchanged { return true }
     }
   }

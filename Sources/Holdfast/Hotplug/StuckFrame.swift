@@ -147,7 +147,8 @@ extension Machine {
       return .pinned(
         pins: exact
           ? Int(descriptor.pincount.load())
-          : Int(UInt32(bitPattern: Int32(truncatingIfNeeded: references)) / UInt32(Self.pinBias)))
+          : Int(UInt32(bitPattern: Int32(truncatingIfNeeded: references)) / UInt32(bitPattern: pinRules.bias))
+      )
     }
     if descriptor.isHugetlb, references <= expected { return .hugePage }
     if references == 0 { return .unsettled }

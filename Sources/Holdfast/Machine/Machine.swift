@@ -61,7 +61,7 @@ public final class Machine: @unchecked Sendable {
     absentSafeguards = configuration.without.reduce(0) { $0 | $1.bit }
     self.configuration = configuration
     policy = configuration.policy.lacking(configuration.without)
-    pinRules = PinRules(policy, zeroPage: plan.zeroPage)
+    pinRules = PinRules(policy, bias: configuration.pinBias, zeroPage: plan.zeroPage)
     geometry = configuration.geometry
     extents = plan.extents
     zonelists = plan.zonelists

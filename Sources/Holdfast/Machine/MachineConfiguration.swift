@@ -168,6 +168,10 @@ public struct MachineConfiguration: Sendable {
   public var backing = FrameBacking.none
   /// Which kernel's rules for placing pinned pages hold.
   public var policy = PlacementPolicy.linux6_1
+  /// What a pin adds to the reference count of a folio that does not count exactly (GUP_PIN_COUNTING_BIAS).
+  ///
+  /// Models set it high, so that few pins fill the count, or low, so that few references look like a pin.
+  public var pinBias: Int32 = 1024
   /// Fixes that the machine does not have; only an explored machine can be without one.
   public var without: Set<Safeguard> = []
   /// Table sizes.

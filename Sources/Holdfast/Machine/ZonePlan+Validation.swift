@@ -6,6 +6,7 @@ extension MachineConfiguration {
     try check("geometry.sectionOrder", geometry.sectionOrder, geometry.maxOrder...30)
     try check("geometry.blockOrder", geometry.blockOrder, geometry.sectionOrder...30)
     try check("geometry.tableBits", geometry.tableBits, 1...12)
+    try check("pinBias", Int(pinBias), 2...1 << 30)
     try check("nodes", nodes.count, 1...1023)
     for (index, node) in nodes.enumerated() {
       try check("nodes[\(index)].processors", node.processors, 0...8192)

@@ -2,9 +2,6 @@ import Interleaving
 
 /// How pins are counted on a folio, by policy (spec 1.6 to 1.10).
 extension Machine {
-  /// What one pin adds to the reference count of a page without an exact count (GUP_PIN_COUNTING_BIAS).
-  package static let pinBias: Int32 = 1024
-
   /// Whether a folio counts its pins exactly.
   @inline(__always)
   package func countsExactly(_ descriptor: Page) -> Bool {
@@ -21,13 +18,13 @@ extension Machine {
 
   /// Whether a folio may be pinned for DMA: never false for a pinned one (page_maybe_dma_pinned).
   ///
-  /// Exact for folios that count exactly. For others true from 1024 references on, so that as many ordinary
+  /// Exact for folios that count exactly. For others true from a pin's 1024 references on, so that as many ordinary
   /// references are mistaken for a pin. The test is unsigned: an overflowed count stays recognisable.
   package func isMaybePinned(_ head: FrameNumber) -> Bool {
     let descriptor = page(head)
     if !pinRules.isTracked { return false }
     if countsExactly(descriptor) { return descriptor.pincount.load() > 0 }
-    return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(Self.pinBias)
+    return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(bitPattern: pinRules.bias)
   }
 
   /// Whether a long-term pin may stay on a frame under the policy (is_longterm_pinnable_page, spec 6.1).
@@ -46,7 +43,8 @@ extension Machine {
     if flags.isDisjoint(with: [.get, .pin]) { return true }
     let head = head(of: frame)
     let descriptor = page(head)
-    guard descriptor.refcount.load() > 0 else { return false }
+    let references = descriptor.refcount.load()
+    guard references > 0 || (!has(.overflowRefusal) && references != 0) else { return false }
     if flags.contains(.get) {
       descriptor.refcount.fetchAdd(1)
       return true
@@ -79,7 +77,7 @@ extension Machine {
     let exact = pinRules.countsExactly(descriptor, flagWord: word)
     let added = pinRules.references(refs, exact: exact)
     guard addReferences(descriptor, added) else { return .none }
-    if self.head(of: frame) != head || countsExactly(descriptor) != exact {
+    if has(.folioRecheck), self.head(of: frame) != head || countsExactly(descriptor) != exact {
       putFolio(head, refs: added, on: processor)
       return .none
     }

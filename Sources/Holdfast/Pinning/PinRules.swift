@@ -17,9 +17,9 @@ struct PinRules: Sendable {
   /// Whether a long-term pin may not stay in ZONE_MOVABLE.
   let forbidsMovable: Bool
 
-  init(_ policy: PlacementPolicy, zeroPage: FrameNumber) {
+  init(_ policy: PlacementPolicy, bias given: Int32, zeroPage: FrameNumber) {
     isTracked = policy.counting != .reference
-    bias = isTracked ? Machine.pinBias : 1
+    bias = isTracked ? given : 1
     leastExactOrder =
       switch policy.counting {
       case .reference, .bias: .max

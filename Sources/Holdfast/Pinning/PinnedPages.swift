@@ -109,12 +109,23 @@ extension Machine {
   func endRecord(_ record: PinRecord) {
     let processor = record.processor
     let remaining = record.remaining
+    if record.accounting == .locked, !has(.zeroPageRelease) { forgetZeroPages(record) }
     releaseAll(
-      frames(of: record), record.total, pins: record.kind == Self.pinRecordKind,
-      markDirty: record.marksDirty, on: processor)
+      frames(of: record), record.total, pins: isReleasedAsPin(record), markDirty: record.marksDirty,
+      on: processor)
     if record.accounting != .none { endCharge(record) }
     if let trace { trace(.unpin(process: record.owner, pages: remaining)) }
     closeRecord(record)
+  }
+
+  private func isReleasedAsPin(_ record: PinRecord) -> Bool {
+    has(.releaseByKind) && record.kind == Self.pinRecordKind
+  }
+
+  /// Takes the zero page for reserved memory that nobody has to give back.
+  private func forgetZeroPages(_ record: PinRecord) {
+    let frames = frames(of: record)
+    for i in 0..<record.total where frames[i] == global.zeroPage { frames[i] = .none }
   }
 
   /// Gives back a part of a record's pages.
@@ -122,7 +133,7 @@ extension Machine {
     let start = frames(of: record) + range.lowerBound
     let held = (0..<range.count).reduce(0) { $0 + (start[$1] == .none ? 0 : 1) }
     releaseAll(
-      start, range.count, pins: record.kind == Self.pinRecordKind, markDirty: markDirty, on: record.processor)
+      start, range.count, pins: isReleasedAsPin(record), markDirty: markDirty, on: record.processor)
     if record.accounting != .none { uncharge(record, part: start, range.count, held: held) }
     global.ledgerLock.withLock {
       for i in 0..<range.count { start[i] = .none }

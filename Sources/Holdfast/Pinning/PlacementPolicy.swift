@@ -54,13 +54,13 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   /// One sentence for a listing.
   public let summary: String
   /// How pins are counted.
-  public let counting: Counting
+  public private(set) var counting: Counting
   /// What long-term pins may not stay on.
   public private(set) var forbidden: Forbidden
   /// Whether the zero page may be pinned wherever it is.
   public private(set) var zeroPageExempt: Bool
   /// Whether a pin of the zero page counts.
-  public let zeroPageCounted: Bool
+  public private(set) var zeroPageCounted: Bool
   /// What a failure to move a page means.
   public private(set) var failure: Failure
   /// When batches are drained.
@@ -134,6 +134,8 @@ extension PlacementPolicy {
     }
     if absent.contains(.scopeInFastPath) { policy.scopeInFastPath = false }
     if absent.contains(.zeroPageExemption) { policy.zeroPageExempt = false }
+    if absent.contains(.exactLargeCount), counting != .reference { policy.counting = .bias }
+    if absent.contains(.zeroPageUncounted) { policy.zeroPageCounted = true }
     return policy
   }
 

@@ -35,7 +35,9 @@ extension Machine {
         if let failure = checkArea(area, flags, address) { return (taken, failure) }
       }
       guard let current = area else { return (taken, nil) }
-      switch follow(space, current, virtual, flags, wasCopied: copied == virtual, on: process.processor) {
+      var wanted = flags
+      if !has(.forcedWriteStays), copied == virtual { wanted.remove(.write) }
+      switch follow(space, current, virtual, wanted, wasCopied: copied == virtual, on: process.processor) {
       case .page(let frame):
         out[taken] = frame
         taken += 1
@@ -43,7 +45,7 @@ extension Machine {
         if flags.contains(.noFault) {
           return (taken, PinError(.fault, .wouldFault, .badAddress, address: address))
         }
-        if let failure = faultIn(process, space, current, virtual, flags, unshare: unshare) {
+        if let failure = faultIn(process, space, current, virtual, wanted, unshare: unshare) {
           return (taken, failure)
         }
         if flags.contains([.force, .write]) { copied = virtual }

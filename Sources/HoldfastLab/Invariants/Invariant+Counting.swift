@@ -13,6 +13,8 @@ extension Invariant {
         guard page.mapping != .none || context.recount.listed[head] != nil else { return nil }
         let expected = (context.recount.references[head] ?? 0) + (context.isolated[head] ?? 0)
         let found = Int(page.refcount.load())
+        // An overflowed count is below zero, and says the number that it has overflowed to.
+        if found < 0, found == Int(Int32(truncatingIfNeeded: expected)) { return nil }
         return found == expected ? nil : "\(head) has \(found) references, the tables explain \(expected)"
       }
     },
@@ -76,7 +78,7 @@ extension Invariant {
       name: "zero-page-uncounted", source: "23", statement: "the zero page has no counted pins (6.1.192 on)",
       moment: .always
     ) { context in
-      guard !context.machine.policy.zeroPageCounted else { return [] }
+      guard !context.machine.configuration.policy.zeroPageCounted else { return [] }
       let pins = context.recount.pins[context.machine.zeroPageFrame] ?? 0
       return pins == 0 ? [] : ["the zero page has \(pins) counted pins"]
     },

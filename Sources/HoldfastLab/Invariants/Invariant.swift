@@ -66,5 +66,5 @@ extension Invariant {
   }
 
   /// Every invariant, in the order of the specification.
-  public static let all: [Invariant] = counting + pins + placement + lists + charging
+  public static let all: [Invariant] = counting + pins + placement + lists + charging + promises
 }

@@ -100,7 +100,7 @@ struct Recount {
         if machine.isUncountedZeroPage(frame) { continue }
         pins[head, default: 0] += 1
         let exact = machine.countsExactly(machine.page(head)) || machine.policy.counting == .reference
-        refer(head, by: exact ? 1 : Int(Machine.pinBias))
+        refer(head, by: exact ? 1 : Int(machine.configuration.pinBias))
       } else {
         refer(head, by: 1)
       }

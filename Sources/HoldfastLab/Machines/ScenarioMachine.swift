@@ -25,6 +25,7 @@ extension MachineConfiguration {
     self.init(nodes: nodes)
     self.policy = policy
     self.backing = backing
+    pinBias = Int32(spec.pinBias)
     geometry.tableBits = spec.tableBits
     geometry.pageblockOrder = try Self.order(spec.pageblock, "pageblock")
     geometry.sectionOrder = try Self.order(spec.section, "section")

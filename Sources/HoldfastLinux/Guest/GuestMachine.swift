@@ -153,6 +153,9 @@ public struct GuestMachine: Sendable, Equatable {
     guard spec.zeroPage == nil else {
       throw GuestRefusal("its zero page has a place of its own; the kernel's is in its image")
     }
+    guard spec.pinBias == 1024 else {
+      throw GuestRefusal("its pins add \(spec.pinBias) to a reference count; the kernel's add 1024")
+    }
     for (what, size) in [("huge pages", spec.hugePage), ("pageblocks", spec.pageblock)]
     where size.bytes != 2 << 20 {
       throw GuestRefusal("its \(what) are \(size); x86-64 has 2 MiB")

@@ -42,6 +42,8 @@ public struct MachineSpec: Sendable, Equatable {
   public var nodes: [Node]
   /// Index bits of one page-table level: 9 on x86-64, fewer in small models.
   public var tableBits: Int
+  /// What a pin adds to a reference count: 1024 in the kernel, and what suits it in a model.
+  public var pinBias = 1024
   /// What one entry of the second page-table level maps.
   public var hugePage: MemorySize
   /// The unit of mobility grouping.

@@ -1,8 +1,7 @@
 extension MachineSpec {
   private static let keys = [
     "memory", "nodes", "cpus", "page-tables", "huge-page", "pageblock", "section", "block", "zones",
-    "movable", "zero-page",
-    "kernelcore", "cma", "on-live",
+    "movable", "zero-page", "kernelcore", "cma", "on-live", "pin-bias",
   ]
 
   static func decode(_ value: Value) throws(ScenarioError) -> MachineSpec {
@@ -14,6 +13,7 @@ extension MachineSpec {
       section: .zero, block: .zero, dmaLimit: nil, dma32Limit: nil,
       movableCore: try fields["movable"]?.amount(), kernelCore: try fields["kernelcore"]?.amount(),
       contiguousAreas: [], liveChanges: [])
+    machine.pinBias = try fields["pin-bias"]?.integer(2...1 << 30) ?? machine.pinBias
     try machine.decodeUnits(fields)
     try machine.decodeZones(fields)
     machine.zeroPage = try fields["zero-page"]?.integer(0...Int(clamping: machine.memory.pages - 1))

@@ -92,3 +92,31 @@ public struct InvariantListing: Codable, Sendable, Equatable {
     self.statement = statement
   }
 }
+
+/// A safeguard, as `holdfast safeguards` lists it.
+public struct SafeguardListing: Codable, Sendable, Equatable {
+  /// Its name, as `--without` takes it.
+  public var name: String
+  /// The row of the catalogue.
+  public var row: Int
+  /// The CVE, commit or mail.
+  public var reference: String?
+  /// The properties that break without it.
+  public var properties: [String]
+  /// What the engine does with it on.
+  public var statement: String
+  /// The scenario that shows it.
+  public var scenario: String
+
+  /// Lists a safeguard.
+  public init(
+    name: String, row: Int, reference: String?, properties: [String], statement: String, scenario: String
+  ) {
+    self.name = name
+    self.row = row
+    self.reference = reference
+    self.properties = properties
+    self.statement = statement
+    self.scenario = scenario
+  }
+}

@@ -1,0 +1,88 @@
+import Holdfast
+import HoldfastScenario
+
+/// Rows 1 to 31: lockless walks, copy on write, counting.
+extension Catalogue {
+  static let lockless: [CatalogueRow] = [
+    CatalogueRow(
+      1, "fast path against unmap, free and reuse", "P1 P2", nil,
+      .fixed(
+        .entryRecheck, "the lockless walk looks at an entry again once it holds the page's reference",
+        in: "01-pinned-after-reuse", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
+    CatalogueRow(
+      2, "fast path against fork's write-protection", "P2", "57efa1fe5957", needs: [.fork]),
+    CatalogueRow(
+      4, "fast path against huge-page collapse", "P1 P2", "70cbc3cc78a9", needs: [.collapse]),
+    CatalogueRow(5, "page table freed under the walk", "P1", "2ba99c5e0881"),
+    CatalogueRow(
+      6, "fast path against a folio that becomes another", "P4", "7aef4172c795", needs: [.split],
+      .fixed(
+        .folioRecheck, "whoever took a reference without a lock looks again at which folio the frame is in",
+        in: "06-folio-reused", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
+    CatalogueRow(
+      7, "fast path against unsharing of hugetlb tables", "P1", "CVE-2025-38085", needs: [.sharedTables]),
+    CatalogueRow(8, "giving up exclusivity against a read-only pin", "P2"),
+    CatalogueRow(
+      11, "fast path against the end of a page map", "P1 P4", "6dd29b3df975", needs: [.deviceMemory]),
+    CatalogueRow(12, "secret memory: racing faults, pins", "P1", "CVE-2025-40272", needs: [.secretMemory]),
+  ]
+
+  static let copyOnWrite: [CatalogueRow] = [
+    CatalogueRow(13, "child reads the parent's new secret", "P3", "CVE-2020-29374", needs: [.fork]),
+    CatalogueRow(14, "forced copy on pin, and its revert", "P2 P3", "a308c71bf1e6", needs: [.fork]),
+    CatalogueRow(
+      15, "copy unless sole reference, against a pin", "P2", "c89357e27f20",
+      .fixed(
+        .exclusiveReuse, "a store to an exclusive page goes to it, however many references there are",
+        in: "15-protected-and-stored-to")),
+    CatalogueRow(17, "clear_refs write-protects a pinned page", "P2", nil, needs: [.softDirty]),
+    CatalogueRow(18, "fork of a pinned page", "P2", "d042035eaf5f", needs: [.fork]),
+    CatalogueRow(19, "direct read and fork", "P7", nil, needs: [.fork]),
+    CatalogueRow(20, "read-only pin of a shared anonymous page", "P2", "c89357e27f20", needs: [.fork]),
+    CatalogueRow(
+      22, "read-only long-term pin of the zero page", "P2", "8d6a0ac09a16", needs: [.files],
+      .open(in: "22-zero-page-then-store", notUnder: .linuxMainline, clear: .bounded(upTo: 2))),
+    CatalogueRow(23, "merging of a pinned page", "P2 P3", "143fc197abb1", needs: [.ksm]),
+    CatalogueRow(
+      24, "write-protection lost on fork or unsharing", "P11", nil, needs: [.fork, .userfaultfd]),
+    CatalogueRow(
+      25, "forced write reaches memory that is only read", "P11",
+      "CVE-2016-5195, CVE-2017-1000405, CVE-2022-2590", needs: [.files],
+      .fixed(
+        .forcedWriteStays, "a forced write stays a demand for write after its fault has made a copy",
+        in: "25-forced-write")),
+    CatalogueRow(26, "hugetlb pages spliced by a child", "P3", nil, needs: [.fork]),
+  ]
+
+  static let counting: [CatalogueRow] = [
+    CatalogueRow(
+      27, "reference count overflows", "P1 P4", "CVE-2019-11487",
+      .fixed(
+        .overflowRefusal, "a count that has gone below zero is given no more references",
+        in: "27-count-overflow")),
+    CatalogueRow(
+      28, "a huge page's pins overflow its count", "P4", "seed 001",
+      .fixed(
+        .exactLargeCount, "large folios count their pins exactly, not by the bias for each page",
+        in: "28-large-count")),
+    CatalogueRow(
+      29, "pins of the zero page overflow or leak", "P4", "c8070b78751955",
+      .fixed(.zeroPageUncounted, "a pin of the zero page counts nothing", in: "29-zero-page-pins"),
+      .fixed(
+        .zeroPageRelease, "VFIO gives back its pins of the zero page, though it never charged them",
+        in: "29-zero-page-release")),
+    CatalogueRow(
+      30, "many references are mistaken for a pin", "P6", nil,
+      .open(in: "30-mistaken-for-pinned", byDesign: true)),
+    CatalogueRow(
+      31, "pages released the wrong way, or twice", "P1 P4", "CVE-2026-43494",
+      .fixed(
+        .releaseByKind, "what is given back is given back as it was taken, by the ledger's record",
+        in: "31-released-by-kind"),
+      .fixed(
+        .unwindForgets, "a call that has failed and given everything back forgets that it had anything",
+        in: "31-released-twice")),
+    CatalogueRow(
+      33, "fixed buffers of non-adjacent pages", "P11", "CVE-2023-2598", needs: [.registeredBuffers]),
+  ]
+}

@@ -1,0 +1,57 @@
+import Holdfast
+import HoldfastScenario
+
+/// Rows 34 to 66: where long-term pins stay, migration, removal, files and devices.
+extension Catalogue {
+  static let placement: [CatalogueRow] = [
+    CatalogueRow(34, "isolation fails and the pin stays", "P5", "seed 002"),
+    CatalogueRow(35, "an empty list is read as nothing to do", "P5", "seed 002"),
+    CatalogueRow(36, "endless retries of a long-term pin", "P6"),
+    CatalogueRow(37, "references hidden in per-CPU batches", "P9 P6"),
+    CatalogueRow(38, "two pinners defeat each other", "P6"),
+    CatalogueRow(39, "ISOLATE hides CMA from the check", "P5", "1c563432588d"),
+    CatalogueRow(40, "a fresh page lands where it may not stay", "P5", "seed 000"),
+    CatalogueRow(
+      42, "hugetlb pages under the pin scope", "P5 P6", nil,
+      .fixed(
+        .poolScope, "in a pin scope the pool gives only huge pages that a long-term pin may stay on",
+        in: "42-pool-scope"),
+      .fixed(
+        .poolMigratable, "a huge page that took the place of a migrated one can be migrated again",
+        in: "42-pool-migratable", clear: .bounded(upTo: 2))),
+    CatalogueRow(43, "the zero page in ZONE_MOVABLE", "P6"),
+    CatalogueRow(45, "CMA allocation against passing references", "P6"),
+    CatalogueRow(46, "long-term pin of a shared file", "P7", "8ac268436e6d", needs: [.files]),
+    CatalogueRow(47, "two pins by descriptor of one hole", "P1", nil, needs: [.pinsByDescriptor]),
+    CatalogueRow(48, "holes in MADV_NOMOVABLE", "P5", "seed 004", needs: [.noMovable]),
+  ]
+
+  static let removal: [CatalogueRow] = [
+    CatalogueRow(49, "migration against the fast path", "P1 P2"),
+    CatalogueRow(50, "migration against a fault's reference", "P6"),
+    CatalogueRow(51, "hot-remove against a pin", "P5 P6 P12"),
+    CatalogueRow(
+      53, "hugetlb faults against migration", "P1 P6",
+      "4643d67e8cb0, e66f17ff7177, c9d398fa2378, 3f4b815a439a", needs: [.memoryFailure],
+      .fixed(
+        .poolMigrationWait, "a fault that finds a huge page's migration entry waits for it",
+        in: "53-fault-against-migration", clear: .bounded(upTo: 2))),
+    CatalogueRow(54, "pins of poisoned pages", "P4 P6", "29b4eedee67b", needs: [.memoryFailure]),
+  ]
+
+  static let filesAndDevices: [CatalogueRow] = [
+    CatalogueRow(55, "dirty after unpin, or without the lock", "P7 P1", nil, needs: [.files]),
+    CatalogueRow(56, "writeback cleans a pinned page", "P7", nil, needs: [.files]),
+    CatalogueRow(57, "lazily freed under a direct read", "P7", nil, needs: [.reclaim]),
+    CatalogueRow(
+      58, "truncation of fsdax under a pin", "P1", "e76384884344", needs: [.files, .deviceMemory]),
+    CatalogueRow(59, "sealing against writes under a pin", "P11", nil, needs: [.files]),
+    CatalogueRow(60, "the extra reference of device pages", "P4", nil, needs: [.deviceMemory]),
+    CatalogueRow(61, "device page gone under the fault", "P1", "CVE-2022-3523", needs: [.deviceMemory]),
+    CatalogueRow(62, "many faults on one device page", "P6", "1afaeb8293c9", needs: [.deviceMemory]),
+    CatalogueRow(63, "range fault spins on a locked folio", "P6", nil, needs: [.deviceMemory]),
+    CatalogueRow(
+      65, "exclusive access against fork and protection", "P8 P3", nil, needs: [.exclusiveAccess, .fork]),
+    CatalogueRow(66, "pin by migration, as posted", "P4 P2 P8", "seed 003", needs: [.exclusiveAccess]),
+  ]
+}
