@@ -19,7 +19,9 @@ import Testing
       let report = try #require(
         try JSONSerialization.jsonObject(with: Data(more.output.utf8)) as? [String: Any])
       let passes = try #require(report["passes"] as? [[String: Any]])
-      #expect(try #require(passes.first?["executions"] as? Int) > 6)
+      let before = try #require(
+        stopped.errors.split(separator: " ").compactMap { Int($0) }.first, "\(stopped.errors)")
+      #expect(passes.first?["executions"] as? Int == before + 5)
       #expect(try Data(contentsOf: URL(filePath: "\(folder)/kept")) == kept)
       let other = try Command.run(Self.search + ["--seed", "2", "--resume", "kept"], in: folder)
       #expect(other.exitCode == 2 && other.errors.contains("is of another exploration: found search"))

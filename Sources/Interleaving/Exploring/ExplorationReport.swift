@@ -26,8 +26,10 @@ public struct ExplorationReport: Codable, Sendable {
     public var steps = 0
     /// Steps of the longest execution.
     public var deepest = 0
-    /// The decimal logarithm of the number of orders that the steps of the longest execution could be put in, if none
-    /// waited for another: N! by the factorials of the numbers of each actor's steps.
+    /// The decimal logarithm of the number of orders that the steps of the longest execution could be put in.
+    ///
+    /// If none waited for another: N! by the factorials of the numbers of each actor's steps. Counted where data
+    /// races are detected.
     public var orders = 0.0
     /// Different states or traces seen; counted where equal ones are merged.
     public var states = 0

@@ -127,10 +127,7 @@ extension Explorer {
     counts.executions += 1
     counts.steps += depth
     stepsTaken += depth
-    if depth > counts.deepest {
-      counts.deepest = depth
-      counts.orders = orders()
-    }
+    if depth >= counts.deepest { measure() }
     if longest == nil {
       longest = max(1, depth)
       if mode == .priorities { sharing?.publish(max(1, depth)) }
@@ -245,19 +242,28 @@ extension Explorer {
     return true
   }
 
-  /// The decimal logarithm of the number of orders of the steps of this execution.
-  private func orders() -> Double {
-    var steps = [Int](repeating: 0, count: ExploredProgram.maximumActors)
+  /// Keeps the length of this execution, and how many orders its steps could be put in.
+  private func measure() {
+    var steps = Clock()
+    for actor in 0..<actorCount { steps[actor] = stamps[actor] }
+    // Most executions have the same steps.
+    if depth == counts.deepest, steps == measured { return }
+    measured = steps
+    // In one order, so that the sum is the same for the same numbers of steps.
+    var sum = 0
     var logarithm = 0.0
-    var total = 0
-    for index in 0..<depth where nodes[index].values == 0 {
-      // As a product of binomials, step by step.
-      let process = Int(nodes[index].chosen)
-      steps[process] += 1
-      total += 1
-      logarithm += log10(Double(total)) - log10(Double(steps[process]))
+    for count in (0..<actorCount).map({ Int(stamps[$0]) }).sorted() {
+      sum += count
+      logarithm -= Self.logarithm(ofFactorial: count)
     }
-    return logarithm
+    logarithm += Self.logarithm(ofFactorial: sum)
+    counts.orders = depth > counts.deepest ? logarithm : max(counts.orders, logarithm)
+    counts.deepest = depth
+  }
+
+  private static func logarithm(ofFactorial number: Int) -> Double {
+    var sign: Int32 = 0
+    return lgamma_r(Double(number + 1), &sign) / log(10)
   }
 }
 #endif

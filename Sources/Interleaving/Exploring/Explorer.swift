@@ -95,6 +95,8 @@ final class Explorer {
 
   // The search.
   var counts = ExplorationReport.Counts()
+  /// The numbers of steps by which `counts.orders` was found last.
+  var measured = Clock()
   var stepsTaken = 0
   var findings: [Finding] = []
   var occurrences: [String: Int] = [:]

@@ -4,7 +4,8 @@ import Synchronization
 
 /// A decision of a depth-first search that several workers have on their paths.
 final class SharedNode {
-  let parent: SharedNode?
+  /// Kept by whoever has this decision on its path; a chain of owners would be let go recursively.
+  unowned let parent: SharedNode?
   /// What is chosen at the parent to come here.
   let choice: UInt8
   let depth: Int
