@@ -30,7 +30,7 @@ import Testing
     report.passes = [
       ExploreReport.Pass(
         search: "one of each trace", end: .exhausted, executions: 7, completed: 7, redundant: 0, steps: 70,
-        deepest: 10, orders: 2, seconds: 0.1, states: histogram.rows)
+        deepest: 10, seconds: 0.1, states: histogram.rows)
     ]
     report.summarise(scenario)
     #expect(report.conditions.map(\.isMet) == [false, true, false, nil])
