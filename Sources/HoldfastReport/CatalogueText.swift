@@ -56,6 +56,7 @@ public enum CatalogueText {
     return switch search.end {
     case .exhausted: "space exhausted"
     case .boundReached: search.search
+    case .cut: "\(search.search), some did not end"
     case .time, .executions, .interrupted, .replayed: "stopped in \(search.search)"
     }
   }
