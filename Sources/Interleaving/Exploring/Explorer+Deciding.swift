@@ -90,7 +90,7 @@ extension Explorer {
   private func choose(among enabled: ProcessSet) -> Int {
     let node = nodes + depth
     let interrupts = previous != Self.nobody && enabled.has(previous) && pending[previous].kind != .wait
-    let first = ordinary(enabled, interrupts)
+    let first = mode == .random || mode == .priorities ? -1 : ordinary(enabled, interrupts)
     var chosen = first
     var wanted = enabled
     switch mode {
