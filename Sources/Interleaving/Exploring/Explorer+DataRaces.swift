@@ -3,12 +3,14 @@
 /// Order between actors as the memory model has it: what a release passes on to an acquire, and to nothing else.
 extension Explorer {
   /// Passes on what happened before, as the step of a process does.
+  ///
+  /// What an actor knows of itself stands in `stamps` alone: a lane that is written into a clock in memory would
+  /// hold up whoever reads the clock next.
   @inline(__always)
   func synchronise(_ process: Int) {
     guard process < actorCount else { return }
     let next = pending + process
     stamps[process] &+= 1
-    synchronised[process][process] = stamps[process]
     let object = Int(next.pointee.object)
     if object < 0 || buffers && next.pointee.flags & PointFlags.mayBeHeldBack != 0 { return }
     let state = objects.states + object
@@ -18,14 +20,21 @@ extension Explorer {
       if !isRelaxed { synchronised[process] = synchronised[process].joined(state.pointee.released) }
     case .acquire, .acquireShared, .awaitClear:
       synchronised[process] = synchronised[process].joined(state.pointee.released)
-    case .store: state.pointee.released = isRelaxed ? Clock() : synchronised[process]
+    case .store: state.pointee.released = isRelaxed ? Clock() : passedOn(process)
     case .release, .releaseShared:
-      state.pointee.released = state.pointee.released.joined(synchronised[process])
+      state.pointee.released = state.pointee.released.joined(passedOn(process))
     default:
       if isRelaxed { return }
       synchronised[process] = synchronised[process].joined(state.pointee.released)
-      state.pointee.released = synchronised[process]
+      state.pointee.released = passedOn(process)
     }
+  }
+
+  /// What whoever reads from a process knows to have happened: its own steps, and all it knows of.
+  @inline(__always)
+  func passedOn(_ process: Int) -> Clock {
+    let own = ownLanes[process]
+    return synchronised[process] & ~own | Clock(repeating: stamps[process]) & own
   }
 
   /// A plain access of the current actor, which must be ordered against those of others.
@@ -33,23 +42,26 @@ extension Explorer {
   func plainAccess(_ address: UInt, isWrite: Bool) {
     let actor = current
     let state = objects.states + Int(objects.find(address, epoch))
-    let mine = synchronised[actor]
     let writer = Int(state.pointee.writer)
-    if state.pointee.writeStamp > mine[writer], writer != actor {
+    if writer != actor, state.pointee.writeStamp > lane(synchronised + actor, writer).pointee {
       raced(address, isWrite, writer, otherWrote: true, name: state.pointee.writeName)
     }
     let stamp = stamps[actor] &+ 1
     if isWrite {
-      var known = mine
-      known[actor] = .max
-      if state.pointee.reads.exceeds(known) { racedWithRead(state) }
+      if state.pointee.reads.exceeds(synchronised[actor] | ownLanes[actor]) { racedWithRead(state) }
       state.pointee.writeStamp = stamp
       state.pointee.writer = UInt8(truncatingIfNeeded: actor)
       state.pointee.writeName = names[actor]
     } else {
-      state.pointee.reads[actor] = stamp
-      state.pointee.readNames[actor] = names[actor]
+      withUnsafeMutablePointer(to: &state.pointee.reads) { lane($0, actor).pointee = stamp }
+      withUnsafeMutablePointer(to: &state.pointee.readNames) { lane($0, actor).pointee = names[actor] }
     }
+  }
+
+  /// One component of a clock in memory.
+  @inline(__always)
+  private func lane(_ clock: UnsafeMutablePointer<Clock>, _ process: Int) -> UnsafeMutablePointer<UInt16> {
+    UnsafeMutableRawPointer(clock).assumingMemoryBound(to: UInt16.self) + process
   }
 
   @inline(never)

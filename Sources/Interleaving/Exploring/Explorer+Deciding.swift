@@ -91,7 +91,8 @@ extension Explorer {
     let node = nodes + depth
     let continuing = continuing(enabled)
     let interrupts = continuing != Self.nobody
-    let first = interrupts ? continuing : ordinary(enabled)
+    let first =
+      mode == .random || mode == .priorities ? -1 : interrupts ? continuing : ordinary(enabled)
     var chosen = first
     var wanted = enabled
     switch mode {

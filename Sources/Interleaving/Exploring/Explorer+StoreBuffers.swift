@@ -16,7 +16,7 @@ extension Explorer {
         HeldStore(
           address: address, value: word.pointee, flags: byte, kind: kind, object: pending[actor].object,
           name: names[actor], clock: clocks[actor],
-          released: isRelaxed || !findsRaces ? Clock() : synchronised[actor]))
+          released: isRelaxed || !findsRaces ? Clock() : passedOn(actor)))
       offerFlush(actor)
       return true
     }

@@ -49,6 +49,8 @@ final class Explorer {
   let clocks: UnsafeMutablePointer<Clock>
   let synchronised: UnsafeMutablePointer<Clock>
   let stamps: UnsafeMutablePointer<UInt16>
+  /// For each process the clock that is all ones for it, and zero for all others.
+  let ownLanes: UnsafeMutablePointer<Clock>
   /// What each actor has read since it last tried again, and how often it has done so.
   var watched: [[Int32]] = []
   let retried: UnsafeMutablePointer<Int>
@@ -192,6 +194,12 @@ final class Explorer {
     clocks = .allocate(capacity: ExploredProgram.maximumActors)
     synchronised = .allocate(capacity: ExploredProgram.maximumActors)
     stamps = .allocate(capacity: ExploredProgram.maximumActors)
+    ownLanes = .allocate(capacity: ExploredProgram.maximumActors)
+    for process in 0..<ExploredProgram.maximumActors {
+      var lanes = Clock()
+      lanes[process] = .max
+      (ownLanes + process).initialize(to: lanes)
+    }
     retried = .allocate(capacity: ExploredProgram.maximumActors)
     names = .allocate(capacity: ExploredProgram.maximumActors)
     ranks = .allocate(capacity: ExploredProgram.maximumActors)
@@ -224,6 +232,7 @@ final class Explorer {
     clocks.deallocate()
     synchronised.deallocate()
     stamps.deallocate()
+    ownLanes.deallocate()
     retried.deallocate()
     names.deallocate()
     ranks.deallocate()

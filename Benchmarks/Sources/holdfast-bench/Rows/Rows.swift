@@ -96,7 +96,9 @@ extension Row {
 
   /// An execution of a scenario of two actors and one page, machine and all: 100 000 a second.
   static func exploreScenario(_ what: String, ours: Contender) -> Row {
-    Row("explore-\(what)", unit: "execution", ours: ours, references: [], bars: [.nanoseconds(10_000)])
+    Row(
+      "explore-\(what)", unit: "execution", ours: ours, references: [], bars: [.nanoseconds(10_000)],
+      stable: false)
   }
 
   /// A step of such a scenario, with the invariants of each step checked: 3 000 000 a second.
