@@ -9,7 +9,8 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Scenarios/small").path
 
   static let names = [
-    "isolated-page", "last-cma-window", "pin-against-offline", "pin-and-remove", "short-pin",
+    "isolated-page", "last-cma-window", "pin-against-offline", "pin-and-remove", "pin-or-offline",
+    "short-pin",
     "two-pinners-small",
   ]
 
