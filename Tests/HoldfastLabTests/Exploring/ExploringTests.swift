@@ -9,8 +9,7 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Scenarios/small").path
 
   static let names = [
-    "isolated-page", "last-cma-window", "pin-against-offline", "pin-and-remove", "pin-or-offline",
-    "short-pin",
+    "isolated-page", "last-cma-window", "pin-against-offline", "pin-and-remove", "short-pin",
     "two-pinners-small",
   ]
 
