@@ -27,11 +27,10 @@ import Testing
     record.status = .ok
     histogram.add(RunState(exploring: scenario, [record], [.holds, .holds, .fails, .holds]), count: 7)
     var report = ExploreReport(scenario, policy: .linux61, stateBytes: 24_576)
-    report.passes = [
-      ExploreReport.Pass(
-        search: "one of each trace", end: .exhausted, executions: 7, completed: 7, redundant: 0, steps: 70,
-        deepest: 10, seconds: 0.1, states: histogram.rows)
-    ]
+    var pass = try #require(Sample.exploration().passes.last)
+    pass.end = .exhausted
+    pass.states = histogram.rows
+    report.passes = [pass]
     report.summarise(scenario)
     #expect(report.conditions.map(\.isMet) == [false, true, false, nil])
     let isWitness = report.noteWitness(ExploreReport.witnessName(0), "v1:0:0*3")
