@@ -33,9 +33,7 @@ import Testing
       #expect(!scenario.looks.isEmpty, "\(path)")
       #expect(!scenario.rules.isEmpty, "\(path) names no rule of the kernel")
       if Self.isOfOnePolicy(path) {
-        // Those of the catalogue begin with the number of their row.
-        let file = URL(filePath: path).deletingPathExtension().lastPathComponent
-        #expect(scenario.name == (path.hasPrefix("catalogue/") ? String(file.dropFirst(3)) : file))
+        #expect(scenario.name == URL(filePath: path).deletingPathExtension().lastPathComponent)
       }
       #expect(names.insert(scenario.name).inserted, "\(path) has the name of another scenario")
     }

@@ -129,16 +129,16 @@ extension Machine {
     let table = withdraw(from: space)
     space.tablePages.fetchAdd(1, .relaxed)
     let bits = old.rawValue & 0xfff & ~PageTableEntry.huge
-    // Nobody can reach the table yet; storing its entry in the upper table publishes all of it.
-    for i in 0..<geometry.tableEntries {
-      tablePage(table).entry(i).store(UInt64((old.frame + i).rawValue) << 12 | bits, .relaxed)
-    }
-    tableMeta(table).used = geometry.tableEntries
     if !old.isMigration {
       // The dirty bit of the one entry may be lost with the many.
       if old.has(PageTableEntry.dirty) { self.page(head(of: old.frame)).set(.dirty) }
       splitMappingCounts(head(of: old.frame), on: processor)
     }
+    // Nobody can reach the table yet; storing its entry in the upper table publishes all of it.
+    for i in 0..<geometry.tableEntries {
+      tablePage(table).entry(i).store(UInt64((old.frame + i).rawValue) << 12 | bits, .relaxed)
+    }
+    tableMeta(table).used = geometry.tableEntries
     setEntry(place, .table(table))
   }
 }

@@ -87,10 +87,28 @@ extension StepChecks {
   func held(_ frame: Int) -> InvariantViolation? {
     let head = frame &- map.page(frame).headOffset
     let page = map.page(head)
-    let last = head &+ (page.isLarge ? 1 &<< page.order : 1)
     let isExact = page.isLarge && page.order >= leastExactOrder
-    var pins: Int32 = 0
-    var gets: Int32 = 0
+    var (pins, gets) = holds(head, page)
+    if pins | gets == 0 { return nil }
+    if head == map.zeroPage, !policy.zeroPageCounted { pins = 0 }
+    let weight = isExact ? 1 : Int(pinWeight)
+    let needed = pins &* weight &+ gets &+ (page.isLarge ? 0 : Int(page.mappings))
+    if Int(page.references) < needed || isExact && Int(page.pins) < pins {
+      return hasOverflowed(page, pins) && page.references < 0 ? nil : notHeld(head, pins, gets)
+    }
+    return nil
+  }
+
+  /// Whether a small page has so many pins that its count may be below zero: what is refused is the pin after that.
+  func hasOverflowed(_ page: RawPage, _ pins: Int) -> Bool {
+    !page.isLarge && (pins &+ 1) &* Int(pinWeight) > Int(Int32.max)
+  }
+
+  /// The pins and gets of a folio that the ledger has on record.
+  func holds(_ head: Int, _ page: RawPage) -> (pins: Int, gets: Int) {
+    let last = head &+ (page.isLarge ? 1 &<< page.order : 1)
+    var pins = 0
+    var gets = 0
     let used = map.usedRows(.pinRecords)
     var index = 1
     while index <= used {
@@ -105,11 +123,7 @@ extension StepChecks {
       }
       index &+= 1
     }
-    if pins | gets == 0 { return nil }
-    if head == map.zeroPage, !policy.zeroPageCounted { pins = 0 }
-    let needed = (isExact ? pins : pins &* pinWeight) &+ gets &+ (page.isLarge ? 0 : page.mappings)
-    if page.references < needed || isExact && page.pins < pins { return notHeld(head, pins, gets) }
-    return nil
+    return (pins, gets)
   }
 
   /// A pin whose page is not the one that its address space maps there any more.
@@ -161,7 +175,7 @@ extension StepChecks {
   }
 
   @inline(never)
-  private func notHeld(_ head: Int, _ pins: Int32, _ gets: Int32) -> InvariantViolation {
+  private func notHeld(_ head: Int, _ pins: Int, _ gets: Int) -> InvariantViolation {
     let page = map.page(head)
     return StepInvariant.pinnedIsHeld.broken(
       "\(FrameNumber(head)) has \(page.references) references and pincount \(page.pins), with \(page.mappings) "

@@ -9,7 +9,10 @@ extension StepChecks {
     let page = map.page(frame)
     let references = page.references
     let mappings = page.mappings
-    if references < 0 || mappings < 0 || page.wholeMappings < 0 || page.pins < 0 { return negative(frame) }
+    if references < 0 || mappings < 0 || page.wholeMappings < 0 || page.pins < 0 {
+      let isFull = mappings >= 0 && page.pins >= 0 && hasOverflowed(page, holds(frame, page).pins)
+      return isFull ? nil : negative(frame)
+    }
     if page.isOf(.none) {
       if references > 0 || mappings > 0,
         map.blockState(frame) == BlockState.offline.number || isInFreeBlock(frame)

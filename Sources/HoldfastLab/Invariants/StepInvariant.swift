@@ -16,7 +16,8 @@ public struct StepInvariant: Sendable, Hashable {
 extension StepInvariant {
   static let countsNotNegative = StepInvariant(
     name: "counts-not-negative", source: "1, 12; P4",
-    statement: "no count of references, mappings or pins is negative", moment: "always")
+    statement: "no count is negative, but for references of a small page with as many pins as fit",
+    moment: "always")
   static let freeNotInUse = StepInvariant(
     name: "free-not-in-use", source: "2, 3, 59; P1",
     statement:
