@@ -82,7 +82,7 @@ import Testing
     options.search = .bounded(upTo: 1)
     options.policy = .movableV3
     let old = try ScenarioExplorer.explore(scenario, options)
-    #expect(old.findings.map(\.name) == ["condition in line 20"])
+    #expect(old.findings.map(\.name).contains("condition in line 20"))
     #expect(old.conditions.map(\.isMet) == [false, true, nil])
     #expect(old.exitCode == 1)
 
