@@ -182,10 +182,6 @@ extension Machine {
   /// Takes a huge page whose last reference was dropped back (free_huge_page).
   func returnHugePage(_ head: FrameNumber, on processor: Int) {
     let folio = page(head)
-    folio.clear(PageFlags.clearedAtFree.subtracting(.head))
-    folio.set(.head)
-    folio.order = geometry.hugeOrder
-    folio.mapping = .none
     let isKept = global.hugetlbLock.withLock { () -> Bool in
       let pool = hugetlbPool(folio.zone.node)
       folio.isHugetlbMigratable = false

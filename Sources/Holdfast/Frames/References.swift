@@ -51,14 +51,17 @@ extension Machine {
     if descriptor.pincount.load(.relaxed) != 0 || descriptor.entireMapcount.load(.relaxed) != 0 {
       fatalError("\(head) is freed while pinned or mapped")
     }
+    // A huge page of a pool stays one folio there.
+    let isPooled = descriptor.isHugetlb
+    let cleared = isPooled ? PageFlags.clearedAtFree.subtracting(.head) : .clearedAtFree
     for i in 0..<(1 << order) {
       let part = page(head + i)
       if part.mapcount.load(.relaxed) != 0 { fatalError("\(head + i) is freed while mapped") }
-      part.clear(.clearedAtFree)
-      part.headOffset.store(0)
+      part.clear(cleared)
+      if !isPooled { part.headOffset.store(0) }
     }
     descriptor.mapping = .none
-    if descriptor.isHugetlb {
+    if isPooled {
       returnHugePage(head, on: processor)
     } else {
       freeBlock(head, order: order, on: processor)
