@@ -75,19 +75,11 @@ bool hf_run_wait_handler(uint32_t reason) {
   return true;
 }
 
-static _Thread_local hf_point_function point_function;
 static _Thread_local void *point_context;
 
-void hf_set_point_hook(hf_point_function function, void *context) {
-  point_function = function;
-  point_context = context;
-}
+void hf_set_point_context(void *context) { point_context = context; }
 
-void *hf_point_context(void) { return point_function != NULL ? point_context : NULL; }
-
-bool hf_schedule_point(uint8_t kind, const void *address, uint64_t *word) {
-  return point_function != NULL && point_function(point_context, kind, address, word);
-}
+void *hf_point_context(void) { return point_context; }
 
 static _Thread_local hf_held_locks own_held_locks;
 static _Thread_local hf_held_locks *fiber_held_locks;

@@ -94,7 +94,7 @@ func storePoint<Value: FixedWidthInteger>(
 func lockOrderPoint(_ address: UnsafeRawPointer, rank: UInt8, held: UInt8) -> Bool {
   #if EXPLORER
   var ranks = UInt64(rank) << 8 | UInt64(held)
-  return hf_schedule_point(PointKind.lockOrder.rawValue, address, &ranks)
+  return pass(PointKind.lockOrder.rawValue, address, &ranks)
   #else
   false
   #endif
@@ -113,22 +113,34 @@ var isActing: Bool {
 @inline(__always)
 func waitPoint() -> Bool {
   #if EXPLORER
-  hf_schedule_point(PointKind.wait.rawValue, nil, nil)
+  pass(PointKind.wait.rawValue, nil, nil)
   #else
   false
   #endif
 }
 
 #if EXPLORER
+/// Tells the explorer of this thread, if there is one; true if it has performed the operation itself, and then
+/// `word` holds what a load finds.
+@inline(__always)
+private func pass(_ byte: UInt8, _ address: UnsafeRawPointer?, _ word: UnsafeMutablePointer<UInt64>?) -> Bool
+{
+  Explorer.withCurrent { $0.point(byte, UInt(bitPattern: address), word) } ?? false
+}
+
 @usableFromInline
 func announce(_ kind: PointKind, _ address: UnsafeRawPointer, _ order: MemoryOrder) {
-  _ = hf_schedule_point(kind.rawValue | (order == .relaxed ? PointFlags.relaxed : 0), address, nil)
+  if kind == .plainLoad || kind == .plainStore {
+    _ = Explorer.withCurrent { $0.plainPoint(UInt(bitPattern: address), isWrite: kind == .plainStore) }
+    return
+  }
+  _ = pass(kind.rawValue | (order == .relaxed ? PointFlags.relaxed : 0), address, nil)
 }
 
 @usableFromInline
 func announce(_ kind: PointKind, _ address: UnsafeRawPointer, clear mask: UInt64) {
   var mask = mask
-  _ = hf_schedule_point(kind.rawValue, address, &mask)
+  _ = pass(kind.rawValue, address, &mask)
 }
 
 @usableFromInline
@@ -136,14 +148,14 @@ func announce(
   _ kind: PointKind, _ address: UnsafeRawPointer, expecting expected: UInt64, _ isEightBytes: Bool
 ) {
   var expected = expected
-  _ = hf_schedule_point(kind.rawValue | (isEightBytes ? PointFlags.eightBytes : 0), address, &expected)
+  _ = pass(kind.rawValue | (isEightBytes ? PointFlags.eightBytes : 0), address, &expected)
 }
 
 @usableFromInline
 func announceLoad(_ address: UnsafeRawPointer, _ order: MemoryOrder) -> UInt64? {
   var value: UInt64 = 0
   let kind = PointKind.load.rawValue | (order == .relaxed ? PointFlags.relaxed : 0)
-  return hf_schedule_point(kind, address, &value) ? value : nil
+  return pass(kind, address, &value) ? value : nil
 }
 
 @usableFromInline
@@ -154,7 +166,7 @@ func announceStore(
   var point = kind.rawValue | (isEightBytes ? PointFlags.eightBytes : 0)
   if order == .relaxed { point |= PointFlags.relaxed }
   if order != .sequential { point |= PointFlags.mayBeHeldBack }
-  return hf_schedule_point(point, address, &value)
+  return pass(point, address, &value)
 }
 #endif
 

@@ -42,13 +42,9 @@ void hf_set_wait_handler(hf_wait_function function, void *context);
 /* Whether a handler was there, and thus has run. */
 bool hf_run_wait_handler(uint32_t reason);
 
-/* The explorer's hook of the current thread; nothing is installed until an exploration runs. `word` is what
-   the kind of point says: a value to be stored, a mask of bits to wait for. True means that the hook has
-   performed the operation itself; the value of a load is then in `word`. */
-typedef bool (*hf_point_function)(void *context, uint8_t kind, const void *address, uint64_t *word);
-void hf_set_point_hook(hf_point_function function, void *context);
+/* The explorer of the current thread, which schedule points are told to; NULL until an exploration runs. */
+void hf_set_point_context(void *context);
 void *hf_point_context(void);
-bool hf_schedule_point(uint8_t kind, const void *address, uint64_t *word);
 
 /* Locks held by the current thread, innermost last: the lock-order check of debug and explored builds. */
 #define HF_HELD_LOCKS 64

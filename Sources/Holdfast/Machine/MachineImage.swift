@@ -49,23 +49,43 @@ package final class MachineImage {
     let before = UnsafeRawPointer(bytes)
     var hash: UInt64 = 0x9e37_79b9_7f4a_7c15
     var count = 0
-    for place in 0..<lines {
-      let offset = place &* MemoryLayout<Line>.size
-      let line = (now + offset).load(as: Line.self)
-      let changed = line ^ (before + offset).load(as: Line.self)
-      let half = changed.lowHalf | changed.highHalf
-      let quarter = half.lowHalf | half.highHalf
-      if quarter[0] | quarter[1] == 0 { continue }
-      differing[count] = Int32(truncatingIfNeeded: place)
-      count &+= 1
-      hash = Self.mix(hash ^ UInt64(truncatingIfNeeded: place), line[0] ^ 0xa076_1d64_78bd_642f)
-      let rest =
-        Self.mix(line[1] ^ 0xe703_7ed1_a0b4_28db, line[2] ^ hash)
-        ^ Self.mix(line[3] ^ 0x8ebc_6af0_9c88_c6e3, line[4] ^ hash)
-      hash = Self.mix(line[5] ^ rest, line[6] ^ hash) ^ Self.mix(line[7] ^ 0x5899_65cc_7537_4cc3, rest ^ hash)
+    var first = 0
+    // The state is whole pages, so lines come by fours.
+    while first < lines {
+      let offset = first &* MemoryLayout<Line>.size
+      var changed = Line()
+      for place in 0..<4 {
+        let at = offset &+ place &* MemoryLayout<Line>.size
+        changed |= (now + at).load(as: Line.self) ^ (before + at).load(as: Line.self)
+      }
+      if Self.isZero(changed) {
+        first &+= 4
+        continue
+      }
+      for place in first..<(first &+ 4) {
+        let offset = place &* MemoryLayout<Line>.size
+        let line = (now + offset).load(as: Line.self)
+        if Self.isZero(line ^ (before + offset).load(as: Line.self)) { continue }
+        differing[count] = Int32(truncatingIfNeeded: place)
+        count &+= 1
+        hash = Self.mix(hash ^ UInt64(truncatingIfNeeded: place), line[0] ^ 0xa076_1d64_78bd_642f)
+        let rest =
+          Self.mix(line[1] ^ 0xe703_7ed1_a0b4_28db, line[2] ^ hash)
+          ^ Self.mix(line[3] ^ 0x8ebc_6af0_9c88_c6e3, line[4] ^ hash)
+        hash =
+          Self.mix(line[5] ^ rest, line[6] ^ hash) ^ Self.mix(line[7] ^ 0x5899_65cc_7537_4cc3, rest ^ hash)
+      }
+      first &+= 4
     }
     differingCount = isLast ? count : nil
     return hash
+  }
+
+  @inline(__always)
+  private static func isZero(_ line: Line) -> Bool {
+    let half = line.lowHalf | line.highHalf
+    let quarter = half.lowHalf | half.highHalf
+    return quarter[0] | quarter[1] == 0
   }
 
   @inline(__always)

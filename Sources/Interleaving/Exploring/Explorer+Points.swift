@@ -10,36 +10,22 @@ extension Explorer {
   }
 
   /// Makes this search that of the thread.
-  func installHook() {
-    hf_set_point_hook(
-      { context, kind, address, word in
-        guard let context else { return false }
-        return Unmanaged<Explorer>.fromOpaque(context)._withUnsafeGuaranteedRef {
-          $0.point(kind, UInt(bitPattern: address), word)
-        }
-      }, Unmanaged.passUnretained(self).toOpaque())
+  func install() { hf_set_point_context(Unmanaged.passUnretained(self).toOpaque()) }
+
+  /// A plain access of the current actor.
+  @inline(__always)
+  func plainPoint(_ address: UInt, isWrite: Bool) {
+    if !isMuted && findsRaces && !isDraining { plainAccess(address, isWrite: isWrite) }
   }
 
   /// The current actor is about to do something; returns true if it has been done here.
-  @inline(__always)
-  private func point(_ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
+  func point(_ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
     if isMuted { return false }
     // Nobody but this module announces, and it does so by kinds.
     let kind = unsafeBitCast(byte & PointFlags.kind, to: PointKind.self)
-    switch kind {
-    case .plainLoad, .plainStore:
-      if findsRaces && !isDraining { plainAccess(address, isWrite: kind == .plainStore) }
-      return false
-    case .lockOrder:
-      let ranks = word?.pointee ?? 0
-      if !isDraining {
-        note(
-          .lockOrder, "lock order \(ranks >> 8) under \(ranks & 0xff)",
-          "\(program.actors[current].name) takes a lock of rank \(ranks >> 8) while it holds one of rank "
-            + "\(ranks & 0xff)")
-      }
+    if kind == .lockOrder {
+      noteOrder(word?.pointee ?? 0)
       return true
-    default: break
     }
     let actor = current
     announce(actor, kind, byte, address, word)
@@ -51,6 +37,15 @@ extension Explorer {
     // Chosen: what was announced happens now.
     if buffers, let word { return passBuffer(actor, kind, byte, address, word) }
     return kind == .wait
+  }
+
+  @inline(never)
+  private func noteOrder(_ ranks: UInt64) {
+    if isDraining { return }
+    note(
+      .lockOrder, "lock order \(ranks >> 8) under \(ranks & 0xff)",
+      "\(program.actors[current].name) takes a lock of rank \(ranks >> 8) while it holds one of rank "
+        + "\(ranks & 0xff)")
   }
 
   /// Notes what an actor does when it is chosen.
@@ -124,11 +119,11 @@ extension Explorer {
   func stepEnded() {
     // What repeats was checked before.
     if depth < prefix || depth == 0 { return }
-    if let check { runCheck(check) }
+    if checksSteps { runCheck() }
   }
 
   @inline(never)
-  private func runCheck(_ check: (Moment) -> Violation?) {
+  private func runCheck() {
     let event = events + (depth - 1)
     isMuted = true
     let process = Int(event.pointee.process)

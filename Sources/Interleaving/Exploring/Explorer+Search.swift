@@ -36,8 +36,8 @@ extension Explorer {
     guard hf_point_context() == nil else {
       throw ExplorationError("a search is under way on this thread, and there can be but one")
     }
-    installHook()
-    defer { hf_set_point_hook(nil, nil) }
+    install()
+    defer { hf_set_point_context(nil) }
     let caught = hf_catch_traps(
       { context, signal in
         guard let context else { return }

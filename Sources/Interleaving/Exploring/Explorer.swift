@@ -24,7 +24,9 @@ final class Explorer {
   let strategy: ExplorationStrategy
   let mode: Mode
   let bound: Int
-  let check: ((Moment) -> Violation?)?
+  let check: (Moment) -> Violation?
+  /// Whether there is anything to be checked.
+  let checksSteps: Bool
   let hash: UInt64
   let actorCount: Int
   let actorSet: ProcessSet
@@ -135,7 +137,8 @@ final class Explorer {
     self.program = program
     self.settings = settings
     self.strategy = strategy
-    self.check = check
+    self.check = check ?? { _ in nil }
+    checksSteps = check != nil
     hash = program.hash
     actorCount = program.actors.count
     actorSet = ProcessSet.max >> ProcessSet(ExploredProgram.maximumActors - program.actors.count)
