@@ -28,6 +28,8 @@ struct CatalogueOptions: ParsableArguments {
     let isAlone =
       line.scenario == nil && line.policy == nil && line.strategy == nil && line.time == nil
       && line.executions == nil && line.faults == 0 && line.without.isEmpty && line.replay == nil
+      && !line.storeBuffers && !line.merge && line.jobs == 1 && line.checkpoint == nil && line.resume == nil
+      && line.trace == nil
     if !isAlone { throw ValidationError("--catalogue goes with --row and --json only") }
   }
 

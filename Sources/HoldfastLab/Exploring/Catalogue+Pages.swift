@@ -8,12 +8,22 @@ extension Catalogue {
       1, "fast path against unmap, free and reuse", "P1 P2", nil,
       .fixed(
         .entryRecheck, "the lockless walk looks at an entry again once it holds the page's reference",
-        in: "01-pinned-after-reuse", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
+        in: "01-pinned-after-reuse", find: .bounded(upTo: 1), clear: .bounded(upTo: 2)),
+      .fixed(
+        .freePageRefusal, "a page without references gives none to whoever finds it without a lock",
+        in: "01-unmap-and-reuse", clear: .bounded(upTo: 2))),
     CatalogueRow(
       2, "fast path against fork's write-protection", "P2", "57efa1fe5957", needs: [.fork]),
     CatalogueRow(
       4, "fast path against huge-page collapse", "P1 P2", "70cbc3cc78a9", needs: [.collapse]),
-    CatalogueRow(5, "page table freed under the walk", "P1", "2ba99c5e0881"),
+    CatalogueRow(
+      5, "page table freed under the walk", "P1", "2ba99c5e0881",
+      .fixed(
+        .walkAnnouncement, "the lockless walk announces itself before its first read of a table",
+        in: "05-freed-table", find: .bounded(upTo: 1), clear: .bounded(upTo: 2)),
+      .fixed(
+        .walkerWait, "a table is freed only when the walks that may have seen its entry have ended",
+        in: "05-freed-table", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
     CatalogueRow(
       6, "fast path against a folio that becomes another", "P4", "7aef4172c795", needs: [.split],
       .fixed(
@@ -21,7 +31,16 @@ extension Catalogue {
         in: "06-folio-reused", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
     CatalogueRow(
       7, "fast path against unsharing of hugetlb tables", "P1", "CVE-2025-38085", needs: [.sharedTables]),
-    CatalogueRow(8, "giving up exclusivity against a read-only pin", "P2"),
+    CatalogueRow(
+      8, "giving up exclusivity against a read-only pin", "P2", nil,
+      .fixed(
+        .pinTestAfterClear, "migration asks whether a page is pinned only after it has cleared the entry",
+        in: "49-migration-against-pin", with: [.compareAfterUnmap], clear: .bounded(upTo: 2)),
+      .fixed(
+        .clearBeforeLook, "migration clears an entry by a store that no later load passes",
+        in: "49-migration-against-pin", with: [.compareAfterUnmap], storeBuffers: true,
+        find: .bounded(upTo: 2),
+        clear: .bounded(upTo: 1))),
     CatalogueRow(
       11, "fast path against the end of a page map", "P1 P4", "6dd29b3df975", needs: [.deviceMemory]),
     CatalogueRow(12, "secret memory: racing faults, pins", "P1", "CVE-2025-40272", needs: [.secretMemory]),

@@ -53,6 +53,9 @@ public struct CatalogueRow: Sendable {
   /// Whether there is anything to explore.
   public var isExplored: Bool { !entries.isEmpty }
 
+  /// Whether the engine lacks something for it.
+  public var isWaiting: Bool { !needs.isEmpty }
+
   /// The row in the report's list of those that wait; nil if it does not.
   var waiting: CatalogueReport.Waiting? {
     guard !needs.isEmpty else { return nil }
@@ -70,8 +73,10 @@ struct CatalogueEntry: Sendable {
   let verdict: CatalogueReport.Verdict
   /// The safeguard that is taken out; nil where it is found with everything on.
   let safeguard: Safeguard?
-  /// Safeguards that are out in both explorations, since any one of them prevents it too.
-  let besides: [Safeguard]
+  /// Safeguards that are taken out with it, since any one of them prevents it too.
+  let others: [Safeguard]
+  /// Whether it needs stores that reach the others late.
+  let storeBuffers: Bool
   /// What the engine does with the safeguard on; empty without one.
   let statement: String
   /// The name of the scenario.
@@ -85,11 +90,13 @@ struct CatalogueEntry: Sendable {
 
   /// Found without a safeguard, and not with it.
   static func fixed(
-    _ safeguard: Safeguard, _ statement: String, in scenario: String, besides: [Safeguard] = [],
+    _ safeguard: Safeguard, _ statement: String, in scenario: String, with others: [Safeguard] = [],
+    storeBuffers: Bool = false,
     find: ExploreOptions.Search = .bounded(upTo: 2), clear: ExploreOptions.Search = .exhaustive
   ) -> CatalogueEntry {
     CatalogueEntry(
-      verdict: .fixed, safeguard: safeguard, besides: besides, statement: statement, scenario: scenario,
+      verdict: .fixed, safeguard: safeguard, others: others, storeBuffers: storeBuffers, statement: statement,
+      scenario: scenario,
       policy: nil, clearPolicy: nil, find: find, clear: clear)
   }
 
@@ -100,7 +107,8 @@ struct CatalogueEntry: Sendable {
     clear: ExploreOptions.Search = .exhaustive
   ) -> CatalogueEntry {
     CatalogueEntry(
-      verdict: byDesign ? .byDesign : .open, safeguard: nil, besides: [], statement: "", scenario: scenario,
+      verdict: byDesign ? .byDesign : .open, safeguard: nil, others: [], storeBuffers: false, statement: "",
+      scenario: scenario,
       policy: policy, clearPolicy: clearPolicy, find: find, clear: clear)
   }
 }

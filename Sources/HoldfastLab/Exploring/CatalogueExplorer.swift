@@ -10,11 +10,13 @@ public enum CatalogueExplorer {
   /// Explores every entry of some rows.
   ///
   /// - Parameters:
+  ///   - executions: most executions of each exploration that has to clear an entry, or nil for as many as it takes.
   ///   - scenario: the scenario of a name.
   /// - Returns: a verdict for each entry, and what waits; entries that `stop` came before are said to be not run.
   /// - Throws: what `scenario` throws; `RunFailure` if one cannot be explored.
   public static func explore(
-    _ rows: [CatalogueRow], stop: ExploreStop, scenario: (String) throws -> Scenario
+    _ rows: [CatalogueRow], stop: ExploreStop, executions: Int? = nil,
+    scenario: (String) throws -> Scenario
   ) throws -> CatalogueReport {
     var report = CatalogueReport()
     for row in rows {
@@ -22,7 +24,7 @@ public enum CatalogueExplorer {
         var result = CatalogueReport.Entry(
           row: row.number, name: row.name, properties: row.properties, reference: row.reference,
           safeguard: entry.safeguard?.name, scenario: entry.scenario, verdict: .notRun, find: nil, clear: nil)
-        try explore(entry, try scenario(entry.scenario), stop, &result)
+        try explore(entry, try scenario(entry.scenario), stop, executions, &result)
         report.entries.append(result)
       }
       if let waiting = row.waiting { report.waiting.append(waiting) }
@@ -31,14 +33,15 @@ public enum CatalogueExplorer {
   }
 
   private static func explore(
-    _ entry: CatalogueEntry, _ scenario: Scenario, _ stop: ExploreStop, _ result: inout CatalogueReport.Entry
+    _ entry: CatalogueEntry, _ scenario: Scenario, _ stop: ExploreStop, _ executions: Int?,
+    _ result: inout CatalogueReport.Entry
   ) throws(RunFailure) {
     var options = ExploreOptions()
     options.stopsAtFinding = true
     options.minimising = 0
     options.time = longest
+    options.storeBuffers = entry.storeBuffers
     options.stop = stop
-    let besides = entry.besides.map(\.name)
     func search(_ search: ExploreOptions.Search, _ policy: PolicyName?, _ without: [String])
       throws(RunFailure) -> CatalogueReport.Search?
     {
@@ -50,14 +53,16 @@ public enum CatalogueExplorer {
       guard found.passes.last?.end != .interrupted else { return nil }
       return CatalogueReport.Search(found, without: without)
     }
-    result.find = try search(entry.find, entry.policy, besides + [entry.safeguard?.name].compactMap(\.self))
+    result.find = try search(
+      entry.find, entry.policy, [entry.safeguard].compactMap { $0?.name } + entry.others.map(\.name))
     guard let found = result.find else { return }
     guard found.finding != nil else {
       result.verdict = .notFound
       return
     }
     if entry.safeguard != nil || entry.clearPolicy != nil {
-      result.clear = try search(entry.clear, entry.clearPolicy ?? entry.policy, besides)
+      options.executions = executions
+      result.clear = try search(entry.clear, entry.clearPolicy ?? entry.policy, [])
       guard let cleared = result.clear else { return }
       guard cleared.finding == nil else {
         result.verdict = .notCleared

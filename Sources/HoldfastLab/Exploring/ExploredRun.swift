@@ -18,6 +18,7 @@ final class ExploredRun {
   let hasMandatory: Bool
   /// What is checked after every step.
   private let checks: StepChecks
+  private let checksSteps: Bool
   private let findsFailures: Bool
   private let blocksBefore: [BlockRecord]
   /// Whether an expectation looks when a step ends that is no part of the prologue.
@@ -51,9 +52,12 @@ final class ExploredRun {
 
   /// The program of a scenario.
   ///
-  /// - Parameter findsFailures: whether an expectation that does not hold is a finding. It is not where failures
-  ///   are part of the space; then nothing is done beforehand, since a failure may come in any step.
-  init(_ scenario: Scenario, _ machine: ExploredMachine, findsFailures: Bool) {
+  /// - Parameters:
+  ///   - findsFailures: whether an expectation that does not hold is a finding. It is not where failures are part
+  ///     of the space; then nothing is done beforehand, since a failure may come in any step.
+  ///   - checksSteps: whether invariants are checked after each step, and not only at the end.
+  init(_ scenario: Scenario, _ machine: ExploredMachine, findsFailures: Bool, checksSteps: Bool = true) {
+    self.checksSteps = checksSteps
     self.findsFailures = findsFailures
     self.scenario = scenario
     self.machine = machine
@@ -179,7 +183,8 @@ final class ExploredRun {
   /// What is wrong after a step, or at the end.
   @inline(__always)
   func broken(at moment: Moment) -> Violation? {
-    if let actor = moment.actor { brokenStep(moment, by: actor) } else { ended() }
+    guard let actor = moment.actor else { return ended() }
+    return checksSteps ? brokenStep(moment, by: actor) : nil
   }
 
   /// The first invariant that a step has broken.

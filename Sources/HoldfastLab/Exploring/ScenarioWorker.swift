@@ -23,7 +23,9 @@ final class ScenarioWorker {
     }
     let machine = try ExploredMachine(
       scenario, policy: options.policy ?? scenario.policy, without: options.without)
-    let run = ExploredRun(scenario, machine, findsFailures: options.faults == 0)
+    // What waits in a buffer is not in the tables yet that are looked at after a step.
+    let run = ExploredRun(
+      scenario, machine, findsFailures: options.faults == 0, checksSteps: !options.storeBuffers)
     self.machine = machine
     self.run = run
     program = ExploredProgram(
