@@ -88,14 +88,18 @@ extension Invariant {
     },
     Invariant(
       name: "no-frame-lost", source: "4; P9",
-      statement: "every frame in use is in a free block, or is allocated, reserved or offline",
+      statement:
+        "every frame in use is in a free block or a free huge page, or is allocated, reserved or offline",
       moment: .quiesced
     ) { context in
       var freeUntil = 0
       return context.frames { frame, page in
-        if page.type == .buddy || page.type == .perCPU { freeUntil = frame.index + 1 << page.order }
+        // Free huge pages of a pool are in no list of the allocator.
+        if page.type == .buddy || page.type == .perCPU || page.isHugetlb && page.refcount.load() == 0 {
+          freeUntil = max(freeUntil, frame.index + 1 << page.order)
+        }
         guard frame.index >= freeUntil, page.type == .none, page.refcount.load() == 0, !page.isTail,
-          !page.isHugetlb, !page.has(.reserved),
+          !page.has(.reserved),
           context.machine.block(context.machine.block(of: frame)).state == .online
         else { return nil }
         return "\(frame) is neither free nor allocated"
