@@ -23,7 +23,7 @@ public enum CatalogueText {
         TextTable.Cell(entry.safeguard ?? policies(entry), entry.safeguard == nil ? .quiet : .name),
         verdict(entry.verdict),
         TextTable.Cell(entry.find.map { "\($0.executions)" } ?? "-"),
-        TextTable.Cell(entry.find.map { $0.finding ?? "nothing" } ?? "-"),
+        TextTable.Cell(entry.find.map { finding($0) ?? "nothing" } ?? "-"),
         TextTable.Cell(entry.clear.map { "\($0.executions)" } ?? "-"),
         TextTable.Cell(entry.clear.map(covered) ?? "-"),
         TextTable.Cell(tenths(seconds)),
@@ -51,8 +51,13 @@ public enum CatalogueText {
     }
   }
 
+  /// The name of what was found, without who and where: `data race`.
+  private static func finding(_ search: CatalogueReport.Search) -> String? {
+    search.finding.map { String($0.prefix { $0 != ":" }) }
+  }
+
   private static func covered(_ search: CatalogueReport.Search) -> String {
-    if let finding = search.finding { return finding }
+    if let finding = finding(search) { return finding }
     return switch search.end {
     case .exhausted: "space exhausted"
     case .boundReached: search.search

@@ -14,7 +14,7 @@ extension Catalogue {
       .fixed(
         .collectedDecides,
         "a long-term pin is content with no page that may not stay, not with none isolated",
-        in: "35-empty-list", find: .bounded(upTo: 1), clear: .bounded(upTo: 1))),
+        in: "35-empty-list", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
     CatalogueRow(
       36, "endless retries of a long-term pin", "P6", nil,
       .fixed(
@@ -31,7 +31,7 @@ extension Catalogue {
       39, "ISOLATE hides CMA from the check", "P5", "1c563432588d",
       .fixed(
         .isolateRefusal, "a long-term pin may not stay in a pageblock that is being isolated",
-        in: "39-cma-against-pin", find: .bounded(upTo: 1), clear: .bounded(upTo: 1))),
+        in: "39-cma-against-pin", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
     CatalogueRow(
       40, "a fresh page lands where it may not stay", "P5", "seed 000",
       .fixed(
