@@ -44,6 +44,12 @@ import Testing
       machine.processor(0).count(.follPinAcquired, node: 0).addAsOwner(1)
     },
     Breach(invariant: "anon-exclusive") { machine, frame, _ in machine.page(frame).clear(.anonExclusive) },
+    Breach(invariant: "held-page-belongs") { machine, frame, _ in machine.page(frame).mapping = .none },
+    Breach(invariant: "pinned-exclusive") { machine, frame, _ in machine.page(frame).clear(.anonExclusive) },
+    Breach(invariant: "pin-address") { machine, _, _ in
+      machine.forEachRecord { record, _ in record.startPage += 1 }
+    },
+    Breach(invariant: "count-sign") { machine, frame, _ in machine.page(frame).pincount.store(-1) },
     Breach(invariant: "charged-pages") { machine, _, _ in machine.global.userLockedPages.fetchAdd(1) },
     Breach(invariant: "charge-of-a-pin") { machine, _, _ in
       machine.forEachRecord { record, _ in record.charged += 1 }
@@ -57,9 +63,17 @@ import Testing
     Breach(invariant: "nothing-isolated") { machine, frame, _ in _ = machine.isolate(frame, on: 0) },
     Breach(invariant: "lru-lists") { machine, frame, _ in machine.page(frame).clear(.lru) },
     Breach(invariant: "no-frame-lost") { machine, _, _ in machine.page(firstFree(machine)).type = .none },
-    Breach(invariant: "nothing-disabled") { machine, _, _ in machine.global.lruBatchesDisabled.fetchAdd(1) },
+    Breach(invariant: "lists-enabled") { machine, _, _ in machine.global.lruBatchesDisabled.fetchAdd(1) },
     Breach(invariant: "blocks-settled") { machine, frame, _ in
       machine.block(machine.block(of: frame)).state = .goingOffline
+    },
+    Breach(invariant: "offline-is-empty") { machine, frame, _ in
+      machine.block(machine.block(of: frame)).state = .offline
+    },
+    Breach(invariant: "movable-zone") { machine, _, _ in
+      machine.forEachFrameWithMetadata {
+        if machine.page($0).type == .table { seemMovable(machine.page($0)) }
+      }
     },
     Breach(invariant: "zone-counts") { machine, _, _ in
       machine.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
@@ -70,6 +84,11 @@ import Testing
       machine.processor(0).count(.anonPages, node: 0).addAsOwner(1)
     },
   ]
+
+  /// Makes a page look as if it lay in ZONE_MOVABLE.
+  private static func seemMovable(_ page: Page) {
+    page.flagWord.store(page.flagWord.load() & ~(7 << 51) | UInt64(ZoneKind.movable.rawValue) << 51)
+  }
 
   private static func firstFree(_ machine: Machine) -> FrameNumber {
     var found = FrameNumber.none
@@ -99,7 +118,7 @@ import Testing
     #expect(Invariant.violations(of: machine) == [])
     // The frame's zone is in its flags: as if it had moved into ZONE_MOVABLE under the pin.
     let word = machine.page(pins[0]).flagWord
-    word.store(word.load() | UInt64(ZoneKind.movable.rawValue) << 51)
+    Self.seemMovable(machine.page(pins[0]))
     #expect(Invariant.violations(of: machine).contains { $0.invariant == "pin-placement" })
     word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.normal.rawValue) << 51)
     pins.unpin()
@@ -120,8 +139,39 @@ import Testing
       })
   }
 
-  @Test("every invariant has a name of its own, a source and a statement")
+  @Test("a pin of the zero page for writing is noticed")
+  func zeroPage() throws {
+    let machine = try Machine(.small(frames: 64))
+    let process = try machine.createProcess(name: "reader")
+    let address = try machine.map(process, pages: 1)
+    let pins = try machine.pin(process, at: address, pages: 1, flags: [])
+    #expect(pins[0] == machine.zeroPageFrame)
+    #expect(Invariant.violations(of: machine) == [])
+    machine.forEachRecord { record, _ in record.flags.insert(.write) }
+    #expect(Invariant.violations(of: machine).contains { $0.invariant == "zero-page-is-read" })
+    machine.forEachRecord { record, _ in record.flags.remove(.write) }
+    pins.unpin()
+  }
+
+  @Test("a huge page of the pool that nobody could isolate is noticed")
+  func migratable() throws {
+    let machine = try Machine(.small(frames: 64))
+    let process = try machine.createProcess(name: "database")
+    try machine.reserveHugePages(node: 0, count: 1, for: process)
+    let address = try machine.map(process, pages: 4, kind: .hugetlb)
+    let head = machine.head(of: try machine.touch(process, address, write: true))
+    #expect(Invariant.violations(of: machine) == [])
+    machine.page(head).isHugetlbMigratable = false
+    #expect(Invariant.violations(of: machine).contains { $0.invariant == "pool-migratable" })
+  }
+
+  @Test("every invariant has a name of its own, a source, a statement, and a breach")
   func listed() {
+    // The last one needs a machine without a safeguard: row 29 of the catalogue breaks it.
+    let elsewhere = [
+      "pin-placement", "cma-bitmap", "zero-page-is-read", "pool-migratable", "zero-page-uncounted",
+    ]
+    #expect(Set(Invariant.all.map(\.name)) == Set(Self.breaches.map(\.invariant) + elsewhere))
     #expect(Set(Invariant.all.map(\.name)).count == Invariant.all.count)
     #expect(Invariant.all.allSatisfy { !$0.source.isEmpty && !$0.statement.isEmpty })
   }

@@ -119,7 +119,6 @@ enum CatalogueNeed: String, Sendable {
   case collapse = "THP collapse"
   case split = "THP split"
   case files = "files and writeback"
-  case swap
   case reclaim
   case ksm = "KSM"
   case userfaultfd
@@ -136,7 +135,7 @@ enum CatalogueNeed: String, Sendable {
   /// The work that brings it.
   var comesWith: String {
     switch self {
-    case .fork, .collapse, .split, .files, .swap, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,
+    case .fork, .collapse, .split, .files, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,
       .sharedTables, .memoryFailure, .pinsByDescriptor:
       "the rest of the memory manager"
     case .registeredBuffers, .noMovable, .deviceMemory, .exclusiveAccess: "devices"

@@ -83,9 +83,8 @@ extension Invariant {
       return pins == 0 ? [] : ["the zero page has \(pins) counted pins"]
     },
     Invariant(
-      name: "anon-exclusive", source: "22, 37, 38; P2",
-      statement:
-        "an exclusive page is mapped by one process; writable and pinned anonymous pages are exclusive",
+      name: "anon-exclusive", source: "37, 38; P2",
+      statement: "an exclusive page is mapped by one process; writable anonymous pages are exclusive",
       moment: .quiesced
     ) { context in
       guard context.machine.policy.tracksExclusive else { return [] }

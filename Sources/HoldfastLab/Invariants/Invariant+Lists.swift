@@ -62,7 +62,7 @@ extension Invariant {
       return found
     },
     Invariant(
-      name: "lists-enabled", source: "42; P9",
+      name: "lists-enabled", source: "42; P9, P10",
       statement: "nobody keeps pages from waiting in LRU batches and per-CPU lists", moment: .quiesced
     ) { context in
       let machine = context.machine
@@ -112,19 +112,6 @@ extension Invariant {
         else { return nil }
         return "\(frame) is neither free nor allocated"
       }
-    },
-    Invariant(
-      name: "nothing-disabled", source: "42; P9, P10",
-      statement: "per-CPU lists and LRU batches are as they were before blocks were taken away",
-      moment: .quiesced
-    ) { context in
-      let machine = context.machine
-      let batches = machine.global.lruBatchesDisabled.load()
-      return (batches == 0 ? [] : ["LRU batches are disabled \(batches) times"])
-        + machine.zones.compactMap { id in
-          let count = machine.zone(id).perCPUDisabled.load()
-          return count == 0 ? nil : "\(id): per-CPU lists are disabled \(count) times"
-        }
     },
     Invariant(
       name: "zone-counts", source: "45, 46",

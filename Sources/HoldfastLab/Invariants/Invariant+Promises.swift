@@ -5,23 +5,6 @@ import Interleaving
 extension Invariant {
   static let promises: [Invariant] = [
     Invariant(
-      name: "large-count", source: "1; P4",
-      statement: "the reference count of a large folio that counts pins exactly is never below zero",
-      moment: .always
-    ) { context in
-      let least: Int
-      switch context.machine.configuration.policy.counting {
-      case .reference, .bias: return []
-      case .exactAboveOrderOne: least = 2
-      case .exactForLarge: least = 1
-      }
-      return context.folios { head, page in
-        guard page.isLarge, page.order >= least else { return nil }
-        let found = page.refcount.load()
-        return found < 0 ? "\(head) has \(found) references" : nil
-      }
-    },
-    Invariant(
       name: "zero-page-is-read", source: "P11", statement: "nobody has the zero page pinned for writing",
       moment: .always
     ) { context in
