@@ -2,6 +2,8 @@ package import Interleaving
 
 /// The machine's one row of state that belongs to no table.
 package struct GlobalRow {
+  /// Where the pending failures begin: two words for each point.
+  static let firstFailure = 400
   static let stride = 512
 
   let row: Row
@@ -67,11 +69,13 @@ package struct GlobalRow {
   /// Pending injected failures of a kind.
   ///
   /// Atomic.
-  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(400 + point.rawValue * 8) }
+  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(Self.firstFailure + point.rawValue * 8) }
   /// Attempts that still succeed before those failures begin.
   ///
   /// Atomic.
-  func failureDelay(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(404 + point.rawValue * 8) }
+  func failureDelay(_ point: FailurePoint) -> AtomicUInt32 {
+    row.uint32(Self.firstFailure + 4 + point.rawValue * 8)
+  }
 }
 
 /// Tables whose rows come and go.

@@ -36,6 +36,16 @@ extension Machine {
     let row: (Int) -> String
   }
 
+  /// What is left of the failures that were asked for: words of the global row.
+  private static let failureWords: [Int: StateWord] = Dictionary(
+    uniqueKeysWithValues: FailurePoint.allCases.flatMap { point in
+      let first = GlobalRow.firstFailure + point.rawValue * 8
+      return [
+        (first, StateWord("failures asked for of \(point)", .number)),
+        (first + 4, StateWord("attempts before failures of \(point)", .number)),
+      ]
+    })
+
   /// The tables by where they begin, with the words that actors meet at.
   private var stateTables: [StateTable] {
     [
@@ -45,7 +55,7 @@ extension Machine {
           0: StateWord("hotplug lock", .lock), 4: StateWord("contiguous allocation lock", .lock),
           8: StateWord("tables lock", .lock), 12: StateWord("ledger lock", .lock),
           24: "LRU batches disabled", 28: "drain generation", 376: StateWord("hugetlb lock", .lock),
-        ]
+        ].merging(Self.failureWords) { one, _ in one }
       ) { _ in "" },
       StateTable(
         start: layout.processors, stride: layout.processorStride,
@@ -66,8 +76,10 @@ extension Machine {
           56: StateWord("free CMA", .number64), 64: StateWord("isolated pageblocks", .number64),
         ]
       ) { "\(ZoneID(rawValue: $0))" },
-      StateTable(start: layout.perCPULists, stride: PerCPULists.stride, words: [0: StateWord("lock", .lock)])
-      { [layout] row in
+      StateTable(
+        start: layout.perCPULists, stride: PerCPULists.stride,
+        words: [0: StateWord("lock", .lock), 8: "first frame of list 0", 24: "first frame of list 1"]
+      ) { [layout] row in
         "per-CPU lists \(row / layout.zoneCount) of \(ZoneID(rawValue: row % layout.zoneCount))"
       },
       StateTable(start: layout.routes, stride: AllocationRoute.stride, words: [:]) {

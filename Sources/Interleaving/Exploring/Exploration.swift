@@ -22,7 +22,7 @@ public enum Exploration {
   ///   program does not do the same when nothing else is decided.
   public static func run(
     _ program: ExploredProgram, strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
-    from checkpoint: Checkpoint? = nil, check: ((Moment) -> Violation?)? = nil
+    from checkpoint: Checkpoint? = nil, check: @escaping (Moment) -> Violation? = { _ in nil }
   ) throws(ExplorationError) -> ExplorationReport {
     try run([ExplorationJob(program, check: check)], strategy: strategy, settings: settings, from: checkpoint)
   }

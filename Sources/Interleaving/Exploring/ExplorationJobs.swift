@@ -6,13 +6,13 @@ public struct ExplorationJob {
   /// The program.
   public var program: ExploredProgram
   /// Called after every step that is not a repetition of the last execution's, and at the end of each execution.
-  public var check: ((Moment) -> Violation?)?
+  public var check: (Moment) -> Violation?
   /// Called on the worker's thread around everything that it does.
   public var surround: (() -> Void) -> Void
 
   /// A job.
   public init(
-    _ program: ExploredProgram, check: ((Moment) -> Violation?)? = nil,
+    _ program: ExploredProgram, check: @escaping (Moment) -> Violation? = { _ in nil },
     surround: @escaping (() -> Void) -> Void = { $0() }
   ) {
     self.program = program

@@ -32,7 +32,7 @@ extension Explorer {
       ending = .found
     }
     let result = ending
-    if result == .completed, checksSteps, violation == nil {
+    if result == .completed, violation == nil {
       if let found = check(
         Moment(actor: nil, kind: .begin, address: 0, step: depth))
       {

@@ -119,7 +119,7 @@ extension Explorer {
   func stepEnded() {
     // What repeats was checked before.
     if depth < prefix || depth == 0 { return }
-    if checksSteps { runCheck() }
+    runCheck()
   }
 
   @inline(never)

@@ -24,9 +24,8 @@ final class Explorer {
   let strategy: ExplorationStrategy
   let mode: Mode
   let bound: Int
+  // Never optional on its way here: each wrapping of a function makes its calls dearer.
   let check: (Moment) -> Violation?
-  /// Whether there is anything to be checked.
-  let checksSteps: Bool
   let hash: UInt64
   let actorCount: Int
   let actorSet: ProcessSet
@@ -125,7 +124,7 @@ final class Explorer {
   /// A search of a program.
   init(
     _ program: ExploredProgram, _ strategy: ExplorationStrategy, _ settings: ExplorationSettings,
-    check: ((Moment) -> Violation?)?, onTrace: ((UInt64) -> Void)? = nil
+    check: @escaping (Moment) -> Violation?, onTrace: ((UInt64) -> Void)? = nil
   ) throws(ExplorationError) {
     let most = settings.storeBuffers ? ExploredProgram.maximumActors / 2 : ExploredProgram.maximumActors
     guard (1...most).contains(program.actors.count) else {
@@ -137,8 +136,7 @@ final class Explorer {
     self.program = program
     self.settings = settings
     self.strategy = strategy
-    self.check = check ?? { _ in nil }
-    checksSteps = check != nil
+    self.check = check
     hash = program.hash
     actorCount = program.actors.count
     actorSet = ProcessSet.max >> ProcessSet(ExploredProgram.maximumActors - program.actors.count)

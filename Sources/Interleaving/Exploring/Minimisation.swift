@@ -11,7 +11,7 @@ extension Exploration {
   /// - Throws: `ExplorationError` as `run` does.
   public static func minimise(
     _ finding: Finding, of program: ExploredProgram, settings: ExplorationSettings = .init(),
-    executions: Int = 20_000, check: ((Moment) -> Violation?)? = nil
+    executions: Int = 20_000, check: @escaping (Moment) -> Violation? = { _ in nil }
   ) throws(ExplorationError) -> Finding {
     var settings = settings
     settings.stopsAtFinding = true
@@ -45,7 +45,7 @@ extension Exploration {
   /// Takes runs of one actor out of the schedule, one after the other, as long as that makes it smaller.
   private static func withoutSwitches(
     _ finding: Finding, _ program: ExploredProgram, _ settings: ExplorationSettings,
-    _ check: ((Moment) -> Violation?)?
+    _ check: @escaping (Moment) -> Violation?
   ) throws(ExplorationError) -> Finding {
     var best = finding
     var didShrink = true
@@ -88,7 +88,7 @@ extension Exploration {
   /// Follows decisions as far as they can be followed; nil if the flaw is not met.
   private static func follow(
     _ decisions: [Schedule.Decision], of finding: Finding, _ program: ExploredProgram,
-    _ settings: ExplorationSettings, _ check: ((Moment) -> Violation?)?
+    _ settings: ExplorationSettings, _ check: @escaping (Moment) -> Violation?
   ) throws(ExplorationError) -> Finding? {
     let schedule = Schedule(programHash: finding.schedule.programHash, decisions: decisions)
     let explorer = try Explorer(program, .replay(schedule), settings, check: check)
