@@ -8,6 +8,9 @@ public enum ExploreText {
     var text = palette.paint("Test \(report.scenario.name)", .title) + ": \(report.scenario.summary)\n"
     text += "Policy \(report.policy)\n"
     text += "Actors \(report.actors.joined(separator: ", "))\n"
+    if report.faults > 0 {
+      text += "At most \(Amounts.count(Int64(report.faults), "failure")) in each execution\n"
+    }
     text += "State \(report.stateBytes) bytes\n\n"
     text += histogram(report, palette)
     text += checks(report, palette)

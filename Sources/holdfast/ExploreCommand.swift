@@ -12,7 +12,7 @@ struct ExploreCommand: ParsableCommand {
     abstract: "Run a scenario's actors in every order that matters: outcomes, and what is found wrong.",
     discussion: """
       Without --strategy: at most 0, 1 and 2 preemptions, and then one execution of every trace. Exit codes: 0 no \
-      finding and every expectation holds in every execution, 1 a finding or an expectation that does not, 2 usage \
+      finding, and every expectation (without --faults) and condition is met in every execution; 1 if not; 2 usage \
       or input that cannot be used.
       """)
 

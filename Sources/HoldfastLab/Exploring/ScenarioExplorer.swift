@@ -43,6 +43,7 @@ private struct ScenarioExploration {
     self.workers = workers
     let machine = workers[0].machine
     report = ExploreReport(scenario, policy: machine.policy, stateBytes: machine.machine.stateSize)
+    report.faults = options.faults
   }
 
   mutating func explore() throws(RunFailure) -> ExploreReport {

@@ -195,6 +195,8 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   public var policy: PolicyName
   /// Who acts, in file order.
   public var actors: [String]
+  /// Most failures of an execution; with any, an expectation need not hold.
+  public var faults = 0
   /// Bytes of the machine's state.
   public var stateBytes: Int
   /// The searches, in order.
@@ -221,14 +223,15 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   /// Whether every execution was covered.
   public var isExhaustive: Bool { passes.last?.end == .exhausted }
 
-  /// 1 if there is a finding, an execution in which an expectation did not hold, or a condition that is not met.
+  /// 1 if there is a finding, an execution in which an expectation did not hold although nothing was made to fail, or
+  /// a condition that is not met.
   public var exitCode: Int32 {
-    findings.isEmpty && checks.allSatisfy { $0.fails == 0 } && !conditions.contains { $0.isMet == false }
-      ? 0 : 1
+    let holds = faults > 0 || checks.allSatisfy { $0.fails == 0 }
+    return findings.isEmpty && holds && !conditions.contains { $0.isMet == false } ? 0 : 1
   }
 
   private enum CodingKeys: String, CodingKey {
-    case schema, scenario, policy, actors
+    case schema, scenario, policy, actors, faults
     case stateBytes = "state_bytes"
     case passes, states, checks, conditions, findings, execution
   }
