@@ -99,7 +99,12 @@ public enum ExploreText {
         TextTable.Cell(end(pass), pass.end == .exhausted ? .good : .plain),
       ])
     }
-    return "\n" + palette.paint("Covered", .title) + "\n" + table.render(indent: 2, palette: palette)
+    var text = "\n" + palette.paint("Covered", .title) + "\n" + table.render(indent: 2, palette: palette)
+    if let ends = report.ends {
+      text +=
+        "  \(Amounts.count(Int64(ends), "different end")), by the machine's state and the results of steps\n"
+    }
+    return text
   }
 
   /// How many orders there would be for each execution that was run, where all that matter were.

@@ -10,6 +10,7 @@ extension Sample {
     all.add(good, count: 1200)
     all.add(bad, count: 34)
     var report = ExploreReport(scenario, policy: .linux510, stateBytes: 24_576)
+    report.ends = 3
     report.passes = [
       ExploreReport.Pass(
         search: "at most 0 preemptions", end: .boundReached, executions: 3, completed: 3, redundant: 0,

@@ -34,6 +34,7 @@ public struct ExploreCheckpoint {
     var place: Checkpoint
     var findings: [Finding]
     var occurrences: [String: Int]
+    var ends: [UInt64]?
   }
 
   private var body: Body
@@ -47,12 +48,16 @@ public struct ExploreCheckpoint {
   /// How often.
   var occurrences: [String: Int] { body.occurrences }
 
+  /// The hashes of the different ends so far; nil if they were too many.
+  var ends: [UInt64]? { body.ends }
+
   init(
     _ subject: Subject, passes: [ExploreReport.Pass], place: Checkpoint, findings: [Finding],
-    occurrences: [String: Int]
+    occurrences: [String: Int], ends: [UInt64]?
   ) {
     body = Body(
-      subject: subject, passes: passes, place: place, findings: findings, occurrences: occurrences)
+      subject: subject, passes: passes, place: place, findings: findings, occurrences: occurrences, ends: ends
+    )
   }
 
   /// Executions so far.
@@ -122,6 +127,7 @@ public struct ExploreCheckpoint {
     let pairs: [(String, String, String)] = [
       ("scenario", found.scenario, subject.scenario), ("scenario text", found.text, subject.text),
       ("policy", found.policy, subject.policy), ("search", found.search, subject.search),
+      ("--without", found.without.joined(separator: " "), subject.without.joined(separator: " ")),
       ("--faults", "\(found.faults)", "\(subject.faults)"),
       ("--store-buffers", found.storeBuffers ? "yes" : "no", subject.storeBuffers ? "yes" : "no"),
       ("build", found.build, subject.build),

@@ -237,6 +237,9 @@ final class ExploredRun {
   /// The records of all steps, as far as they were done.
   private func records() -> [StepRecord] { plan.map { done[$0.number].record($0) } }
 
+  /// The hashes of the different ends of executions so far; nil if they were too many.
+  var ends: [UInt64]? { outcomes.hashes }
+
   /// The outcomes since the last call.
   func takeStates() -> StateHistogram { outcomes.take() }
 

@@ -127,6 +127,7 @@ struct ExploredOutcomes {
   /// Ends that were looked at, by hash.
   private var ends: [UInt64: End] = [:]
   private static let mostEnds = 1 << 20
+  private var hasForgotten = false
   /// Outcomes by their short form: a place in `states`.
   private var places: [[UInt8]: Int] = [:]
   private var states: [RunState] = []
@@ -149,10 +150,16 @@ struct ExploredOutcomes {
       counts.append(0)
     }
     counts[place] += 1
-    if ends.count == Self.mostEnds { ends = [:] }
+    if ends.count == Self.mostEnds {
+      ends = [:]
+      hasForgotten = true
+    }
     ends[hash] = End(outcome: place, violation: violation)
     return violation
   }
+
+  /// The hashes of all different ends, or nil if they were too many to be kept in mind.
+  var hashes: [UInt64]? { hasForgotten ? nil : Array(ends.keys) }
 
   /// The outcomes since the last call.
   mutating func take() -> StateHistogram {

@@ -62,16 +62,29 @@ private struct ScenarioExploration {
       guard try pass(strategy, name, after: former) else { break }
       former = nil
     }
+    let ends = differentEnds()
     if let place {
       options.keep?(
         ExploreCheckpoint(
-          subject, passes: report.passes, place: place, findings: findings, occurrences: occurrences))
+          subject, passes: report.passes, place: place, findings: findings, occurrences: occurrences,
+          ends: ends))
     }
     report.summarise(scenario)
+    report.ends = ends?.count
     for finding in findings where !report.noteWitness(finding.name, finding.schedule.description) {
       report.findings.append(try shown(finding))
     }
     return report
+  }
+
+  /// The hashes of the ways in which executions have ended, whoever ran them; nil if they were too many.
+  private func differentEnds() -> [UInt64]? {
+    var all: Set<UInt64> = []
+    for ends in workers.map(\.run.ends) + [options.resume.map(\.ends) ?? []] {
+      guard let ends else { return nil }
+      all.formUnion(ends)
+    }
+    return all.sorted()
   }
 
   /// The searches to be made, in order.

@@ -201,6 +201,8 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   public var stateBytes: Int
   /// The searches, in order.
   public var passes: [Pass] = []
+  /// In how many ways executions ended, by the machine's state and the results of steps; nil if that was not counted.
+  public var ends: Int?
   /// How executions ended: those of the last pass if it covered everything, else those of all.
   public var states: [StateHistogram.Row] = []
   /// Whether each expectation held, over the same executions.
@@ -233,7 +235,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   private enum CodingKeys: String, CodingKey {
     case schema, scenario, policy, actors, faults
     case stateBytes = "state_bytes"
-    case passes, states, checks, conditions, findings, execution
+    case passes, ends, states, checks, conditions, findings, execution
   }
 
   /// Counts states and expectations from the passes.
