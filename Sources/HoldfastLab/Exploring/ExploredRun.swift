@@ -176,7 +176,7 @@ final class ExploredRun {
     if !stage.frames.isEmpty || !stage.keptFrames.isEmpty {
       for frame in stage.kernelFrames.map(\.rawValue).sorted() { hash.combine(UInt64(frame) | 1 << 32) }
     }
-    if looksMeanwhile { hash.combine(UInt64(bitPattern: Int64(looks.hash))) }
+    if looksMeanwhile { hash.combine(looks.hash) }
     return conditions.once(outcomes.count(hash.value) { lookAtEnd() })
   }
 

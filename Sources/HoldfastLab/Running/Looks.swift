@@ -5,7 +5,7 @@ import Interleaving
 /// The looks that expectations ask for: taken when their step ends, or at the end.
 final class Looks {
   /// What an earlier look saw, for those that compare two.
-  private struct Earlier: Hashable {
+  struct Earlier {
     var counters: [String: Int64] = [:]
     /// By page of the region, nil where there was none.
     var frames: [FrameNumber?] = []
@@ -14,8 +14,8 @@ final class Looks {
 
   private(set) var stage: Stage
   private let blocksBefore: [BlockRecord]
-  private var earlier: [Int: Earlier] = [:]
-  private var seen: [Int: Observation] = [:]
+  private(set) var earlier: [Int: Earlier] = [:]
+  private(set) var seen: [Int: Observation] = [:]
 
   init(_ stage: Stage, blocksBefore: [BlockRecord]) {
     self.stage = stage
@@ -30,16 +30,6 @@ final class Looks {
     self.stage = stage
     earlier = other.earlier
     seen = other.seen
-  }
-
-  /// A hash of the looks taken when steps ended.
-  var hash: Int {
-    var hasher = Hasher()
-    for index in stage.scenario.looks.indices {
-      hasher.combine(seen[index])
-      hasher.combine(earlier[index])
-    }
-    return hasher.finalize()
   }
 
   /// Takes the looks that a step's end calls for.

@@ -1,5 +1,5 @@
 /// What a ground saw of an expectation's subject.
-public enum Observation: Sendable, Hashable {
+public enum Observation: Sendable, Equatable {
   /// A number.
   case number(Int64)
   /// How many of how many.
