@@ -156,27 +156,41 @@ struct HotplugOnlineTests {
     #expect(machine.describe(id)?.validZones == "Movable")
   }
 
+  private static func name(of descriptor: Int) -> String {
+    var target = [CChar](repeating: 0, count: 256)
+    let length = max(0, readlink("/proc/self/fd/\(descriptor)", &target, target.count))
+    return String(decoding: target.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   @Test("the host refuses to take bytes that are still mapped or pinned elsewhere: the block stays offline")
   func hostPin() throws {
     var configuration = HotplugRig.configuration(movable: 128)
     configuration.backing = .memfd
     let rig = try HotplugRig(configuration)
     let machine = rig.machine
-    let (_, address) = try rig.lonelyPage(.privateAnonymous)
-    let id = machine.block(of: try rig.frame(address))
-    // A second window into the block's memfd stands for a device that still writes there.
-    let name = "/memfd:holdfast-\(id) (deleted)"
-    var target = [CChar](repeating: 0, count: 256)
-    let descriptor = (3..<1024).first {
-      let length = max(0, readlink("/proc/self/fd/\($0)", &target, target.count))
-      return String(decoding: target.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self) == name
-    }
+    let (frame, _) = try rig.lonelyPage(.privateAnonymous)
+    let id = machine.block(of: frame)
+    // A second window into the block's memfd stands for a device that still writes there. Other tests have blocks of
+    // the same name at the same time: ours is the one that changes with the page.
     let bytes = UInt64(machine.geometry.blockFrames * pageSize)
     var device: UnsafeMutableRawPointer?
     #expect(hf_reserve(&device, bytes, true) == 0)
     let place = try #require(device)
     defer { _ = hf_release_range(place, bytes) }
-    #expect(hf_map_shared(place, bytes, Int32(try #require(descriptor)), 0) == 0)
+    let word = place + (frame.index - machine.frames(of: id).start.index) * pageSize
+    let isMapped = (3..<1024).contains { descriptor in
+      guard Self.name(of: descriptor) == "/memfd:holdfast-\(id) (deleted)",
+        hf_map_shared(place, bytes, Int32(descriptor), 0) == 0
+      else { return false }
+      let seen = ([1, 2, 1] as [UInt64]).map { pattern in
+        machine.fillContents(frame, pattern: pattern)
+        return word.load(as: UInt64.self)
+      }
+      if seen[0] == seen[2], seen[0] != seen[1] { return true }
+      _ = hf_unmap_to_reserved(place, bytes)
+      return false
+    }
+    #expect(isMapped)
     let error = failure(RemoveError.self) { try machine.offlineAndRemove([id], by: rig.process) }
     #expect(error?.cause == .hostPin)
     #expect(error?.errno == .resourceBusy)
