@@ -53,22 +53,17 @@ extension StepChecks {
 
   /// What the records of the ledger show to be broken, when its lock is given back.
   func ledger() -> InvariantViolation? {
-    let used = map.usedRows(.pinRecords)
-    var index = 1
-    while index <= used {
-      let record = map.record(index)
-      let kind = record.kind
-      if kind == Machine.pinRecordKind || kind == Machine.getRecord {
-        let isLongterm = kind == Machine.pinRecordKind && record.flags.contains(.longterm)
-        for place in 0..<record.total {
-          let frame = map.slot(record.slots &+ place)
-          if frame == .none { continue }
-          if isLongterm, isForbidden(frame.index) { return forbidden(frame) }
-          if releasing == 0, let found = held(frame.index) { return found }
-        }
+    let found = firstBroken { record, isPin in
+      let isLongterm = isPin && record.flags.contains(.longterm)
+      for place in 0..<record.total {
+        let frame = map.slot(record.slots &+ place)
+        if frame == .none { continue }
+        if isLongterm, isForbidden(frame.index) { return forbidden(frame) }
+        if releasing == 0, let found = held(frame.index) { return found }
       }
-      index &+= 1
+      return nil
     }
+    if let found { return found }
     return releasing == 0 && !isDiscarding ? incoherentPin() : nil
   }
 
@@ -109,45 +104,51 @@ extension StepChecks {
     let last = head &+ (page.isLarge ? 1 &<< page.order : 1)
     var pins = 0
     var gets = 0
-    let used = map.usedRows(.pinRecords)
-    var index = 1
-    while index <= used {
-      let record = map.record(index)
-      let kind = record.kind
-      if kind == Machine.pinRecordKind || kind == Machine.getRecord {
-        for place in 0..<record.total {
-          let held = map.slot(record.slots &+ place).index
-          if held < head || held >= last { continue }
-          if kind == Machine.getRecord { gets &+= 1 } else { pins &+= 1 }
-        }
+    _ = firstBroken { record, isPin in
+      for place in 0..<record.total {
+        let held = map.slot(record.slots &+ place).index
+        if held < head || held >= last { continue }
+        if isPin { pins &+= 1 } else { gets &+= 1 }
       }
-      index &+= 1
+      return nil
     }
     return (pins, gets)
   }
 
   /// A pin whose page is not the one that its address space maps there any more.
   private func incoherentPin() -> InvariantViolation? {
+    firstBroken { record, isPin in
+      guard isPin else { return nil }
+      let mayWrite = record.flags.contains(.write)
+      for place in 0..<record.total {
+        let frame = map.slot(record.slots &+ place)
+        if frame == .none { continue }
+        let virtual = record.startPage &+ UInt64(truncatingIfNeeded: place)
+        guard let mapped = map.mappedFrame(record.space, virtual), mapped != frame.index else { continue }
+        if !mayWrite {
+          let head = frame.index &- map.page(frame.index).headOffset
+          if !policy.tracksExclusive || frame.index == map.zeroPage || !map.page(head).isAnonymous {
+            continue
+          }
+        }
+        return incoherent(frame, mapped, virtual)
+      }
+      return nil
+    }
+  }
+
+  /// Looks at the pins and gets on record, one after the other, until something broken is found.
+  @inline(__always)
+  private func firstBroken(
+    _ look: (_ record: RawRecord, _ isPin: Bool) -> InvariantViolation?
+  ) -> InvariantViolation? {
     let used = map.usedRows(.pinRecords)
     var index = 1
     while index <= used {
       let record = map.record(index)
-      if record.kind == Machine.pinRecordKind {
-        let mayWrite = record.flags.contains(.write)
-        for place in 0..<record.total {
-          let frame = map.slot(record.slots &+ place)
-          if frame == .none { continue }
-          let virtual = record.startPage &+ UInt64(truncatingIfNeeded: place)
-          guard let mapped = map.mappedFrame(record.space, virtual), mapped != frame.index else { continue }
-          if !mayWrite {
-            let head = frame.index &- map.page(frame.index).headOffset
-            if !policy.tracksExclusive || frame.index == map.zeroPage || !map.page(head).isAnonymous {
-              continue
-            }
-          }
-          return incoherent(frame, mapped, virtual)
-        }
-      }
+      let kind = record.kind
+      let isPin = kind == Machine.pinRecordKind
+      if isPin || kind == Machine.getRecord, let found = look(record, isPin) { return found }
       index &+= 1
     }
     return nil

@@ -70,6 +70,7 @@ extension Exploration {
 private struct SharedRun {
   /// One worker with what it has come to.
   private final class Worker: @unchecked Sendable {
+    // Sendable: one thread works, and who asks for the result has joined it.
     let explorer: Explorer
     let job: ExplorationJob
     let shared: SharedSearch

@@ -13,13 +13,7 @@ extension Explorer {
     isStarting = false
     if !hasTrapped {
       current = Self.nobody
-      var next = decide()
-      // Where states are compared, fibers come back here at each step.
-      while next >= 0 {
-        go(from: actorCount, to: next)
-        if !settings.mergesEqualStates || hasTrapped { break }
-        next = decide()
-      }
+      goOnToTheEnd()
     }
     isMuted = true
     let last = current
@@ -40,6 +34,17 @@ extension Explorer {
       }
     }
     return result
+  }
+
+  /// Lets fibers go on until nobody is to go on any more.
+  private func goOnToTheEnd() {
+    var next = decide()
+    // Where states are compared, fibers come back here at each step.
+    while next >= 0 {
+      go(from: actorCount, to: next)
+      if !settings.mergesEqualStates || hasTrapped { break }
+      next = decide()
+    }
   }
 
   private func begin() {
@@ -89,12 +94,7 @@ extension Explorer {
     if ending == .redundant || ending == .found, !hasTrapped {
       isDraining = true
       isMuted = false
-      var next = decide()
-      while next >= 0 {
-        go(from: actorCount, to: next)
-        if !settings.mergesEqualStates || hasTrapped { break }
-        next = decide()
-      }
+      goOnToTheEnd()
       isMuted = true
     }
     for actor in 0..<actorCount where alive.has(actor) { prepareFiber(actor) }

@@ -66,6 +66,8 @@ final class SharedNode {
 /// workers go through the tree that one of them would go through alone, if it took the choices in the order in which
 /// they are taken.
 final class SharedSearch: @unchecked Sendable {
+  // Sendable: what changes is atomic or behind the mutex, and so are the shared nodes but for their constants.
+
   /// A path that was begun in an earlier run, up to a choice that is still to be followed.
   private struct Task {
     var path: [SharedNode]
