@@ -9,16 +9,47 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-// A twin target is a symbolic link to the sources of another one. Its modules answer to the plain names
+// An explored target is a symbolic link to the sources of the plain one. Its modules answer to the plain names
 // through aliases, so that no engine source says which of the two it is; only `Interleaving` asks
 // for `EXPLORER`, where a schedule point is a call instead of nothing. Fibers switch inside accesses, which
 // the dynamic exclusivity checker cannot follow, hence the last flag.
-func explored(_ modules: String...) -> [SwiftSetting] {
+func explored(_ modules: [String]) -> [SwiftSetting] {
   strict + [
     .define("EXPLORER"),
     .unsafeFlags(
       modules.flatMap { ["-module-alias", "\($0)=\($0)Explored"] } + ["-enforce-exclusivity=unchecked"]),
     .unsafeFlags(["-O"], .when(configuration: .debug)),
+  ]
+}
+
+/// A library and its explored twin.
+///
+/// `of` names the twins that it is made of, `with` what both share, `exploring` the folder of what only an
+/// explored build has.
+func twins(
+  _ name: String, of modules: [String] = [], with shared: [Target.Dependency], exploring: String? = nil
+) -> [Target] {
+  [
+    .target(
+      name: name, dependencies: modules.map { .byName(name: $0) } + shared,
+      exclude: exploring.map { [$0] } ?? [], swiftSettings: strict),
+    .target(
+      name: name + "Explored", dependencies: modules.map { .byName(name: $0 + "Explored") } + shared,
+      swiftSettings: explored(modules)),
+  ]
+}
+
+/// The tests of a library, which its explored twin passes too.
+func twinTests(
+  _ name: String, of modules: [String], with shared: [Target.Dependency], exploring: String? = nil
+) -> [Target] {
+  [
+    .testTarget(
+      name: name + "Tests", dependencies: modules.map { .byName(name: $0) } + shared,
+      exclude: exploring.map { [$0] } ?? [], swiftSettings: strict),
+    .testTarget(
+      name: name + "ExploredTests", dependencies: modules.map { .byName(name: $0 + "Explored") } + shared,
+      swiftSettings: explored(modules)),
   ]
 }
 
@@ -33,7 +64,7 @@ let package = Package(
     .library(name: "InterleavingExplored", targets: ["InterleavingExplored"]),
     .library(name: "HoldfastLabExplored", targets: ["HoldfastLabExplored"]),
     .library(name: "HoldfastScenario", targets: ["HoldfastScenario"]),
-    .executable(name: "holdfast", targets: ["holdfast-command"]),
+    .executable(name: "holdfast", targets: ["HoldfastCommand"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -43,74 +74,51 @@ let package = Package(
     .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
   ],
   targets: [
-    .target(name: "CLinux"),
-    .target(name: "Interleaving", dependencies: ["CLinux"], swiftSettings: strict),
-    .target(name: "InterleavingExplored", dependencies: ["CLinux"], swiftSettings: explored()),
-    .target(name: "Holdfast", dependencies: ["Interleaving", "CLinux", system], swiftSettings: strict),
-    .target(
-      name: "HoldfastExplored", dependencies: ["InterleavingExplored", "CLinux", system],
-      swiftSettings: explored("Interleaving")),
+    [
+      .target(name: "CLinux"),
+      .target(name: "HoldfastScenario", dependencies: ["Yams"], swiftSettings: strict),
+      .target(
+        name: "HoldfastLinux", dependencies: ["HoldfastScenario", "CLinux", system], swiftSettings: strict),
+      .target(
+        name: "HoldfastReport", dependencies: ["HoldfastScenario", "Rainbow"], swiftSettings: strict),
+      .executableTarget(
+        name: "HoldfastCommand",
+        dependencies: [
+          "HoldfastLab", "HoldfastLabExplored", "HoldfastReport", "HoldfastScenario", "HoldfastLinux",
+          "Holdfast",
+          .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ],
+        swiftSettings: strict),
+    ],
+    twins("Interleaving", with: ["CLinux"], exploring: "Exploring"),
+    twins("Holdfast", of: ["Interleaving"], with: ["CLinux", system]),
+    twins(
+      "HoldfastLab", of: ["Holdfast", "Interleaving"], with: ["HoldfastScenario", "HoldfastLinux", system],
+      exploring: "Exploring"),
 
-    .target(name: "HoldfastScenario", dependencies: ["Yams"], swiftSettings: strict),
-    .target(
-      name: "HoldfastLinux", dependencies: ["HoldfastScenario", "CLinux", system], swiftSettings: strict),
-    .target(
-      name: "HoldfastLab", dependencies: ["Holdfast", "HoldfastScenario", "HoldfastLinux", system],
-      // What explores is made of the twins only.
-      exclude: ["Exploring"], swiftSettings: strict),
-    .target(
-      name: "HoldfastLabExplored",
-      dependencies: ["HoldfastExplored", "HoldfastScenario", "HoldfastLinux", system],
-      swiftSettings: explored("Holdfast", "Interleaving")),
-    .target(
-      name: "HoldfastReport", dependencies: ["HoldfastScenario", "Rainbow"], swiftSettings: strict),
-    .executableTarget(
-      name: "holdfast-command",
-      dependencies: [
-        "HoldfastLab", "HoldfastLabExplored", "HoldfastReport", "HoldfastScenario", "HoldfastLinux",
-        "Holdfast",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ],
-      path: "Sources/holdfast", swiftSettings: strict),
-
-    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
-    .testTarget(
-      name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
-    .testTarget(
-      name: "InterleavingExploredTests", dependencies: ["InterleavingExplored", "CLinux"],
-      swiftSettings: explored("Interleaving")),
-    .testTarget(
-      name: "HoldfastTests",
-      dependencies: ["Holdfast", "HoldfastLab", "Interleaving", "CLinux", "CAllocationCounter", system],
-      swiftSettings: strict),
-    .testTarget(
-      name: "HoldfastExploredTests",
-      dependencies: [
-        "HoldfastExplored", "HoldfastLabExplored", "InterleavingExplored", "CLinux", "CAllocationCounter",
-        system,
-      ],
-      swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
-    .testTarget(
-      name: "HoldfastLabTests",
-      dependencies: [
-        "HoldfastLab", "Holdfast", "Interleaving", "HoldfastScenario", "HoldfastLinux", system,
-      ],
-      exclude: ["Exploring"], swiftSettings: strict),
-    .testTarget(
-      name: "HoldfastLabExploredTests",
-      dependencies: [
-        "HoldfastLabExplored", "HoldfastExplored", "InterleavingExplored", "HoldfastScenario",
-        "HoldfastLinux", system,
-      ],
-      swiftSettings: explored("Holdfast", "HoldfastLab", "Interleaving")),
-    .testTarget(
-      name: "HoldfastScenarioTests", dependencies: ["HoldfastScenario"], swiftSettings: strict),
-    .testTarget(
-      name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux", "HoldfastScenario"], swiftSettings: strict),
-    .testTarget(
-      name: "HoldfastReportTests", dependencies: ["HoldfastReport", "HoldfastScenario"],
-      swiftSettings: strict),
-    // Runs the built command, which `swift test` builds with everything else.
-    .testTarget(name: "HoldfastCommandTests", swiftSettings: strict),
-  ]
+    [
+      .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+      .testTarget(
+        name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
+      .testTarget(
+        name: "InterleavingExploredTests", dependencies: ["InterleavingExplored", "CLinux"],
+        swiftSettings: explored(["Interleaving"])),
+      .testTarget(
+        name: "HoldfastScenarioTests", dependencies: ["HoldfastScenario"], swiftSettings: strict),
+      .testTarget(
+        name: "HoldfastLinuxTests", dependencies: ["HoldfastLinux", "HoldfastScenario"],
+        swiftSettings: strict),
+      .testTarget(
+        name: "HoldfastReportTests", dependencies: ["HoldfastReport", "HoldfastScenario"],
+        swiftSettings: strict),
+      // Runs the built command, which `swift test` builds with everything else.
+      .testTarget(name: "HoldfastCommandTests", swiftSettings: strict),
+    ],
+    twinTests(
+      "Holdfast", of: ["Holdfast", "HoldfastLab", "Interleaving"],
+      with: ["CLinux", "CAllocationCounter", system]),
+    twinTests(
+      "HoldfastLab", of: ["HoldfastLab", "Holdfast", "Interleaving"],
+      with: ["HoldfastScenario", "HoldfastLinux", system], exploring: "Exploring"),
+  ].flatMap { $0 }
 )

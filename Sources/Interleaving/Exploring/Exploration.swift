@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Searches of the executions of a program.
 ///
 /// An execution is a sequence of steps. A step is one operation on an atomic cell or a lock, and everything that
@@ -47,4 +45,3 @@ public enum Exploration {
     try run(programs.map { ExplorationJob($0) }, strategy, settings, checkpoint, onTrace: onTrace)
   }
 }
-#endif

@@ -1,4 +1,3 @@
-#if EXPLORER
 import Glibc
 
 /// What one worker of a search runs: a program with memory of its own.
@@ -187,4 +186,3 @@ extension ExplorationReport.Counts {
     if (other.deepest, other.orders) > (deepest, orders) { (deepest, orders) = (other.deepest, other.orders) }
   }
 }
-#endif

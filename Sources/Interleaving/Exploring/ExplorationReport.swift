@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Why a search ended.
 public enum ExplorationEnd: Codable, Hashable, Sendable {
   /// Every execution was covered.
@@ -95,4 +93,3 @@ public struct Checkpoint: Codable, Sendable {
     var claimed: [UInt16] = []
   }
 }
-#endif

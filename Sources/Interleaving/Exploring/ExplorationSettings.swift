@@ -1,4 +1,3 @@
-#if EXPLORER
 import Synchronization
 
 /// How executions are chosen.
@@ -79,4 +78,3 @@ public struct ExplorationError: Error, Hashable, CustomStringConvertible {
 
   init(_ description: String) { self.description = description }
 }
-#endif

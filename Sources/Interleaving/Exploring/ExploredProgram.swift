@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// What is explored: some actors, and how to put everything they share back to where it began.
 ///
 /// All that actors share lies in memory that `restore` writes back, and is reached through the cells and locks of
@@ -85,4 +83,3 @@ public struct Hash64: Sendable {
     combine(UInt64(text.utf8.count) | 1 << 32)
   }
 }
-#endif

@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Going on with a search in another run of the program.
 extension Explorer {
   /// What changes the space of executions, besides the strategy.
@@ -83,4 +81,3 @@ extension Explorer {
     summed = min(summed, place)
   }
 }
-#endif

@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Order between actors as the memory model has it: what a release passes on to an acquire, and to nothing else.
 extension Explorer {
   /// Passes on what happened before, as the step of a process does.
@@ -88,4 +86,3 @@ extension Explorer {
       "\(program.actors[actor].name)\(step.isEmpty ? "" : " in \"\(step)\"") \(isWrite ? "writes" : "reads")"
   }
 }
-#endif

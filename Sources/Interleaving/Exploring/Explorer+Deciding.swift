@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Who goes on: those who can, and the one that the strategy takes.
 extension Explorer {
   /// The next actor, after the flushes that come before it; negative if the execution ends here.
@@ -202,4 +200,3 @@ extension Explorer {
     }
   }
 }
-#endif

@@ -1,4 +1,3 @@
-#if EXPLORER
 import CLinux
 
 /// One execution, from the restored state to its end.
@@ -122,4 +121,3 @@ extension Explorer {
     }
   }
 }
-#endif

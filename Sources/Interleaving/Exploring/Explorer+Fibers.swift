@@ -1,4 +1,3 @@
-#if EXPLORER
 import CLinux
 
 /// What a fiber needs to begin.
@@ -57,4 +56,3 @@ extension Explorer {
     goHome(from: current)
   }
 }
-#endif

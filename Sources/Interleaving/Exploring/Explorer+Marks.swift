@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Steps and choices that actors name.
 extension Explorer {
   /// The current actor begins a step of the program.
@@ -73,4 +71,3 @@ extension Explorer {
     return 0
   }
 }
-#endif

@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Merging of equal states: for retry loops that come back to where they were.
 ///
 /// A state is what the program's hash covers, the live part of every actor's stack, and what each waits for. All
@@ -62,4 +60,3 @@ extension Explorer {
     return true
   }
 }
-#endif

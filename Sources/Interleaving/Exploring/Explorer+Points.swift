@@ -1,4 +1,3 @@
-#if EXPLORER
 import CLinux
 
 /// Schedule points: what an actor is about to do, and who goes on.
@@ -135,4 +134,3 @@ extension Explorer {
     if let found { note(.violation, found.name, found.text) }
   }
 }
-#endif

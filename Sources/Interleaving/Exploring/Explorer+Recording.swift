@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// What is kept of a step, and which steps it could have changed places with.
 ///
 /// Source-DPOR: two steps of different processes on one object, with nothing between them that orders them, are a
@@ -202,4 +200,3 @@ extension Explorer {
     return hash.value
   }
 }
-#endif

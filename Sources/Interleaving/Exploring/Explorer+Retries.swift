@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Rounds in which every actor that can go on has come to try again.
 struct RetryRounds {
   /// Rounds that are compared with the ones before.
@@ -105,4 +103,3 @@ extension Explorer {
     if retries.end(state: state) >= settings.retryRounds { ending = .livelock }
   }
 }
-#endif

@@ -1,4 +1,3 @@
-#if EXPLORER
 import CLinux
 import Glibc
 
@@ -266,4 +265,3 @@ extension Explorer {
     return lgamma_r(Double(number + 1), &sign) / log(10)
   }
 }
-#endif

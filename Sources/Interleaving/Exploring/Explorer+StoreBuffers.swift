@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// Store buffers, as x86 has them: stores of an actor reach memory later, in order; it sees its own at once.
 ///
 /// A locked operation waits until the buffer is empty. Plain stores go straight to memory: in a program without
@@ -70,4 +68,3 @@ extension Explorer {
     return isLocked || next.pointee.kind == .acquire ? clock.joined(clocks[process + actorCount]) : clock
   }
 }
-#endif

@@ -1,4 +1,3 @@
-#if EXPLORER
 import CLinux
 
 /// One search: its fibers, the execution under way, and what the executions before it left to do.
@@ -240,4 +239,3 @@ final class Explorer {
     objects.deallocate()
   }
 }
-#endif

@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// What a check found wrong.
 public struct Violation: Codable, Hashable, Sendable {
   /// The name of the rule that is broken: findings of one name are one finding.
@@ -80,4 +78,3 @@ public struct Finding: Codable, Hashable, Sendable {
   /// The number of the execution that found it, from 1.
   public var execution: Int
 }
-#endif

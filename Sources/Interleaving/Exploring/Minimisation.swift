@@ -1,5 +1,3 @@
-#if EXPLORER
-
 extension Exploration {
   /// The same flaw in an execution with as few preemptions as can be found, and then as few steps.
   ///
@@ -105,4 +103,3 @@ extension Explorer {
     guideChoices = guide.reversed().compactMap { if case .choice(let value) = $0 { value } else { nil } }
   }
 }
-#endif

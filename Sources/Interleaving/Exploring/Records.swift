@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// How many events of each process happened before, the own ones included.
 ///
 /// A process is an actor, or the store buffer of one.
@@ -234,4 +232,3 @@ struct ObjectTable {
     }
   }
 }
-#endif

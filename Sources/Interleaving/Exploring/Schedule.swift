@@ -1,5 +1,3 @@
-#if EXPLORER
-
 /// The decisions of one execution: who ran at each step, and what was chosen at each choice.
 ///
 /// Written `v1:HASH:0*5,1,b0,c1`: actor 0 for five steps, actor 1, a flush of actor 0's store buffer, choice 1.
@@ -81,4 +79,3 @@ public struct Schedule: Codable, Hashable, Sendable, CustomStringConvertible {
       + runs.joined(separator: ",")
   }
 }
-#endif

@@ -1,4 +1,3 @@
-#if EXPLORER
 import Glibc
 import Synchronization
 
@@ -354,4 +353,3 @@ extension Explorer {
     }
   }
 }
-#endif
