@@ -1,11 +1,11 @@
 import Glibc
 
-/// The file in which an exploration keeps where it stands.
+/// The file in which an exploration saves its checkpoint.
 struct CheckpointFile {
   private let path: String
   private var temporary: String { path + ".new" }
 
-  /// Sees that the file can be written, before anybody works for it.
+  /// Checks that the file can be written, before any work is done for it.
   init(_ path: String) throws(Failure) {
     self.path = path
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
@@ -16,7 +16,7 @@ struct CheckpointFile {
     }
   }
 
-  /// Replaces the file as a whole: whatever happens meanwhile, the former contents are there or the new ones.
+  /// Replaces the file as a whole: after an interruption it holds the old contents or the new ones.
   func write(_ contents: [UInt8]) throws(Failure) {
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw unwritten(errno) }

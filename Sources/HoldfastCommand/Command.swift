@@ -41,7 +41,7 @@ enum Entry {
     }
   }
 
-  /// The parser would call it an unexpected argument and not say what may stand there.
+  /// Names the verbs that exist; the parser would only report an unexpected argument.
   private static func refuseUnknownVerb(_ word: String?) throws(Failure) {
     guard let word, !word.hasPrefix("-") else { return }
     let verbs =

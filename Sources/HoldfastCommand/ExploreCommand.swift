@@ -46,12 +46,12 @@ struct ExploreCommand: ParsableCommand {
   @Option(help: ArgumentHelp("End after so long; 60 if no limit is given.", valueName: "seconds"))
   var time: Double?
 
-  @Option(help: ArgumentHelp("End after so many executions.", valueName: "n"))
+  @Option(help: ArgumentHelp("End after this many executions.", valueName: "n"))
   var executions: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Let up to so many allocations, isolations, page locks, copies, unmaps and charges of an execution fail.",
+      "Let up to this many allocations, isolations, page locks, copies, unmaps and charges of an execution fail.",
       valueName: "n"))
   var faults = 0
 
@@ -70,15 +70,15 @@ struct ExploreCommand: ParsableCommand {
   @Flag(help: "In bounded searches, give up what comes to the same as an earlier execution.")
   var merge = false
 
-  @Option(help: ArgumentHelp("Explore with so many threads, each on a machine of its own.", valueName: "n"))
+  @Option(help: ArgumentHelp("Explore with this many threads, each on its own machine.", valueName: "n"))
   var jobs = 1
 
   @Option(
-    help: ArgumentHelp("Keep in this file where the exploration stands, if it ends early.", valueName: "file")
+    help: ArgumentHelp("Write a checkpoint to this file if the exploration ends early.", valueName: "file")
   )
   var checkpoint: String?
 
-  @Option(help: ArgumentHelp("Go on where a checkpoint stands, with the same options.", valueName: "file"))
+  @Option(help: ArgumentHelp("Continue from a checkpoint, with the same options.", valueName: "file"))
   var resume: String?
 
   @Option(
@@ -150,7 +150,7 @@ struct ExploreCommand: ParsableCommand {
       try file.write { try TraceText.render(result.report, execution) }
     } else {
       file.discard()
-      Console.warn("nothing was found, so that no trace was written")
+      Console.warn("nothing was found, so no trace was written")
     }
     try finish(result)
   }
@@ -181,7 +181,7 @@ struct ExploreCommand: ParsableCommand {
     let report = try Self.inLab { () throws(LabFailure) in try ScenarioExplorer.explore(scenario, options) }
     if let path = self.checkpoint, unkept == nil {
       Console.complain(
-        checkpoint.map { "stopped after \($0.executions) executions; --resume \(path) goes on" }
+        checkpoint.map { "stopped after \($0.executions) executions; --resume \(path) continues" }
           ?? "nothing is left to do; no checkpoint was written")
     }
     return (report, unkept)
@@ -231,7 +231,7 @@ struct ExploreCommand: ParsableCommand {
   }
 }
 
-/// Takes ctrl-C for a wish to see what there is; a second one ends the program.
+/// The first ctrl-C ends the work early and prints its results; a second one ends the program.
 final class Interrupt {
   private let source: any DispatchSourceSignal
 

@@ -9,7 +9,7 @@ enum Failure: Error {
   case badInput(String)
   /// What this host lacks.
   case cannotRun(String)
-  /// A mistake of ours.
+  /// A bug in Holdfast.
   case internalError(String)
   /// Output that could not be written.
   case unwritten(String)

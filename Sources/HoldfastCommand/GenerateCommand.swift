@@ -24,7 +24,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Pages of the region that they are about, 1 or 2.", valueName: "n"))
   var pages = 1
 
-  @Option(help: ArgumentHelp("Only so many, chosen by chance.", valueName: "n"))
+  @Option(help: ArgumentHelp("Take a random sample of this many scenarios.", valueName: "n"))
   var sample: Int?
 
   @Option(help: ArgumentHelp("With --sample: where the random numbers begin (default 1).", valueName: "n"))
@@ -48,7 +48,7 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("With --explore: most executions of each (default 2000).", valueName: "n"))
   var executions: Int?
 
-  @Option(help: ArgumentHelp("With --explore: end after so long, all together.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("With --explore: end after this time in total.", valueName: "seconds"))
   var time: Double?
 
   @Option(

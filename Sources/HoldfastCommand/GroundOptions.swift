@@ -9,7 +9,7 @@ struct GroundOptions: ParsableArguments {
     case live
   }
 
-  /// What stands behind a frame.
+  /// What backs a frame.
   enum FramesWord: String, ExpressibleByArgument, CaseIterable {
     case none, memfd
   }
@@ -31,7 +31,7 @@ struct GroundOptions: ParsableArguments {
     }
   }
 
-  /// Whether any of them was given.
+  /// Whether any of these options was given.
   var isGiven: Bool { machine != nil || machineFrom != nil || frames != .none }
 
   /// Options of a run on this ground.

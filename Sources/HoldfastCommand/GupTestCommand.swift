@@ -262,7 +262,7 @@ enum GupTestNumber {
         Int(digits)
       }
     guard let value, digits.first?.isHexDigit == true else {
-      throw ValidationError("\(word) is no \(what); expected a number such as 19 or 0x1000")
+      throw ValidationError("\(word) is not a \(what); expected a number such as 19 or 0x1000")
     }
     return isNegative ? -value : value
   }

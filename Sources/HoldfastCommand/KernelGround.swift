@@ -45,7 +45,7 @@ final class KernelGround {
   private var kernel: GuestKernel?
   private var initramfs: Initramfs?
 
-  /// Runs a scenario so many times.
+  /// Runs a scenario `repeats` times.
   func runs(
     _ scenario: Scenario, policy: PolicyName, repeats: Int, on place: Place
   ) throws(Failure) -> Answer {

@@ -17,7 +17,7 @@ enum PolicyWords {
     var policies: [PolicyName] = []
     for word in words.split(separator: ",", omittingEmptySubsequences: false) {
       let policy = try policy(String(word))
-      guard !policies.contains(policy) else { throw ValidationError("\(policy) stands there twice") }
+      guard !policies.contains(policy) else { throw ValidationError("\(policy) is given twice") }
       policies.append(policy)
     }
     return policies

@@ -16,7 +16,7 @@ final class ProgressBar: Sendable {
   private let start = ContinuousClock.now
   private let state: Mutex<State>
 
-  /// A bar, or nil where standard error is no terminal.
+  /// A bar, or nil if standard error is not a terminal.
   init?(title: String) {
     guard Console.canRedraw else { return nil }
     state = Mutex(State(title: title))

@@ -97,7 +97,7 @@ struct PromoteCommand: ParsableCommand {
       "\(scenario.file): found more than \(Self.mostOfNew) executions without a preemption, expected fewer")
   }
 
-  /// The text of the file, or nil if its search does not end within so many executions.
+  /// The text of the file, or nil if its search does not end within that many executions.
   private func explore(_ scenario: Scenario, _ head: OutcomeFile, within executions: Int) throws -> String? {
     var options = ExploreOptions(head)
     options.executions = executions

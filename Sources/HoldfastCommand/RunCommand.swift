@@ -36,7 +36,7 @@ struct RunCommand: ParsableCommand {
   @Option(
     name: .customLong("repeat"),
     help: ArgumentHelp(
-      "How often; after the first report stands how often the runs ended in which state.", valueName: "n"))
+      "How often to run; after the first report a table counts the end states.", valueName: "n"))
   var repeats = 1
 
   @Flag(help: "Print the report as JSON.")

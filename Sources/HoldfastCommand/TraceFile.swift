@@ -2,7 +2,7 @@ import Glibc
 import HoldfastReport
 import HoldfastScenario
 
-/// The file for trace events, opened before a run so that nobody waits for a trace that cannot be written.
+/// The file for trace events, opened before a run, so that a path that cannot be written is refused at once.
 struct TraceFile: ~Copyable {
   private let path: String
   private let descriptor: Int32

@@ -32,7 +32,7 @@ public enum CatalogueText {
     return palette.paint("Explored", .title) + "\n" + table.render(indent: 2, palette: palette)
   }
 
-  /// What stands instead of a safeguard: nothing is taken out.
+  /// The text of an entry that takes no safeguard out.
   private static func policies(_ entry: CatalogueReport.Entry) -> String {
     guard let find = entry.find else { return "-" }
     guard let clear = entry.clear, clear.policy != find.policy else { return "- (\(find.policy))" }

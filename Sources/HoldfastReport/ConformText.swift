@@ -2,7 +2,7 @@ public import HoldfastScenario
 
 /// The comparison of a kernel with the engine, in the way of herd and litmus.
 public enum ConformText {
-  /// A block per scenario, and a count of them at the end.
+  /// A block per scenario, and a count of the scenarios at the end.
   public static func render(_ report: ConformReport, palette: Palette) -> String {
     var text = report.entries.map { block($0, palette) + "\n" }.joined()
     for difference in report.staleDifferences {
@@ -86,7 +86,7 @@ public enum ConformText {
     max(counts.map { "\($0)".count }.max() ?? 0, 5)
   }
 
-  /// Counts stand to the left, as in litmus's logs.
+  /// Counts come first, as in litmus's logs.
   private static func padded(_ count: Int, _ width: Int) -> String {
     let text = "\(count)"
     return text + String(repeating: " ", count: max(width - text.count, 0))
@@ -128,7 +128,7 @@ extension ConformReport.Verdict {
 }
 
 extension ConformReport.Relation {
-  /// What stands between a count and its state.
+  /// The text between a count and its state.
   fileprivate var mark: String {
     switch self {
     case .allowed: ":"

@@ -11,7 +11,7 @@ struct TextTable {
     }
   }
 
-  /// Numbers stand to the right, words to the left.
+  /// Numbers are aligned to the right, words to the left.
   enum Alignment {
     case left, right
   }

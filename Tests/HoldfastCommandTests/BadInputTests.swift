@@ -25,7 +25,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
       "run small --policy linux-6.2", "unknown policy \"linux-6.2\"", "did you mean", "linux-mainline"),
     BadInput("compare small --policies linux-6.1,linux-5", "unknown policy \"linux-5\"", "linux-5.5"),
     BadInput("compare small --policies linux-6.1,", "unknown policy \"\""),
-    BadInput("compare small --policies linux-6.1,linux-6.1", "linux-6.1 stands there twice"),
+    BadInput("compare small --policies linux-6.1,linux-6.1", "linux-6.1 is given twice"),
     BadInput("run small --frames hugetlb", "hugetlb", "none", "memfd"),
     BadInput("run small --machine dead", "dead", "live"),
     BadInput("run small --machine live --machine-from truncated", "exclude each other"),

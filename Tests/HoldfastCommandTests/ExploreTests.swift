@@ -11,7 +11,7 @@ import Testing
         Self.search + ["--time", "600", "--checkpoint", "kept"], in: folder, interruptAfter: 3)
       #expect(stopped.exitCode == 0, "\(stopped.errors)")
       #expect(stopped.output.contains("interrupted") && stopped.output.contains("not everything was covered"))
-      #expect(stopped.errors.contains("--resume kept goes on"))
+      #expect(stopped.errors.contains("--resume kept continues"))
       let kept = try Data(contentsOf: URL(filePath: "\(folder)/kept"))
       let more = try Command.run(
         Self.search + ["--executions", "5", "--resume", "kept", "--json"], in: folder)
