@@ -98,8 +98,10 @@ let package = Package(
 
     [
       .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+      .target(name: "TestThreads", path: "Tests/TestThreads", swiftSettings: strict),
       .testTarget(
-        name: "InterleavingTests", dependencies: ["Interleaving", "CLinux"], swiftSettings: strict),
+        name: "InterleavingTests", dependencies: ["Interleaving", "CLinux", "TestThreads"],
+        swiftSettings: strict),
       .testTarget(
         name: "InterleavingExploredTests", dependencies: ["InterleavingExplored", "CLinux"],
         swiftSettings: explored(["Interleaving"])),
@@ -116,7 +118,7 @@ let package = Package(
     ],
     twinTests(
       "Holdfast", of: ["Holdfast", "HoldfastLab", "Interleaving"],
-      with: ["CLinux", "CAllocationCounter", system]),
+      with: ["CLinux", "CAllocationCounter", "TestThreads", system]),
     twinTests(
       "HoldfastLab", of: ["HoldfastLab", "Holdfast", "Interleaving"],
       with: ["HoldfastScenario", "HoldfastLinux", system], exploring: "Exploring"),

@@ -1,4 +1,4 @@
-import Dispatch
+import TestThreads
 import Testing
 
 @testable import Holdfast
@@ -14,8 +14,9 @@ struct TraceRandom {
 }
 
 @Suite struct AddressSpaceTraceTests {
-  /// Random calls of two processes on shared objects: the recount holds after every step, exit frees everything.
-  @Test(arguments: [1, 2, 3, 4] as [UInt64], [PlacementPolicy.linux6_1, .linux5_10])
+  @Test(
+    "random calls of two processes on shared objects: the recount holds after every step, exit frees everything",
+    arguments: [1, 2, 3, 4] as [UInt64], [PlacementPolicy.linux6_1, .linux5_10])
   func trace(_ seed: UInt64, _ policy: PlacementPolicy) throws {
     let machine = try smallMachine(policy: policy)
     var random = TraceRandom(state: seed)
@@ -29,8 +30,9 @@ struct TraceRandom {
     #expect(framesInUse(machine) == 1)
   }
 
-  /// Allocations, rows or both fail at every point of the same trace: nothing leaks, no count is wrong.
-  @Test(arguments: [FailurePoint.allocation, .table])
+  @Test(
+    "allocations, rows or both fail at every point of the same trace: nothing leaks, no count is wrong",
+    arguments: [FailurePoint.allocation, .table])
   func injected(_ point: FailurePoint) throws {
     for delay in 0..<60 {
       let machine = try smallMachine()
@@ -43,16 +45,16 @@ struct TraceRandom {
     }
   }
 
-  /// Two threads, a process each, on one object: faults, unmapping and the reverse mapping at the same time.
-  @Test func threads() throws {
+  @Test(
+    "two threads, a process each, on one object: faults, unmapping and the reverse mapping at the same time")
+  func threads() throws {
     let machine = try smallMachine()
     let processes = try (0..<2).map { try machine.createProcess(name: "thread \($0)", processor: $0) }
     let object = try machine.createObject(kind: .memfd, pages: 8, for: processes[0])
-    let ids = processes.map(\.id)
-    DispatchQueue.concurrentPerform(iterations: 2) { index in
-      var random = TraceRandom(state: UInt64(index))
-      let process = machine.process(ids[index])
-      for round in 0..<200 {
+    try together(2, rounds: 200) { thread, rounds in
+      var random = TraceRandom(state: UInt64(thread))
+      let process = processes[thread]
+      for round in rounds {
         let isShared = random.next(2) == 0
         let kind: MappingKind = isShared ? .object(object) : .object(object, shared: false)
         guard let address = try? machine.map(process, pages: 8, kind: kind) else { continue }

@@ -1,11 +1,12 @@
 import Interleaving
+import TestThreads
 import Testing
 
 @testable import Holdfast
 
 /// Splitting, merging, stealing and counting of free memory (spec 2.8 to 2.11).
 @Suite struct AllocationBuddyTests {
-  @Test("Filling a machine with any order and emptying it again conserves every frame (invariants 3 to 5)")
+  @Test("filling a machine with any order and emptying it again conserves every frame (invariants 3 to 5)")
   func fillAndEmpty() throws {
     for order in 0...4 {
       for gfp in [GFPFlags.highUserMovable, .kernel, [.highUserMovable, .compound, .zero]] {
@@ -38,7 +39,7 @@ import Testing
     }
   }
 
-  @Test("A random trace of allocations and frees keeps lists, counts and descriptors in agreement")
+  @Test("a random trace of allocations and frees keeps lists, counts and descriptors in agreement")
   func randomTrace() throws {
     for seed in UInt64(1)...6 {
       var random = Seeded(seed)
@@ -82,7 +83,7 @@ import Testing
     }
   }
 
-  @Test("More than half of what is free must be CMA before movable allocations prefer it: 2x > free, not =")
+  @Test("more than half of what is free must be CMA before movable allocations prefer it: 2x > free, not =")
   func balance() throws {
     // 128 frames, one of them the zero page; CMA takes `cma`, kernel allocations of order 0 take `ordinary`.
     for (ordinary, expectCMA) in [(60, false), (62, false), (63, false), (64, true), (65, true)] {
@@ -101,7 +102,7 @@ import Testing
     }
   }
 
-  @Test("Stealing: who takes from whom, and when the pageblock follows (spec 2.10)")
+  @Test("stealing: who takes from whom, and when the pageblock follows (spec 2.10)")
   func stealing() throws {
     // A machine of one largest block; frame 0 is the zero page, so free are orders 0, 1, 2 and 3 from 1 on.
     struct Case {
@@ -141,7 +142,7 @@ import Testing
       machine.pageblockType(of: cache) == .reclaimable && machine.pageblockType(of: kernel) == .unmovable)
   }
 
-  @Test("A movable request breaks up the smallest block of another type; others take half pageblocks over")
+  @Test("a movable request breaks up the smallest block of another type; others take half pageblocks over")
   func smallestForMovable() throws {
     // Pageblocks of 16 frames, so that blocks below order 2 cannot be stolen whole by movable requests.
     var configuration = MachineConfiguration.small(frames: 32)
@@ -170,7 +171,7 @@ import Testing
     #expect(machine.freeListProblems == [])
   }
 
-  @Test("Rather than mix types in a pageblock of ZONE_NORMAL, ZONE_DMA32 serves while it can (spec 2.6)")
+  @Test("rather than mix types in a pageblock of ZONE_NORMAL, ZONE_DMA32 serves while it can (spec 2.6)")
   func avoidsFragmenting() throws {
     var configuration = MachineConfiguration.small(frames: 128)
     configuration.explicitZones = [extent(.dma32, 0, 64), extent(.normal, 64, 128)]
@@ -223,7 +224,7 @@ import Testing
     #expect(machine.freeListProblems == [])
   }
 
-  @Test("Frames of ISOLATE pageblocks bypass the per-CPU lists, disabled lists stay empty (spec 2.11)")
+  @Test("frames of ISOLATE pageblocks bypass the per-CPU lists, disabled lists stay empty (spec 2.11)")
   func disabledLists() throws {
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
@@ -262,38 +263,34 @@ import Testing
     give(again, on: 0)
   }
 
-  @Test("Processors that allocate, free and drain at the same time lose nothing, deferred memory included")
-  func concurrent() async throws {
+  @Test("processors that allocate, free and drain at the same time lose nothing, deferred memory included")
+  func concurrent() throws {
     var configuration = MachineConfiguration(frames: 1 << 16, processors: 3)
     configuration.dma32Limit = configuration.dmaLimit
     configuration.geometry.sectionOrder = 10
     configuration.geometry.blockOrder = 10
     let machine = try Machine(configuration)
     let before = machine.freeFrames
-    let processes = try (0..<3).map { try machine.bareProcess(on: $0).id }
-    await withTaskGroup { group in
-      for (number, id) in processes.enumerated() {
-        group.addTask {
-          var random = Seeded(UInt64(number))
-          let process = machine.process(id)
-          var held: [(FrameNumber, Int)] = []
-          for step in 0..<4000 {
-            if step % 1000 == 999 { machine.drainPerCPULists(ZoneID(node: 0, kind: .normal)) }
-            let order = [0, 0, 0, 1, 3, 9][Int.random(in: 0..<6, using: &random)]
-            let gfp: GFPFlags = Bool.random(using: &random) ? .highUserMovable : .kernel
-            if held.count < 40, let frame = try? machine.allocateFolio(order: order, gfp: gfp, for: process) {
-              held.append((frame, order))
-            } else if !held.isEmpty {
-              let (frame, order) = held.remove(at: Int.random(in: 0..<held.count, using: &random))
-              machine.page(frame).refcount.store(0)
-              machine.freeBlock(frame, order: order, on: number)
-            }
-          }
-          for (frame, order) in held {
-            machine.page(frame).refcount.store(0)
-            machine.freeBlock(frame, order: order, on: number)
-          }
+    let processes = try (0..<3).map { try machine.bareProcess(on: $0) }
+    try together(3, rounds: 4000) { number, rounds in
+      var random = Seeded(UInt64(number))
+      let process = processes[number]
+      var held: [(FrameNumber, Int)] = []
+      for step in rounds {
+        if step % 1000 == 999 { machine.drainPerCPULists(ZoneID(node: 0, kind: .normal)) }
+        let order = [0, 0, 0, 1, 3, 9][Int.random(in: 0..<6, using: &random)]
+        let gfp: GFPFlags = Bool.random(using: &random) ? .highUserMovable : .kernel
+        if held.count < 40, let frame = try? machine.allocateFolio(order: order, gfp: gfp, for: process) {
+          held.append((frame, order))
+        } else if !held.isEmpty {
+          let (frame, order) = held.remove(at: Int.random(in: 0..<held.count, using: &random))
+          machine.page(frame).refcount.store(0)
+          machine.freeBlock(frame, order: order, on: number)
         }
+      }
+      for (frame, order) in held {
+        machine.page(frame).refcount.store(0)
+        machine.freeBlock(frame, order: order, on: number)
       }
     }
     #expect(machine.freeListProblems == [])

@@ -1,13 +1,14 @@
 import CLinux
-import Dispatch
 import Glibc
 import Holdfast
 import Interleaving
+import Synchronization
 import SystemPackage
+import TestThreads
 import Testing
 
-@Suite("Online, hot-add, hot-remove")
-struct HotplugOnlineTests {
+/// Online, hot-add and hot-remove of memory blocks.
+@Suite struct HotplugOnlineTests {
   private let block = BlockID(rawValue: 12)
 
   @Test("offline, then online_movable of an untouched block restores every count (spec 12: 41, 44)")
@@ -208,11 +209,26 @@ struct HotplugOnlineTests {
     let start = try rig.map(pages: pages)
     try machine.fill(rig.process, start, pages: pages, pattern: 7)
     let other = try machine.createProcess(name: "hotplug", processor: 1)
-    let shared = Shared(rig: rig, other: other)
-    DispatchQueue.concurrentPerform(iterations: 2) { thread in
-      if thread == 0 { shared.pinAndUnpin(start, pages: pages) } else { shared.offlineAndOnline() }
+    let offlined = Atomic(0)
+    try together(2, rounds: 200) { thread, rounds in
+      for round in rounds {
+        if thread == 0 {
+          let page = round % pages
+          let at = start + UInt64(page * pageSize)
+          if let pins = try? machine.pin(rig.process, at: at, pages: min(3, pages - page)) { pins.unpin() }
+        } else {
+          let id = BlockID(rawValue: 8 + round % 3)
+          do {
+            try machine.offline(id, by: other, limits: OfflineLimits(passes: 40))
+            offlined.add(1, ordering: .relaxed)
+            try machine.online(id, as: .movable, by: other)
+          } catch let error as OfflineError {
+            #expect(error.cause == .passesUsedUp)
+          }
+        }
+      }
     }
-    #expect(shared.offlined > 0)
+    #expect(offlined.load(ordering: .relaxed) > 0)
     for page in 0..<pages {
       let frame = try rig.frame(start, page: page)
       #expect(machine.contents(frame, match: 7 + UInt64(page)))
@@ -225,45 +241,6 @@ struct HotplugOnlineTests {
     machine.drainPerCPULists(ZoneID(node: 0, kind: .movable))
     #expect(zone.free.load() == 128 - UInt64(pages))
     #expect(machine.total(.follPinAcquired, node: nil) == machine.total(.follPinReleased, node: nil))
-  }
-
-  /// What two threads share.
-  private final class Shared: @unchecked Sendable {
-    // Sendable: each thread acts for a process of its own; `offlined` and `rounds` belong to the second one.
-    let rig: HotplugRig
-    let other: Process
-    var offlined = 0
-
-    init(rig: HotplugRig, other: Process) {
-      self.rig = rig
-      self.other = other
-    }
-
-    func pinAndUnpin(_ start: VirtualAddress, pages: Int) {
-      for round in 0..<3000 {
-        let page = round % pages
-        guard
-          let pins = try? rig.machine.pin(
-            rig.process, at: start + UInt64(page * pageSize), pages: min(3, pages - page))
-        else { continue }
-        pins.unpin()
-      }
-    }
-
-    func offlineAndOnline() {
-      for round in 0..<200 {
-        let id = BlockID(rawValue: 8 + round % 3)
-        do {
-          try rig.machine.offline(id, by: other, limits: OfflineLimits(passes: 40))
-          offlined += 1
-          try rig.machine.online(id, as: .movable, by: other)
-        } catch let error as OfflineError {
-          #expect(error.cause == .passesUsedUp)
-        } catch {
-          Issue.record("\(error)")
-        }
-      }
-    }
   }
 
   @Test("obstacles tell before an offline is tried what would stop it, and who holds it")

@@ -1,12 +1,11 @@
-import Dispatch
 import Interleaving
+import TestThreads
 import Testing
 
 @testable import Holdfast
 
 /// Threads that work on the same memory at once; the recount afterwards says whether anything was lost.
-@Suite("Concurrent pins")
-struct PinConcurrencyTests {
+@Suite struct PinConcurrencyTests {
   /// What one thread does in a round: chosen by a generator, so that a failure can be told.
   private static func act(
     _ rig: PinRig, _ process: Process, _ start: VirtualAddress, pages: Int, _ random: inout Seeded,
@@ -64,18 +63,16 @@ struct PinConcurrencyTests {
     for kind in [PageKind.anonymous, .sharedAnonymous, .hugePMD] {
       let rig = try Self.twoNodes(policy: policy)
       let start = try rig.make(kind)
-      let id = try rig.machine.createProcess(name: "other", processor: 1).id
-      DispatchQueue.concurrentPerform(iterations: 2) { thread in
+      let processes = [rig.process, try rig.machine.createProcess(name: "other", processor: 1)]
+      try together(2, rounds: 2000) { thread, rounds in
         var random = Seeded(UInt64(thread + 1))
-        for _ in 0..<2000 {
-          Self.act(
-            rig, thread == 0 ? rig.process : rig.machine.process(id), start, pages: rig.unit, &random,
-            isOwner: thread == 0)
+        for _ in rounds {
+          Self.act(rig, processes[thread], start, pages: rig.unit, &random, isOwner: thread == 0)
         }
       }
       rig.machine.drainLRUAll(for: rig.process)
       rig.check("\(policy.name) \(kind.rawValue)")
-      same(rig.acquired, rig.released, "\(policy.name) \(kind.rawValue), pins")
+      #expect(rig.acquired == rig.released, "\(policy.name) \(kind.rawValue), pins")
       rig.machine.exit(rig.process)
       rig.check("\(policy.name) \(kind.rawValue), exited")
     }
@@ -90,15 +87,14 @@ struct PinConcurrencyTests {
     let mine = try rig.map(8, shared)
     let other = try machine.createProcess(name: "other", processor: 1)
     let theirs = try machine.map(other, pages: 8, kind: shared)
-    let id = other.id
-    DispatchQueue.concurrentPerform(iterations: 2) { thread in
+    try together(2, rounds: 1500) { thread, rounds in
       var random = Seeded(UInt64(thread + 7))
-      let process = thread == 0 ? rig.process : machine.process(id)
-      for round in 0..<1500 {
+      let process = thread == 0 ? rig.process : other
+      for round in rounds {
         // Own memory comes and goes.
         if let own = try? machine.map(process, pages: 4) {
           if let pins = try? machine.pin(process, at: own, pages: 4, flags: [.write, .longterm]) {
-            same(pins.count, 4, "round \(round)")
+            #expect(pins.count == 4, "round \(round)")
           }
           try? machine.unmap(process, AddressRange(start: own, pages: 4))
         }
@@ -122,15 +118,15 @@ struct PinConcurrencyTests {
   func remoteExit() throws {
     let rig = try PinRig(.movable, frames: 512)
     let machine = rig.machine
-    let id = try machine.createProcess(name: "driver", processor: 1).id
-    let target = try machine.createProcess(name: "target").id
-    machine.exit(machine.process(target))
-    DispatchQueue.concurrentPerform(iterations: 2) { thread in
-      for round in 0..<1500 {
+    let driver = try machine.createProcess(name: "driver", processor: 1)
+    let target = try machine.createProcess(name: "target")
+    machine.exit(target)
+    try together(2, rounds: 1500) { thread, rounds in
+      for round in rounds {
         if thread == 0 {
           // Rows are taken again in turn: this is the process that the other thread pins.
           guard let process = try? machine.createProcess(name: "target") else { continue }
-          same(process.id, target, "round \(round)")
+          #expect(process.id == target.id, "round \(round)")
           _ = try? machine.map(process, pages: 4, at: .fixed(VirtualAddress(page: 64)))
           _ = try? machine.touch(process, VirtualAddress(page: 64 + UInt64(round % 4)), write: true)
           machine.exit(process)
@@ -138,8 +134,8 @@ struct PinConcurrencyTests {
           let flags: PinFlags = round % 2 == 0 ? .write : [.write, .longterm]
           let accounting: PinAccounting = round % 3 == 0 ? .pinned : .none
           if let pins = try? machine.pin(
-            machine.process(id), at: VirtualAddress(page: 64), pages: 4, flags: flags, entry: .remote,
-            of: machine.process(target), accounting: accounting)
+            driver, at: VirtualAddress(page: 64), pages: 4, flags: flags, entry: .remote, of: target,
+            accounting: accounting)
           {
             if pins.count > 4 { Issue.record("\(pins.count) pages") }
           }
@@ -148,9 +144,9 @@ struct PinConcurrencyTests {
     }
     machine.drainLRUAll(for: rig.process)
     rig.check("remote exit")
-    same(machine.pinHolders.count, 0, "holders")
-    same(rig.acquired, rig.released, "pins")
-    machine.exit(machine.process(id))
+    #expect(machine.pinHolders.count == 0, "holders")
+    #expect(rig.acquired == rig.released, "pins")
+    machine.exit(driver)
     rig.check("exited")
   }
 }

@@ -1,6 +1,6 @@
 import CLinux
-import Foundation
 import Interleaving
+import TestThreads
 import Testing
 
 /// The primitives that everything else is built of.
@@ -14,35 +14,23 @@ import Testing
     var row: Row { Row(raw) }
   }
 
-  private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-    let group = DispatchGroup()
-    for index in 0..<count {
-      group.enter()
-      Thread {
-        body(index)
-        group.leave()
-      }.start()
-    }
-    group.wait()
-  }
-
   @Test("a spin lock lets one thread in at a time")
-  func spin() {
+  func spin() throws {
     let words = Words()
-    onThreads(3) { _ in
+    let done = try together(3, rounds: 2000) { _, rounds in
       let lock = SpinLock(words.raw, rank: LockRank(rawValue: 1))
-      for _ in 0..<2000 { lock.withLock { words.row.setPlain(8, words.row.plain(8, as: UInt64.self) + 1) } }
+      for _ in rounds { lock.withLock { words.row.setPlain(8, words.row.plain(8, as: UInt64.self) + 1) } }
     }
-    #expect(words.row.plain(8, as: UInt64.self) == 6000)
+    #expect(words.row.plain(8, as: UInt64.self) == done.reduce(0, +))
   }
 
   @Test("a read-write lock keeps writers from everyone")
-  func readWrite() {
+  func readWrite() throws {
     let words = Words()
-    onThreads(3) { index in
+    let done = try together(3, rounds: 1000) { thread, rounds in
       let lock = ReadWriteLock(words.raw, rank: LockRank(rawValue: 1))
-      for _ in 0..<1000 {
-        if index == 0 {
+      for _ in rounds {
+        if thread == 0 {
           lock.lockShared()
           // Both halves are written under the exclusive lock, so a reader never sees them differ.
           if words.row.plain(8, as: UInt64.self) != words.row.plain(16, as: UInt64.self) {
@@ -57,7 +45,7 @@ import Testing
         }
       }
     }
-    #expect(words.row.plain(8, as: UInt64.self) == 2000)
+    #expect(words.row.plain(8, as: UInt64.self) == done[1] + done[2])
     #expect(words.row.plain(24, as: UInt64.self) == 0)
     #expect(!ReadWriteLock(words.raw, rank: LockRank(rawValue: 1)).approximateIsHeld)
   }

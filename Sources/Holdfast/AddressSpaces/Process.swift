@@ -31,7 +31,9 @@ public struct Capabilities: OptionSet, Hashable, Sendable {
 /// A process (task and mm): a handle to its row.
 ///
 /// One thread at a time acts for a process; fields without another word belong to it.
-public struct Process {
+public struct Process: @unchecked Sendable {
+  // Sendable: a handle that never changes; the row's fields are atomic, guarded by locks of the machine, or belong
+  // to the one thread that acts for the process.
   static let stride = 80
 
   let row: Row
