@@ -97,8 +97,8 @@ struct BadInput: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct BadInputTests {
-  @Test(arguments: BadInput.all)
-  func `bad input ends with its exit code and a message on standard error`(_ input: BadInput) throws {
+  @Test("bad input ends with its exit code and a message on standard error", arguments: BadInput.all)
+  func badInput(_ input: BadInput) throws {
     try withFixture { folder in
       let ending = try Command.run(input.arguments, in: folder)
       #expect(ending.exitCode == input.exitCode)
@@ -109,7 +109,8 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test func `a run that is refused leaves no trace file, and keeps the one that was there`() throws {
+  @Test("a run that is refused leaves no trace file, and keeps the one that was there")
+  func traceFile() throws {
     try withFixture { folder in
       try Data("older".utf8).write(to: URL(filePath: "\(folder)/old.json"))
       for file in ["new.json", "old.json"] {

@@ -32,7 +32,8 @@ import Testing
       .write(toFile: "\(folder)/Conformance/small.jsonl", atomically: true, encoding: .utf8)
   }
 
-  @Test func `the exit code says whether the engine allows what was recorded`() throws {
+  @Test("the exit code says whether the engine allows what was recorded")
+  func exitCode() throws {
     try withFixture { folder in
       let nothing = try Command.run(["conform", "--recorded"], in: folder)
       #expect(nothing.exitCode == 0 && nothing.output == "No scenario has a recording.\n")
@@ -65,7 +66,8 @@ import Testing
     }
   }
 
-  @Test func `a recording of another text is stale, and one that cannot be read is bad input`() throws {
+  @Test("a recording of another text is stale, and one that cannot be read is bad input")
+  func staleOrDamaged() throws {
     try withFixture { folder in
       try record("ok", in: folder)
       let scenario = "\(folder)/Scenarios/room/small.yaml"
@@ -81,7 +83,8 @@ import Testing
     }
   }
 
-  @Test func `runs that are repeated are counted by the states they end in`() throws {
+  @Test("runs that are repeated are counted by the states they end in")
+  func repeated() throws {
     try withFixture { folder in
       let text = try Command.run(["run", "small", "--repeat", "3"], in: folder)
       #expect(text.exitCode == 0)
@@ -93,7 +96,8 @@ import Testing
     }
   }
 
-  @Test func `the page on conformance is what the recordings and the engine say now`() throws {
+  @Test("the page on conformance is what the recordings and the engine say now")
+  func page() throws {
     let path = "\(Command.root)/Documentation/Conformance.md"
     let ending = try Command.run(["conform", "--table"], in: Command.root)
     #expect(ending.exitCode == 0, "\(ending.errors)")

@@ -5,7 +5,8 @@ import Testing
 @Suite struct ExploreTests {
   private static let search = ["explore", "race.yaml", "--strategy", "random"]
 
-  @Test func `ctrl-C ends an exploration with all it has, and the checkpoint goes on from there`() throws {
+  @Test("ctrl-C ends an exploration with all it has, and the checkpoint goes on from there")
+  func interrupted() throws {
     try withFixture { folder in
       let stopped = try Command.run(
         Self.search + ["--time", "600", "--checkpoint", "kept"], in: folder, interruptAfter: 3)
@@ -28,7 +29,8 @@ import Testing
     }
   }
 
-  @Test func `an exploration that ends has no checkpoint, and one that finds something a trace`() throws {
+  @Test("an exploration that ends has no checkpoint, and one that finds something a trace")
+  func filesLeft() throws {
     try withFixture { folder in
       let bounded = [
         "explore", "race.yaml", "--strategy", "bounded", "--bound", "1", "--trace", "trace.json",

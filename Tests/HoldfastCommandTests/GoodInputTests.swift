@@ -10,10 +10,12 @@ import Testing
     try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
   }
 
-  @Test(arguments: [
-    "--help", "--version", "help", "help run", "run --help", "policies", "scenarios", "invariants",
-  ])
-  func `help, version and listings are results, and say nothing else`(_ line: String) throws {
+  @Test(
+    "help, version and listings are results, and say nothing else",
+    arguments: [
+      "--help", "--version", "help", "help run", "run --help", "policies", "scenarios", "invariants",
+    ])
+  func listings(_ line: String) throws {
     try withFixture { folder in
       let ending = try Command.run(line.split(separator: " ").map(String.init), in: folder)
       #expect(ending.exitCode == 0)
@@ -22,7 +24,8 @@ import Testing
     }
   }
 
-  @Test func `the exit code of a run says whether its expectations hold`() throws {
+  @Test("the exit code of a run says whether its expectations hold")
+  func exitCode() throws {
     try withFixture { folder in
       for (scenario, exitCode, outcome) in [("small", 0, "holds"), ("wrong.yaml", 1, "fails")] {
         let ending = try Command.run(["run", scenario, "--json"], in: folder)
@@ -38,8 +41,8 @@ import Testing
     }
   }
 
-  @Test func `an exploration ends with 1 when an execution goes wrong, and its line repeats that one`() throws
-  {
+  @Test("an exploration ends with 1 when an execution goes wrong, and its line repeats that one")
+  func replay() throws {
     try withFixture { folder in
       let search = ["explore", "race.yaml", "--json"]
       let bounded = search + ["--strategy", "bounded", "--bound", "1"]
@@ -58,7 +61,8 @@ import Testing
     }
   }
 
-  @Test func `what is not for a terminal has no colours and no progress bar`() throws {
+  @Test("what is not for a terminal has no colours and no progress bar")
+  func noTerminal() throws {
     try withFixture { folder in
       let ending = try Command.run(["run", "small"], in: folder, environment: ["TERM": "xterm-256color"])
       #expect(ending.exitCode == 0)
@@ -67,7 +71,8 @@ import Testing
     }
   }
 
-  @Test func `a trace is a file of Chrome trace events, and replaces a longer one`() throws {
+  @Test("a trace is a file of Chrome trace events, and replaces a longer one")
+  func trace() throws {
     try withFixture { folder in
       let path = "\(folder)/trace.json"
       try Data(String(repeating: "x", count: 1 << 20).utf8).write(to: URL(filePath: path))
@@ -79,21 +84,24 @@ import Testing
     }
   }
 
-  @Test func `a policy given to a run is the one of the report`() throws {
+  @Test("a policy given to a run is the one of the report")
+  func policy() throws {
     try withFixture { folder in
       let ending = try Command.run(["run", "small", "--policy", "pin-exact", "--json"], in: folder)
       #expect(try object(ending.output)["policy"] as? String == "pin-exact")
     }
   }
 
-  @Test func `policies as JSON are all policies, with one default`() throws {
+  @Test("policies as JSON are all policies, with one default")
+  func policies() throws {
     let ending = try Command.run(["policies", "--json"], in: Command.root)
     let policies = try list(ending.output)
     #expect(policies.count == 10)
     #expect(policies.count { $0["default"] as? Bool == true } == 1)
   }
 
-  @Test func `every shipped scenario can be read, and is called as its file`() throws {
+  @Test("every shipped scenario can be read, and is called as its file")
+  func shipped() throws {
     let ending = try Command.run(["scenarios", "--json"], in: Command.root)
     #expect(ending.exitCode == 0, "\(ending.errors)")
     let scenarios = try list(ending.output)
@@ -104,7 +112,8 @@ import Testing
     }
   }
 
-  @Test func `a listing names the files that cannot be read`() throws {
+  @Test("a listing names the files that cannot be read")
+  func unreadable() throws {
     try withFixture { folder in
       let ending = try Command.run(["scenarios", "mixed", "--json"], in: folder)
       #expect(ending.exitCode == 2)
@@ -114,7 +123,8 @@ import Testing
     }
   }
 
-  @Test func `a snapshot of this host is a machine that a scenario can run on`() throws {
+  @Test("a snapshot of this host is a machine that a scenario can run on")
+  func snapshot() throws {
     try withFixture { folder in
       let saving = try Command.run(["snapshot", "here"], in: folder)
       // A host without memory blocks in sysfs has nothing to be saved, and says so.

@@ -64,13 +64,15 @@ struct RecordedRun: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test func `the matrix of run_vmtests is among the recorded runs, and every run of it succeeds`() {
+  @Test("the matrix of run_vmtests is among the recorded runs, and every run of it succeeds")
+  func matrix() {
     let matrix = RecordedRun.all.filter { $0.options.contains(/^-m 4 -[tTH] -[uUabL] -[wW] (-S )?-n \d+$/) }
     #expect(matrix.count == 180)
     #expect(matrix.allSatisfy { $0.exitCode == 0 })
   }
 
-  @Test func `threads of a benchmark each say what they did, repeated as often as asked`() throws {
+  @Test("threads of a benchmark each say what they did, repeated as often as asked")
+  func benchmarkThreads() throws {
     let ending = try Command.run(["gup-test", "-uj4", "-r3", "-Wm2", "-n512"], in: Command.root)
     #expect(ending.exitCode == 0)
     #expect(ending.errors.isEmpty)
@@ -78,14 +80,14 @@ struct RecordedRun: Sendable, CustomTestStringConvertible {
     #expect(ending.output.split(separator: "\n").map(normalised) == expected)
   }
 
-  @Test(arguments: [
-    ("-f /etc/passwd", Int32(3), "mappings of files"), ("-f /nonexistent/file", 255, "open: "),
-    ("-j 9999", 2, "threads"), ("-F 0xfg", 2, "0xfg"), ("-c 12monkeys", 2, "12monkeys"), ("-m x", 2, "-m"),
-    ("-q", 2, "-q"),
-  ])
-  func `what the engine cannot do is refused with a reason`(_ line: String, _ exitCode: Int32, _ says: String)
-    throws
-  {
+  @Test(
+    "what the engine cannot do is refused with a reason",
+    arguments: [
+      ("-f /etc/passwd", Int32(3), "mappings of files"), ("-f /nonexistent/file", 255, "open: "),
+      ("-j 9999", 2, "threads"), ("-F 0xfg", 2, "0xfg"), ("-c 12monkeys", 2, "12monkeys"), ("-m x", 2, "-m"),
+      ("-q", 2, "-q"),
+    ])
+  func refusals(_ line: String, _ exitCode: Int32, _ says: String) throws {
     let ending = try Command.run(
       ["gup-test"] + line.split(separator: " ").map(String.init), in: Command.root)
     #expect(ending.exitCode == exitCode)

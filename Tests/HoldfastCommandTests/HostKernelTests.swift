@@ -64,7 +64,8 @@ import Testing
     return labelled
   }
 
-  @Test func `processes, forks, threads and pipes do what the kernel does with them`() throws {
+  @Test("processes, forks, threads and pipes do what the kernel does with them")
+  func withoutPrivilege() throws {
     try withFixture { folder in
       let path = "\(folder)/processes.yaml"
       try Data(Self.processes.utf8).write(to: URL(filePath: path))
@@ -86,7 +87,8 @@ import Testing
     }
   }
 
-  @Test func `a step that waits for ever is ended, and its actor's process with it`() throws {
+  @Test("a step that waits for ever is ended, and its actor's process with it")
+  func hangingStep() throws {
     try withFixture { folder in
       let path = "\(folder)/killed.yaml"
       let text = """
@@ -115,7 +117,8 @@ import Testing
     }
   }
 
-  @Test func `a missing guest is exit code 3, with the command that makes it`() throws {
+  @Test("a missing guest is exit code 3, with the command that makes it")
+  func missingGuest() throws {
     try withFixture { folder in
       try FileManager.default.createDirectory(atPath: "\(folder)/Guest", withIntermediateDirectories: true)
       try FileManager.default.copyItem(

@@ -162,7 +162,7 @@ private struct Sequence: RandomNumberGenerator {
 }
 
 @Suite struct DamageTests {
-  @Test("A damaged file is an error that names the file, the line and both sides", arguments: Damage.all)
+  @Test("a damaged file is an error that names the file, the line and both sides", arguments: Damage.all)
   func damaged(damage: Damage) throws {
     try withScratchDirectory { root in
       try HostSnapshot.save(from: Saved.qemu.files, to: root)
@@ -179,7 +179,7 @@ private struct Sequence: RandomNumberGenerator {
     }
   }
 
-  @Test("Files that are missing, directories or pipes are errors, and so is a wrong root")
+  @Test("files that are missing, directories or pipes are errors, and so is a wrong root")
   func wrongFiles() throws {
     try withScratchDirectory { root in
       try HostSnapshot.save(from: Saved.qemu.files, to: root)
@@ -202,7 +202,7 @@ private struct Sequence: RandomNumberGenerator {
     }
   }
 
-  @Test("Zones may interleave if the blocks say which is where, and an unlabelled block is then an error")
+  @Test("zones may interleave if the blocks say which is where, and an unlabelled block is then an error")
   func interleavedZones() throws {
     try withScratchDirectory { root in
       try HostSnapshot.save(from: Saved.qemu.files, to: root)
@@ -226,7 +226,7 @@ private struct Sequence: RandomNumberGenerator {
     }
   }
 
-  @Test("No prefix and no changed byte of a file traps a parser; a prefix of zoneinfo is never accepted")
+  @Test("no prefix and no changed byte of a file traps a parser; a prefix of zoneinfo is never accepted")
   func noTraps() throws {
     let zoneinfo = try Saved.qemu.text("proc/zoneinfo")
     let stop =

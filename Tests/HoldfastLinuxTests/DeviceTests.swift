@@ -34,7 +34,7 @@ private func withMemory<T>(
 
 @Suite struct GuardedMemoryTests {
   @Test(
-    "An access that the processor refuses gives EFAULT, and says how far it came",
+    "an access that the processor refuses gives EFAULT, and says how far it came",
     arguments: [(MemoryCalls.Protection(), 0), (.read, 1), (.readWrite, 2)])
   func protections(protection: MemoryCalls.Protection, allowed: Int) throws {
     try withMemory(2) { address in
@@ -59,7 +59,7 @@ private func withMemory<T>(
     }
   }
 
-  @Test("Beyond the end of a file SIGBUS ends an access, and several threads can meet it at once")
+  @Test("beyond the end of a file SIGBUS ends an access, and several threads can meet it at once")
   func beyondFile() throws {
     let memory = try MemoryCalls.map(.memfd(shared: true), byteCount: page)
     let file = try #require(memory.file)
@@ -95,7 +95,7 @@ private func withMemory<T>(
 }
 
 @Suite struct MemoryCallTests {
-  @Test("Every kind of mapping holds what is stored, and moves with its content")
+  @Test("every kind of mapping holds what is stored, and moves with its content")
   func kinds() throws {
     let kinds: [MemoryCalls.Kind] = [
       .anonymous, .sharedAnonymous, .memfd(shared: true), .memfd(shared: false),
@@ -132,7 +132,7 @@ private func withMemory<T>(
   }
 
   @Test(
-    "Advice does to the pages what the kernel says of it",
+    "advice does to the pages what the kernel says of it",
     arguments: [
       (MemoryAdvice.dontNeed, Errno?.none, false), (.cold, nil, true), (.dontFork, nil, true),
       (.hugePage, nil, true), (.populateWrite, nil, true), (.remove, .invalidArgument, true),
@@ -150,7 +150,7 @@ private func withMemory<T>(
     }
   }
 
-  @Test("Populating what may not be written fails as an access does; holes are ENOMEM")
+  @Test("populating what may not be written fails as an access does; holes are ENOMEM")
   func populate() throws {
     try withMemory(3) { address in
       try MemoryCalls.protect(address: address, byteCount: page, .read)
@@ -168,7 +168,7 @@ private func withMemory<T>(
     }
   }
 
-  @Test("A child ends as it says, and a signal without SA_RESTART is counted")
+  @Test("a child ends as it says, and a signal without SA_RESTART is counted")
   func children() throws {
     for status: Int32 in [0, 7] {
       switch try ProcessCalls.fork() {
@@ -185,7 +185,7 @@ private func withMemory<T>(
 
 @Suite(.serialized) struct DeviceTests {
   @Test(
-    "The device writes and reads the frames that were pinned, not what is mapped later",
+    "the device writes and reads the frames that were pinned, not what is mapped later",
     HostPinTests.available)
   func registeredBuffers() throws {
     try withMemory(8) { address in
@@ -202,7 +202,7 @@ private func withMemory<T>(
     }
   }
 
-  @Test("A pipe's references see stores, and outlive the mapping of their pages")
+  @Test("a pipe's references see stores, and outlive the mapping of their pages")
   func pipeReferences() throws {
     try withMemory(20) { address in
       let references = try PipeReferences(address: address, byteCount: 20 * page)
@@ -216,7 +216,7 @@ private func withMemory<T>(
     }
   }
 
-  @Test("Direct transfers go from and to memory, or the file system refuses them whole")
+  @Test("direct transfers go from and to memory, or the file system refuses them whole")
   func directIO() throws {
     let memory = try MemoryCalls.map(.anonymous, byteCount: 2 * page)
     defer { try? MemoryCalls.unmap(address: memory.address, byteCount: memory.byteCount) }
@@ -235,7 +235,7 @@ private func withMemory<T>(
       try GuardedMemory.firstDifference(second, byteCount: page, .sequence(seed: 6), fromPage: 0) == nil)
   }
 
-  @Test("What this kernel lacks is told by its error, not by a crash")
+  @Test("what this kernel lacks is told by its error, not by a crash")
   func missing() throws {
     // Each is either there, for a guest, or says which file is not.
     do throws(Errno) { _ = try GupTest() } catch { #expect(error == .noSuchFileOrDirectory) }
@@ -245,7 +245,7 @@ private func withMemory<T>(
   }
 
   @Test(
-    "Snapshot bytes, kernel log records and frame words are decoded, or refused",
+    "snapshot bytes, kernel log records and frame words are decoded, or refused",
     arguments: [
       (UInt8(0xff), "error"), (0x00, "none"), (0x11, "zero read"), (0x22, "private-local write"),
       (0x0e, "write pmd pud"), (0x03, nil), (0x70, nil),

@@ -24,7 +24,7 @@ private enum Built {
 
 @Suite(.enabled(if: Built.isThere, "no guest kernel here: holdfast guest build"), .serialized)
 struct GuestBootTests {
-  @Test("A guest boots, answers, takes a DIMM and gives it back, and says why a scenario cannot run")
+  @Test("a guest boots, answers, takes a DIMM and gives it back, and says why a scenario cannot run")
   func boot() throws {
     let kernel = try #require(Built.kernel)
     let initramfs = try Initramfs(executable: try #require(Built.command))
@@ -78,7 +78,7 @@ struct GuestBootTests {
     return devices.compactMap { $0["data"]?["id"]?.text }.sorted()
   }
 
-  @Test("A guest whose init ends, or that is too slow, is an error with the console's end")
+  @Test("a guest whose init ends, or that is too slow, is an error with the console's end")
   func lost() throws {
     let kernel = try #require(Built.kernel)
     let machine = GuestMachine(memory: 128 << 20, cpus: 1)

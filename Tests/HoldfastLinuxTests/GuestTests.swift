@@ -65,7 +65,7 @@ struct PlannedMachine: Sendable {
   ]
 
   @Test(
-    "A scenario's machine is a PC with the same zones and nodes, or refused with the reason",
+    "a scenario's machine is a PC with the same zones and nodes, or refused with the reason",
     arguments: machines)
   func machine(_ planned: PlannedMachine) throws {
     let scenario = try Scenario(
@@ -93,7 +93,7 @@ struct PlannedMachine: Sendable {
     }
   }
 
-  @Test("Every message comes back as it was sent, one key naming what it is")
+  @Test("every message comes back as it was sent, one key naming what it is")
   func messages() throws {
     let request = MonitorRequest(
       "device_add", ["id": .string("dimm0"), "node": .integer(1), "hot": .bool(true)])
@@ -117,7 +117,7 @@ struct PlannedMachine: Sendable {
     }
   }
 
-  @Test("An archive holds folders before what lies in them, and every field where newc has it")
+  @Test("an archive holds folders before what lies in them, and every field where newc has it")
   func archive() throws {
     var archive = Archive()
     archive.add(file: "/lib/deep/x.so", [1, 2, 3, 4, 5])
@@ -147,7 +147,7 @@ struct PlannedMachine: Sendable {
       ])
   }
 
-  @Test("What a loader does not look at is left out of an executable, which stays one")
+  @Test("what a loader does not look at is left out of an executable, which stays one")
   func loadable() throws {
     let bytes = try HostFile.open("/proc/self/exe").bytes()
     let loadable = LoadableFile(bytes)
@@ -168,7 +168,7 @@ struct PlannedMachine: Sendable {
     }
   }
 
-  @Test("A missing kernel or fragment is an error that says the one command which helps")
+  @Test("a missing kernel or fragment is an error that says the one command which helps")
   func missing() throws {
     try withScratchDirectory { folder in
       let fragment = "\(folder)/kernel.config"
@@ -190,7 +190,7 @@ struct PlannedMachine: Sendable {
     }
   }
 
-  @Test("A program that cannot be started is an error, and one that hangs ends with its owner")
+  @Test("a program that cannot be started is an error, and one that hangs ends with its owner")
   func programs() throws {
     #expect(throws: GuestError.self) { _ = try HostProgram.output(of: "/nonexistent", []) }
     let (ending, text) = try HostProgram.output(

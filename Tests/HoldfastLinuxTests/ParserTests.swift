@@ -94,7 +94,7 @@ import Testing
     #expect(try HostArea.parse(smaps: "", file: "smaps").isEmpty)
   }
 
-  @Test("The bits of a pagemap word")
+  @Test("the bits of a pagemap word")
   func pagemapWords() throws {
     let cases: [(bits: [UInt64], low: UInt64, description: String)] = [
       ([], 0, "none"), ([63], 0x40255, "pfn:0x40255 present"), ([63, 61], 0, "present file-or-shared"),

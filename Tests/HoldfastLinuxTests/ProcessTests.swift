@@ -13,7 +13,7 @@ private func withPages<T>(_ count: Int, touched: Bool, _ body: (UInt) throws -> 
 }
 
 @Suite struct ProcessTests {
-  @Test("The areas of this process add up to its own Size lines")
+  @Test("the areas of this process add up to its own Size lines")
   func areas() throws {
     let areas = try HostProcess.current.areas()
     #expect(areas.count > 10 && areas.contains { $0.path == "[stack]" })
@@ -63,7 +63,7 @@ private func withPages<T>(_ count: Int, touched: Bool, _ body: (UInt) throws -> 
     return try #require(Int(line.split(whereSeparator: \.isWhitespace)[1]))
   }
 
-  @Test("The host kernel counts the pages while the pin lives, and not after release or deinit", available)
+  @Test("the host kernel counts the pages while the pin lives, and not after release or deinit", available)
   func pinAndRelease() throws {
     let before = try pinned()
     try withPages(64, touched: false) { address in
@@ -81,7 +81,7 @@ private func withPages<T>(_ count: Int, touched: Bool, _ body: (UInt) throws -> 
     }
   }
 
-  @Test("What cannot be pinned whole is not pinned at all", available)
+  @Test("what cannot be pinned whole is not pinned at all", available)
   func refusals() throws {
     let before = try pinned()
     try withPages(2, touched: true) { address in

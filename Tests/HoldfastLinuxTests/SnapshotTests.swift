@@ -3,7 +3,7 @@ import HoldfastLinux
 import Testing
 
 @Suite struct SnapshotTests {
-  @Test("A saved host reads, saves and reads again as the same, byte for byte", arguments: Saved.allCases)
+  @Test("a saved host reads, saves and reads again as the same, byte for byte", arguments: Saved.allCases)
   func roundTrip(saved: Saved) throws {
     let first = try HostSnapshot.read(from: saved.files)
     try withScratchDirectory { root in
@@ -16,7 +16,7 @@ import Testing
     }
   }
 
-  @Test("The copy of the guest has the movable zone it was booted with: the last GiB, eight blocks")
+  @Test("the copy of the guest has the movable zone it was booted with: the last GiB, eight blocks")
   func movableGuest() throws {
     let host = try HostSnapshot.read(from: Saved.qemu.files)
     #expect(host.zones.map(\.name) == ["DMA", "DMA32", "Normal", "Movable", "Device"])
@@ -48,7 +48,7 @@ import Testing
     #expect(host.missing.isEmpty)
   }
 
-  @Test("Pages that a kernel initialises late are counted apart from reserved ones")
+  @Test("pages that a kernel initialises late are counted apart from reserved ones")
   func deferredPages() throws {
     let host = try HostSnapshot.read(from: Saved.firecracker.files)
     let total = try #require(host.meminfo["MemTotal"])
@@ -57,7 +57,7 @@ import Testing
     #expect(host.blocks.count == 192)
   }
 
-  @Test("A file that only root reads may be absent, and its absence is on record")
+  @Test("a file that only root reads may be absent, and its absence is on record")
   func optionalFiles() throws {
     try withScratchDirectory { root in
       try HostSnapshot.save(from: Saved.qemu.files, to: root)
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  @Test("Saving refuses a directory in use and a missing parent, and leaves nothing after a failure")
+  @Test("saving refuses a directory in use and a missing parent, and leaves nothing after a failure")
   func refusals() throws {
     try withScratchDirectory { root in
       try "mine".write(toFile: "\(root)/file", atomically: true, encoding: .utf8)
@@ -97,7 +97,7 @@ import Testing
   }
 
   @Test(
-    "The running host reads, and its zones lie in its memory blocks",
+    "the running host reads, and its zones lie in its memory blocks",
     .enabled(
       if: FileManager.default.fileExists(atPath: "/sys/devices/system/memory/block_size_bytes"),
       "this kernel has no memory blocks"))

@@ -20,7 +20,8 @@ import Testing
       - {sometimes: {step: mapped, equals: ok}, under: {linux-6.1: skip}}
     """
 
-  @Test func `an exploration says how often each was true, and whether that is as it should be`() throws {
+  @Test("an exploration says how often each was true, and whether that is as it should be")
+  func exploration() throws {
     let scenario = try Scenario(yaml: Self.yaml, file: "c.yaml")
     var record = StepRecord(sequence: 1, actor: "one", step: scenario.actors[0].steps[0], begin: 0)
     var histogram = StateHistogram()

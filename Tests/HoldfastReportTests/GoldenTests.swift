@@ -69,7 +69,8 @@ import Testing
     }
   }
 
-  @Test func `every renderer gives the recorded text`() throws {
+  @Test("every renderer gives the recorded text")
+  func recordedText() throws {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appending(path: "Golden")
     for (file, text) in try Self.texts() {
@@ -83,7 +84,8 @@ import Testing
     }
   }
 
-  @Test func `a report's JSON gives the report back, and another schema is refused`() throws {
+  @Test("a report's JSON gives the report back, and another schema is refused")
+  func roundTrip() throws {
     for report in [try Sample.good(), try Sample.bad()] {
       let text = try JSONText.render(report)
       #expect(try JSONText.parseRun(text) == report)
@@ -92,7 +94,8 @@ import Testing
     }
   }
 
-  @Test func `the trace is JSON in which every slice lies on a named track`() throws {
+  @Test("the trace is JSON in which every slice lies on a named track")
+  func trace() throws {
     let text = try TraceText.render(try Sample.good())
     let root = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
     let events = try #require(root["traceEvents"] as? [[String: Any]])
@@ -103,13 +106,14 @@ import Testing
     #expect(slices.allSatisfy { named.contains($0["tid"] as? Int ?? -1) && $0["dur"] is Int })
   }
 
-  @Test(arguments: [
-    (true, [:], true), (false, [:], false), (true, ["NO_COLOR": "1"], false), (true, ["NO_COLOR": ""], true),
-    (true, ["TERM": "dumb"], false),
-  ])
-  func `colour needs a terminal and no objection`(
-    terminal: Bool, environment: [String: String], colored: Bool
-  ) {
+  @Test(
+    "colour needs a terminal and no objection",
+    arguments: [
+      (true, [:], true), (false, [:], false), (true, ["NO_COLOR": "1"], false),
+      (true, ["NO_COLOR": ""], true),
+      (true, ["TERM": "dumb"], false),
+    ])
+  func colour(terminal: Bool, environment: [String: String], colored: Bool) {
     #expect(Palette(isTerminal: terminal, environment: environment).colored == colored)
   }
 }

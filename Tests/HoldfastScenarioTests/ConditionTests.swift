@@ -4,11 +4,12 @@ import Testing
 
 @Suite struct ConditionTests {
   @Test(
+    "what was not seen decides nothing",
     arguments: [
       ([true, true], true), ([true, false], false), ([false, nil], false), ([true, nil], nil),
       ([nil, nil], nil),
     ] as [([Bool?], Bool?)])
-  func `what was not seen decides nothing`(atoms: [Bool?], both: Bool?) {
+  func unseen(atoms: [Bool?], both: Bool?) {
     let parts = atoms.indices.map { Condition.Formula.atom($0) }
     #expect(Condition.Formula.all(parts).truth { atoms[$0] } == both)
     // De Morgan, in three values.
@@ -39,7 +40,8 @@ import Testing
       - sometimes: [{step: mapped, equals: ENOMEM}, {step: gone, equals: ok}]
     """
 
-  @Test func `conditions keep their quantifiers, policies and words`() throws {
+  @Test("conditions keep their quantifiers, policies and words")
+  func roundTrip() throws {
     let scenario = try Scenario(yaml: Self.scenario, file: "c.yaml")
     #expect(scenario.expectations.count == 1)
     #expect(scenario.looks.count == 5)
@@ -57,7 +59,8 @@ import Testing
       ])
   }
 
-  @Test func `one execution breaks never and always, and sees sometimes or not`() throws {
+  @Test("one execution breaks never and always, and sees sometimes or not")
+  func oneExecution() throws {
     let scenario = try Scenario(yaml: Self.scenario, file: "c.yaml")
     func states(_ looks: [Verdict.State], _ policy: PolicyName = .linux61) -> [Verdict.State] {
       scenario.conditionVerdicts(under: policy, looks).map(\.state)
@@ -69,7 +72,8 @@ import Testing
     #expect(states([.holds, .holds, .holds, .holds, .holds], .linux510) == [.skipped, .holds])
   }
 
-  @Test func `a state with conditions is read as it is written`() throws {
+  @Test("a state with conditions is read as it is written")
+  func stateText() throws {
     let scenario = try Scenario(yaml: Self.scenario, file: "c.yaml")
     let state = RunState(exploring: scenario, [], [.holds, .holds, .fails, .fails, .holds])
     #expect(state.description == "1 of 1 hold; true: line 14")

@@ -6,36 +6,38 @@ import Testing
 @Suite struct ConformanceTests {
   // MARK: States
 
-  @Test(arguments: [
-    (
-      "ok ok ok ok EINTR / holds holds fails",
-      "line 8=ok; pinned=ok; let-go=ok; gone=EINTR; 2 of 3 hold (line 23 fails)"
-    ),
-    ("ok cannot ok ok ok / holds holds holds", "line 8=ok; pinned=ok; let-go=ok; gone=ok; 3 of 3 hold"),
-    (
-      "ok ok ok cannot ok / fails skipped fails",
-      "line 8=ok; pinned=ok; gone=ok; 0 of 2 hold (lines 21, 23 fail)"
-    ),
-    ("ENOMEM never never never never / skipped skipped skipped", "line 8=ENOMEM"),
-    ("cannot cannot cannot cannot cannot", "nothing was seen"),
-  ])
-  func `a state says what was seen, and nothing of what was skipped`(run: String, text: String) throws {
+  @Test(
+    "a state says what was seen, and nothing of what was skipped",
+    arguments: [
+      (
+        "ok ok ok ok EINTR / holds holds fails",
+        "line 8=ok; pinned=ok; let-go=ok; gone=EINTR; 2 of 3 hold (line 23 fails)"
+      ),
+      ("ok cannot ok ok ok / holds holds holds", "line 8=ok; pinned=ok; let-go=ok; gone=ok; 3 of 3 hold"),
+      (
+        "ok ok ok cannot ok / fails skipped fails",
+        "line 8=ok; pinned=ok; gone=ok; 0 of 2 hold (lines 21, 23 fail)"
+      ),
+      ("ENOMEM never never never never / skipped skipped skipped", "line 8=ENOMEM"),
+      ("cannot cannot cannot cannot cannot", "nothing was seen"),
+    ])
+  func states(run: String, text: String) throws {
     let state = try Conforming.state(run)
     #expect(state.description == text)
     let coded = try JSONEncoder().encode(state)
     #expect(try JSONDecoder().decode(RunState.self, from: coded) == state)
   }
 
-  @Test(arguments: [
-    ("ok ok ok ok ok / holds holds holds", "ok ok ok ok ok / holds holds holds", true),
-    ("ok ok ok ok ok / holds holds holds", "ok ok ok cannot ok / holds skipped skipped", true),
-    ("ok ok ok ok ok / holds holds holds", "ok ok ok ok EINTR / holds holds holds", false),
-    ("ok ok ok ok ok / holds holds holds", "ok ok ok ok ok / holds holds fails", false),
-    ("ok ok ok ok ok", "cannot cannot cannot cannot cannot", true),
-  ])
-  func `states agree if they say the same wherever both say something`(
-    one: String, other: String, agree: Bool
-  ) throws {
+  @Test(
+    "states agree if they say the same wherever both say something",
+    arguments: [
+      ("ok ok ok ok ok / holds holds holds", "ok ok ok ok ok / holds holds holds", true),
+      ("ok ok ok ok ok / holds holds holds", "ok ok ok cannot ok / holds skipped skipped", true),
+      ("ok ok ok ok ok / holds holds holds", "ok ok ok ok EINTR / holds holds holds", false),
+      ("ok ok ok ok ok / holds holds holds", "ok ok ok ok ok / holds holds fails", false),
+      ("ok ok ok ok ok", "cannot cannot cannot cannot cannot", true),
+    ])
+  func agreement(one: String, other: String, agree: Bool) throws {
     let (one, other) = (try Conforming.state(one), try Conforming.state(other))
     #expect(one.agrees(with: other) == agree && other.agrees(with: one) == agree)
     #expect(one.projected(onto: []).description == "nothing was seen")
@@ -48,7 +50,8 @@ import Testing
     "ok cannot ok ok ok / holds holds skipped",
   ]
 
-  @Test func `a recording gives back what was recorded`() throws {
+  @Test("a recording gives back what was recorded")
+  func roundTrip() throws {
     let log = try #require(try Conforming.log(Self.runs))
     #expect(log.states.map(\.count) == [2, 1])
     #expect(log.states[1].witness == (try Conforming.report(Self.runs[1]).steps))
@@ -62,25 +65,28 @@ import Testing
     #expect(try ConformanceLog(text: try refused.text(), file: "gone.jsonl") == refused)
   }
 
-  @Test(arguments: [
-    (1, "", "1:1: found what is no JSON, expected the header"),
-    (1, "{\"schema\":2}", "1:1: found schema 2, expected 1"),
-    (1, "{\"schema\":1}", "1:1: found no \"scenario\", expected the header"),
-    (
-      2, "{\"count\":0,\"state\":{\"steps\":[],\"holds\":[],\"fails\":[]}}", "2:1: found a state without runs"
-    ),
-    (
-      2, "{\"count\":2,\"state\":{\"steps\":[\"a\"],\"holds\":[],\"fails\":[]}}",
-      "\"a\", expected STEP=RESULT"
-    ),
-    (
-      2, "{\"count\":7,\"state\":{\"steps\":[],\"holds\":[\"9\"],\"fails\":[]}}",
-      "1:1: found 8 runs in the states, expected 3"
-    ),
-    (4, "{\"witness\":3}", "4:1: found no \"step\", expected {\"step\": ..., \"witness\": ...}"),
-    (5, "cut", "5:1: found what is no JSON"),
-  ])
-  func `a damaged recording is refused with its line`(line: Int, text: String, message: String) throws {
+  @Test(
+    "a damaged recording is refused with its line",
+    arguments: [
+      (1, "", "1:1: found what is no JSON, expected the header"),
+      (1, "{\"schema\":2}", "1:1: found schema 2, expected 1"),
+      (1, "{\"schema\":1}", "1:1: found no \"scenario\", expected the header"),
+      (
+        2, "{\"count\":0,\"state\":{\"steps\":[],\"holds\":[],\"fails\":[]}}",
+        "2:1: found a state without runs"
+      ),
+      (
+        2, "{\"count\":2,\"state\":{\"steps\":[\"a\"],\"holds\":[],\"fails\":[]}}",
+        "\"a\", expected STEP=RESULT"
+      ),
+      (
+        2, "{\"count\":7,\"state\":{\"steps\":[],\"holds\":[\"9\"],\"fails\":[]}}",
+        "1:1: found 8 runs in the states, expected 3"
+      ),
+      (4, "{\"witness\":3}", "4:1: found no \"step\", expected {\"step\": ..., \"witness\": ...}"),
+      (5, "cut", "5:1: found what is no JSON"),
+    ])
+  func damaged(line: Int, text: String, message: String) throws {
     let log = try #require(try Conforming.log(Self.runs))
     var lines = try log.text().split(separator: "\n").map(String.init)
     lines[line - 1] = text
@@ -95,24 +101,30 @@ import Testing
 
   // MARK: Differences
 
-  @Test(arguments: [
-    ("a: b", "1:1: list of differences must be a list; found a mapping"),
-    ("- {scenario: a}", "difference needs \"state\" or \"observable\""),
-    ("- {scenario: a, state: x, observable: gone=ok}", "state or observable, not both"),
-    ("- {scenario: a, observable: gone}", "must be such as gone=EINTR or \"line 17 fails\"; found \"gone\""),
-    (
-      "- {scenario: a, observable: gone=ok, kernel: gup.c}",
-      "such as mm/gup.c:try_grab_folio; found \"gup.c\""
-    ),
-    ("- {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: six}", "such as 6.1 or 6.1.192"),
-    ("- {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: 6.1}", "needs \"why\""),
-    ("- {scenario: a, obsrvable: b}", "did you mean \"observable\"?"),
-    (
-      "- &d {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: 6.1, why: so}\n- *d",
-      "gone=ok of a stands in line 1"
-    ),
-  ])
-  func `a malformed list of differences is refused`(yaml: String, message: String) throws {
+  @Test(
+    "a malformed list of differences is refused",
+    arguments: [
+      ("a: b", "1:1: list of differences must be a list; found a mapping"),
+      ("- {scenario: a}", "difference needs \"state\" or \"observable\""),
+      ("- {scenario: a, state: x, observable: gone=ok}", "state or observable, not both"),
+      (
+        "- {scenario: a, observable: gone}", "must be such as gone=EINTR or \"line 17 fails\"; found \"gone\""
+      ),
+      (
+        "- {scenario: a, observable: gone=ok, kernel: gup.c}",
+        "such as mm/gup.c:try_grab_folio; found \"gup.c\""
+      ),
+      (
+        "- {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: six}", "such as 6.1 or 6.1.192"
+      ),
+      ("- {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: 6.1}", "needs \"why\""),
+      ("- {scenario: a, obsrvable: b}", "did you mean \"observable\"?"),
+      (
+        "- &d {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: 6.1, why: so}\n- *d",
+        "gone=ok of a stands in line 1"
+      ),
+    ])
+  func malformedDifferences(yaml: String, message: String) throws {
     do throws(ScenarioError) {
       _ = try KnownDifference.list(yaml: yaml, file: "differences.yaml")
       Issue.record("it was read")
@@ -122,7 +134,8 @@ import Testing
     }
   }
 
-  @Test func `a difference covers its release, or all releases of its series`() throws {
+  @Test("a difference covers its release, or all releases of its series")
+  func releases() throws {
     let list = try KnownDifference.list(
       yaml: "- {scenario: a, observable: b=ok, kernel: \"mm/gup.c:f\", version: 6.1, why: so}", file: "d.yaml"
     )
@@ -178,8 +191,8 @@ import Testing
       verdict: .notComparable, relations: [.unjudged]),
   ]
 
-  @Test(arguments: cases)
-  func `a kernel's states are allowed, known, forbidden or unjudged`(example: Case) throws {
+  @Test("a kernel's states are allowed, known, forbidden or unjudged", arguments: cases)
+  func judgement(example: Case) throws {
     let yaml = example.known.map {
       "- {scenario: gone, \($0.replacing(": ", with: ": \"", maxReplacements: 1))\", kernel: \"mm/gup.c:f\", version: 6.1, why: so}"
     }.joined(separator: "\n")
@@ -201,7 +214,8 @@ import Testing
     #expect(asked.first == Set(skipped), "the engine leaves out what the kernel skipped")
   }
 
-  @Test func `what the engine allows and the kernel never showed is listed`() throws {
+  @Test("what the engine allows and the kernel never showed is listed")
+  func neverShown() throws {
     var judge = ConformJudge([])
     let log = try #require(try Conforming.log([Self.runs[0]]))
     let allowed = StateHistogram(
@@ -215,7 +229,8 @@ import Testing
       ])
   }
 
-  @Test func `a changed text is stale, a lacking verb or a refusal leaves states unjudged`() throws {
+  @Test("a changed text is stale, a lacking verb or a refusal leaves states unjudged")
+  func staleOrUnjudged() throws {
     let log = try #require(try Conforming.log(Self.runs))
     let scenario = try Conforming.scenario()
     let changed = try Scenario(yaml: Conforming.yaml + "\n# more\n", file: "gone.yaml")

@@ -2,7 +2,8 @@ import HoldfastScenario
 import Testing
 
 @Suite struct DecodingTests {
-  @Test func `the main scenario decodes into what it says`() throws {
+  @Test("the main scenario decodes into what it says")
+  func mainScenario() throws {
     let scenario = try Scenario(yaml: Examples.vfioGuest, file: "vfio-guest.yaml")
     #expect(scenario.seed == "000")
     #expect(scenario.policy == .linux61)
@@ -33,10 +34,13 @@ import Testing
       ])
   }
 
-  @Test(arguments: [
-    ("", []), ("rules: [6.8 S2, 12.21, 3.6, 6.10]", ["6.8 S2", "12.21", "3.6", "6.10"]), ("rules: 3", ["3"]),
-  ])
-  func `rules keep their text and order, and may be left out`(line: String, rules: [String]) throws {
+  @Test(
+    "rules keep their text and order, and may be left out",
+    arguments: [
+      ("", []), ("rules: [6.8 S2, 12.21, 3.6, 6.10]", ["6.8 S2", "12.21", "3.6", "6.10"]),
+      ("rules: 3", ["3"]),
+    ])
+  func rules(line: String, rules: [String]) throws {
     let yaml =
       "scenario: a\nsummary: b\nmachine: {memory: 1GiB}\nactors: [{name: one, steps: [exit]}]\n" + line
     #expect(try Scenario(yaml: yaml, file: "a.yaml").rules == rules)

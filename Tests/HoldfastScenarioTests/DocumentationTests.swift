@@ -83,7 +83,8 @@ import Testing
 
   private struct ExampleError: Error { let kind: String }
 
-  @Test func `every fenced example decodes`() throws {
+  @Test("every fenced example decodes")
+  func examples() throws {
     let examples = try Self.examples()
     #expect(examples.count >= 8)
     for example in examples {
@@ -93,7 +94,8 @@ import Testing
     }
   }
 
-  @Test func `every word of the language is in the manual`() throws {
+  @Test("every word of the language is in the manual")
+  func words() throws {
     let text = try Self.manual()
     var words = Verb.Word.allCases.map(\.rawValue) + Subject.Word.allCases.map(\.rawValue)
     words += PinFlag.allCases.map(\.rawValue) + EntryPoint.allCases.map(\.rawValue)
@@ -108,7 +110,8 @@ import Testing
     }
   }
 
-  @Test func `the examples of the manual use every verb and every subject`() throws {
+  @Test("the examples of the manual use every verb and every subject")
+  func coverage() throws {
     var verbs: Set<Verb.Word> = []
     var subjects = ""
     for example in try Self.examples() {

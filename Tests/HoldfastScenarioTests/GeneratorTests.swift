@@ -2,8 +2,8 @@ import HoldfastScenario
 import Testing
 
 @Suite struct GeneratorTests {
-  @Test(arguments: [(1, 1), (2, 1), (2, 2)])
-  func `every generated scenario decodes, under a name of its own`(actors: Int, pages: Int) throws {
+  @Test("every generated scenario decodes, under a name of its own", arguments: [(1, 1), (2, 1), (2, 2)])
+  func decodes(actors: Int, pages: Int) throws {
     let scenarios = ScenarioGenerator(actors: actors, pages: pages).scenarios
     #expect(scenarios.count >= (actors == 1 ? 30 : 600))
     #expect(Set(scenarios.map(\.name)).count == scenarios.count)
@@ -15,9 +15,8 @@ import Testing
     }
   }
 
-  @Test func `a sample is the same for the same seed, in the order of all, and of three operations each`()
-    throws
-  {
+  @Test("a sample is the same for the same seed, in the order of all, and of three operations each")
+  func sample() throws {
     let generator = ScenarioGenerator(actors: 3)
     let all = generator.scenarios.map(\.name)
     let sample = generator.sample(50, seed: 7)
@@ -28,7 +27,8 @@ import Testing
     for generated in sample { _ = try Scenario(yaml: generated.yaml, file: generated.name) }
   }
 
-  @Test func `nobody acts in a process that has ended`() {
+  @Test("nobody acts in a process that has ended")
+  func endedProcess() {
     let names = ScenarioGenerator(actors: 2).scenarios.map(\.name)
     #expect(names.contains("exit+offline"))
     #expect(!names.contains("unmap+exit") && !names.contains("exit+exit"))

@@ -172,8 +172,10 @@ import Testing
       "allowed: never, always, sometimes, skip"),
   ]
 
-  @Test(arguments: files + machines + steps + expectations + conditions)
-  func `a malformed scenario is refused with its line`(example: Case) {
+  @Test(
+    "a malformed scenario is refused with its line",
+    arguments: files + machines + steps + expectations + conditions)
+  func malformed(example: Case) {
     do throws(ScenarioError) {
       _ = try Scenario(yaml: example.yaml, file: "bad.yaml")
       Issue.record("decoded:\n\(example.yaml)")
@@ -184,7 +186,8 @@ import Testing
     }
   }
 
-  @Test func `no damage to a scenario does more than get it refused`() {
+  @Test("no damage to a scenario does more than get it refused")
+  func damage() {
     let text = Array(Examples.vfioGuest.unicodeScalars)
     let noise = Array("{}[]:,-#&*!|>'\"%@`~ \n\t0x9.\u{0}\u{85}\u{feff}é".unicodeScalars)
     var state: UInt64 = 1
@@ -216,7 +219,8 @@ import Testing
     #expect(refused > 300)
   }
 
-  @Test func `two actors must be ordered before one uses what the other defines`() throws {
+  @Test("two actors must be ordered before one uses what the other defines")
+  func ordered() throws {
     func text(_ after: String, thread: String) -> String {
       """
       scenario: two
@@ -250,7 +254,8 @@ import Testing
     }
   }
 
-  @Test func `a step can wait for the beginning of another, with all that comes before it`() throws {
+  @Test("a step can wait for the beginning of another, with all that comes before it")
+  func waitsForBeginning() throws {
     func text(_ late: String, pin: String = "") -> String {
       """
       scenario: two
@@ -283,7 +288,8 @@ import Testing
     }
   }
 
-  @Test func `a file that cannot be read is refused`() throws {
+  @Test("a file that cannot be read is refused")
+  func unreadable() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -300,7 +306,8 @@ import Testing
     }
   }
 
-  @Test func `the text's hash is what sha256sum prints`() throws {
+  @Test("the text's hash is what sha256sum prints")
+  func hash() throws {
     let texts: [(String, String)] = [
       ("vfio-guest.yaml", Examples.vfioGuest), ("short.yaml", Examples.steps("- exit")),
     ]

@@ -17,7 +17,8 @@ import Testing
     path.hasPrefix("kernel/") || path.hasPrefix("catalogue/")
   }
 
-  @Test func `every shipped scenario decodes, with seed, rules and expectations`() throws {
+  @Test("every shipped scenario decodes, with seed, rules and expectations")
+  func decodes() throws {
     let paths = try Self.paths()
     #expect(paths.count >= 15)
     var names: Set<String> = []
@@ -39,7 +40,8 @@ import Testing
     }
   }
 
-  @Test func `every shipped scenario says what to expect under every policy`() throws {
+  @Test("every shipped scenario says what to expect under every policy")
+  func everyPolicy() throws {
     for path in try Self.paths() {
       let scenario = try Scenario.load(path: Self.folder.appending(path: path).path)
       let policies = Self.isOfOnePolicy(path) ? [scenario.policy] : PolicyName.allCases

@@ -10,8 +10,9 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
 ]
 
 @Suite struct AddressSpaceErrorTests {
-  /// What each call answers to a bad range; the space has 256 pages, 8 are mapped at page 100 and 8 at 120.
-  @Test func badRanges() throws {
+  @Test(
+    "what each call answers to a bad range; the space has 256 pages, 8 are mapped at page 100 and 8 at 120")
+  func badRanges() throws {
     let machine = try smallMachine()
     let process = try machine.createProcess(name: "errors")
     let page = UInt64(pageSize)
@@ -89,8 +90,8 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
     #expect(recount(machine) == [])
   }
 
-  /// Access and population against protection and the end of an object.
-  @Test func badAccess() throws {
+  @Test("access and population against protection and the end of an object")
+  func badAccess() throws {
     let machine = try smallMachine()
     let process = try machine.createProcess(name: "access")
     let object = try machine.createObject(kind: .memfd, pages: 2, for: process)
@@ -120,8 +121,9 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
     #expect(errno { try machine.touch(process, readOnly, write: false) } == .noSuchProcess)
   }
 
-  /// RLIMIT_MEMLOCK: the limit itself is allowed, a page more is not; nothing wraps (spec 9.2, 9.3).
-  @Test(arguments: memlockCases)
+  @Test(
+    "RLIMIT_MEMLOCK: the limit itself is allowed, a page more is not; nothing wraps (spec 9.2, 9.3)",
+    arguments: memlockCases)
   func memlock(
     _ limit: UInt64, _ capabilities: Capabilities, _ charged: [UInt64], _ refused: UInt64
   ) throws {
@@ -153,8 +155,8 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
     }
   }
 
-  /// Huge pages are promised when mapped, used when touched, and free again in the end.
-  @Test func hugetlbReservations() throws {
+  @Test("huge pages are promised when mapped, used when touched, and free again in the end")
+  func hugetlbReservations() throws {
     let machine = try smallMachine()
     let process = try machine.createProcess(name: "hugetlb")
     #expect(try machine.reserveHugePages(node: 0, count: 3, for: process) == 3)

@@ -67,40 +67,41 @@ struct TestMapping {
 }
 
 @Suite struct AddressSpaceFaultTests {
-  /// Spec 5.9 and 1.13: which entry a sequence of accesses leaves, per kind of area.
-  @Test(arguments: [
-    (TestArea.anonymous, [TestStep.read], "zero r"),
-    (.anonymous, [.write], "anon exclusive rw dirty"),
-    (.anonymous, [.read, .write], "anon exclusive rw dirty"),
-    (.anonymous, [.read, .unshare], "zero r"),
-    (.anonymous, [.write, .readOnly], "anon exclusive r dirty"),
-    (.anonymous, [.write, .readOnly, .unshare], "anon exclusive r dirty"),
-    (.anonymous, [.write, .readOnly, .forceWrite], "anon exclusive r dirty"),
-    (.anonymous, [.write, .readOnly, .readWrite], "anon exclusive rw dirty"),
-    (.anonymous, [.write, .noAccess], "anon exclusive none dirty"),
-    (.anonymous, [.write, .noAccess, .readWrite], "anon exclusive rw dirty"),
-    (.anonymous, [.read, .noAccess, .readWrite, .write], "anon exclusive rw dirty"),
-    (.anonymous, [.write, .drop], "none"),
-    (.huge, [.read], "zero r"),
-    (.huge, [.write], "anon huge exclusive rw dirty"),
-    (.huge, [.write, .readOnly, .readWrite], "anon huge exclusive r dirty"),
-    (.huge, [.write, .readOnly, .readWrite, .write], "anon huge exclusive rw dirty"),
-    (.huge, [.write, .drop], "none"),
-    (.shared, [.read], "cache rw"),
-    (.shared, [.write], "cache rw dirty"),
-    (.shared, [.read, .readOnly, .readWrite], "cache rw"),
-    (.memfd, [.write, .readOnly], "cache r dirty"),
-    (.memfd, [.write, .drop], "none"),
-    (.privateMemfd, [.read], "cache r"),
-    (.privateMemfd, [.read, .unshare], "cache r"),
-    (.privateMemfd, [.write], "anon exclusive rw dirty"),
-    (.privateMemfd, [.read, .write], "anon exclusive rw dirty"),
-    (.hugetlb, [.read], "anon huge exclusive r"),
-    (.hugetlb, [.read, .write], "anon huge exclusive rw dirty"),
-    (.hugetlb, [.write, .drop], "none"),
-    (.sharedHugetlb, [.read], "cache huge rw"),
-    (.sharedHugetlb, [.write], "cache huge rw dirty"),
-  ])
+  @Test(
+    "spec 5.9 and 1.13: which entry a sequence of accesses leaves, per kind of area",
+    arguments: [
+      (TestArea.anonymous, [TestStep.read], "zero r"),
+      (.anonymous, [.write], "anon exclusive rw dirty"),
+      (.anonymous, [.read, .write], "anon exclusive rw dirty"),
+      (.anonymous, [.read, .unshare], "zero r"),
+      (.anonymous, [.write, .readOnly], "anon exclusive r dirty"),
+      (.anonymous, [.write, .readOnly, .unshare], "anon exclusive r dirty"),
+      (.anonymous, [.write, .readOnly, .forceWrite], "anon exclusive r dirty"),
+      (.anonymous, [.write, .readOnly, .readWrite], "anon exclusive rw dirty"),
+      (.anonymous, [.write, .noAccess], "anon exclusive none dirty"),
+      (.anonymous, [.write, .noAccess, .readWrite], "anon exclusive rw dirty"),
+      (.anonymous, [.read, .noAccess, .readWrite, .write], "anon exclusive rw dirty"),
+      (.anonymous, [.write, .drop], "none"),
+      (.huge, [.read], "zero r"),
+      (.huge, [.write], "anon huge exclusive rw dirty"),
+      (.huge, [.write, .readOnly, .readWrite], "anon huge exclusive r dirty"),
+      (.huge, [.write, .readOnly, .readWrite, .write], "anon huge exclusive rw dirty"),
+      (.huge, [.write, .drop], "none"),
+      (.shared, [.read], "cache rw"),
+      (.shared, [.write], "cache rw dirty"),
+      (.shared, [.read, .readOnly, .readWrite], "cache rw"),
+      (.memfd, [.write, .readOnly], "cache r dirty"),
+      (.memfd, [.write, .drop], "none"),
+      (.privateMemfd, [.read], "cache r"),
+      (.privateMemfd, [.read, .unshare], "cache r"),
+      (.privateMemfd, [.write], "anon exclusive rw dirty"),
+      (.privateMemfd, [.read, .write], "anon exclusive rw dirty"),
+      (.hugetlb, [.read], "anon huge exclusive r"),
+      (.hugetlb, [.read, .write], "anon huge exclusive rw dirty"),
+      (.hugetlb, [.write, .drop], "none"),
+      (.sharedHugetlb, [.read], "cache huge rw"),
+      (.sharedHugetlb, [.write], "cache huge rw dirty"),
+    ])
   func entries(_ area: TestArea, _ steps: [TestStep], _ expected: String) throws {
     let machine = try smallMachine()
     let mapping = try TestMapping(machine, area)
@@ -111,8 +112,9 @@ struct TestMapping {
     #expect(describe(machine, mapping.process, mapping.address) == expected)
   }
 
-  /// Mainline: unsharing gives a page of one's own for the zero page and for pages of objects too (spec 5.8).
-  @Test(arguments: [TestArea.anonymous, .privateMemfd])
+  @Test(
+    "mainline: unsharing gives a page of one's own for the zero page and for pages of objects too (spec 5.8)",
+    arguments: [TestArea.anonymous, .privateMemfd])
   func mainlineUnshares(_ area: TestArea) throws {
     let machine = try smallMachine(policy: .linuxMainline)
     let mapping = try TestMapping(machine, area)
@@ -122,10 +124,11 @@ struct TestMapping {
     #expect(recount(machine) == [])
   }
 
-  /// Spec 5.9, bug 15: an extra reference makes older kernels copy, 6.1 keeps an exclusive page.
-  @Test(arguments: [
-    (PlacementPolicy.linux6_1, false, true), (.linux5_13, true, true), (.linux5_13, false, false),
-  ])
+  @Test(
+    "spec 5.9, bug 15: an extra reference makes older kernels copy, 6.1 keeps an exclusive page",
+    arguments: [
+      (PlacementPolicy.linux6_1, false, true), (.linux5_13, true, true), (.linux5_13, false, false),
+    ])
   func reuse(_ policy: PlacementPolicy, _ isDrained: Bool, _ isKeptWithoutExtra: Bool) throws {
     for extra: Int32 in [0, 1, 1024] {
       let machine = try smallMachine(policy: policy)
@@ -143,8 +146,9 @@ struct TestMapping {
     }
   }
 
-  /// Shared mappings show each other's writes, private ones do not, and real bytes are copied and zeroed.
-  @Test(arguments: [FrameBacking.none, .memfd])
+  @Test(
+    "shared mappings show each other's writes, private ones do not, and real bytes are copied and zeroed",
+    arguments: [FrameBacking.none, .memfd])
   func contents(_ backing: FrameBacking) throws {
     let machine = try smallMachine(frames: 128, backing: backing)
     let one = try machine.createProcess(name: "one")
@@ -172,8 +176,8 @@ struct TestMapping {
     #expect(framesInUse(machine) == 1)
   }
 
-  /// A huge page that cannot be had is counted, and small pages serve instead.
-  @Test func hugeFallback() throws {
+  @Test("a huge page that cannot be had is counted, and small pages serve instead")
+  func hugeFallback() throws {
     let machine = try smallMachine()
     let mapping = try TestMapping(machine, .huge)
     machine.injectFailures(.allocation, count: 1, after: 2)
@@ -186,11 +190,13 @@ struct TestMapping {
     #expect(recount(machine) == [])
   }
 
-  /// A part of a huge mapping is taken away or changed: entries are split, the folio is not.
-  @Test(arguments: [
-    (1, 1, TestStep.drop), (0, 3, .drop), (3, 2, .drop), (2, 6, .drop), (1, 2, .readOnly), (0, 4, .readOnly),
-    (3, 3, .noAccess),
-  ])
+  @Test(
+    "a part of a huge mapping is taken away or changed: entries are split, the folio is not",
+    arguments: [
+      (1, 1, TestStep.drop), (0, 3, .drop), (3, 2, .drop), (2, 6, .drop), (1, 2, .readOnly),
+      (0, 4, .readOnly),
+      (3, 3, .noAccess),
+    ])
   func partOfHuge(_ first: Int, _ pages: Int, _ step: TestStep) throws {
     for isUnmap in [false, true] {
       let machine = try smallMachine()
@@ -228,8 +234,10 @@ struct TestMapping {
     }
   }
 
-  /// The reverse mapping finds every area that maps a page, and where (spec 1.4; areas split off share the group).
-  @Test func reverseMapping() throws {
+  @Test(
+    "the reverse mapping finds every area that maps a page, and where (spec 1.4; areas split off share the group)"
+  )
+  func reverseMapping() throws {
     let machine = try smallMachine()
     let mapping = try TestMapping(machine, .huge)
     let process = mapping.process
@@ -258,8 +266,9 @@ struct TestMapping {
     #expect(places(cached) == [[owner, 5, 3], [UInt64(other.id.rawValue), 1, 3]])
   }
 
-  /// The sizes of x86-64: 512 pages to a huge one, and a terabyte that is mapped, changed and never touched.
-  @Test func realGeometry() throws {
+  @Test(
+    "the sizes of x86-64: 512 pages to a huge one, and a terabyte that is mapped, changed and never touched")
+  func realGeometry() throws {
     var configuration = MachineConfiguration(frames: 16384)
     configuration.minFreeKiB = 0
     let machine = try Machine(configuration)
@@ -282,8 +291,8 @@ struct TestMapping {
     #expect(framesInUse(machine) == before)
   }
 
-  /// A pinned page outlives its mapping and its process (spec 5.12).
-  @Test func orphans() throws {
+  @Test("a pinned page outlives its mapping and its process (spec 5.12)")
+  func orphans() throws {
     let machine = try smallMachine()
     let mapping = try TestMapping(machine, .huge)
     let small = try TestMapping(machine, .memfd)

@@ -5,7 +5,7 @@ import Testing
 
 /// From a configuration to zones (spec 2.1, 2.5, 3.9, 4.1), and what is refused.
 @Suite struct AllocationBootTests {
-  @Test("A machine of 1 TiB starts without touching its metadata, and grows as memory is used")
+  @Test("a machine of 1 TiB starts without touching its metadata, and grows as memory is used")
   func large() throws {
     var configuration = MachineConfiguration(frames: 1 << 28, processors: 4)
     configuration.movable = .movablecore(frames: 1 << 27)
@@ -39,7 +39,7 @@ import Testing
     #expect(taken > before - before / 50 && machine.zone(ZoneID(node: 0, kind: .dma32)).deferred.load() == 0)
   }
 
-  @Test("Deferred CMA memory and deferred blocks to steal are found")
+  @Test("deferred CMA memory and deferred blocks to steal are found")
   func deferredCMA() throws {
     var configuration = MachineConfiguration(frames: 1 << 18)
     configuration.cmaAreas = [CMAConfiguration(name: "c", frames: 3 << 16)]
@@ -58,7 +58,7 @@ import Testing
     #expect(zone.cma.load() == 3 << 16)
   }
 
-  @Test("Memory ground: a block gets its bytes when its metadata is made")
+  @Test("memory ground: a block gets its bytes when its metadata is made")
   func memoryGround() throws {
     var configuration = MachineConfiguration(frames: 1 << 17)
     configuration.backing = .memfd
@@ -121,7 +121,7 @@ import Testing
     }
   }
 
-  @Test("Zones, blocks, reserved frames, zonelists and the zero page")
+  @Test("zones, blocks, reserved frames, zonelists and the zero page")
   func layout() throws {
     var configuration = MachineConfiguration.small()
     configuration.nodes = [
@@ -171,7 +171,7 @@ import Testing
     #expect((try? machine.allocateFolio(order: 0, gfp: [.kernel, .thisNode], for: process)) == nil)
   }
 
-  @Test("Every absurd configuration is refused, naming the field")
+  @Test("every absurd configuration is refused, naming the field")
   func absurd() {
     typealias Change = (inout MachineConfiguration) -> Void
     func memory(_ ranges: FrameRange...) -> Change {

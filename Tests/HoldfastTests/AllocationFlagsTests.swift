@@ -30,7 +30,7 @@ import Testing
     return (kind, type)
   }
 
-  @Test("Every combination of zone and type bits, scope and policy", arguments: PlacementPolicy.all)
+  @Test("every combination of zone and type bits, scope and policy", arguments: PlacementPolicy.all)
   func zoneAndType(_ policy: PlacementPolicy) throws {
     for bits in UInt32(0)..<32 {
       for scope in [AllocationScope(), .pin, [.pin, .noIO], .noFS] {
@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test(
-    "A pin scope keeps allocations out of CMA; without it they go there while most of what is free is CMA")
+    "a pin scope keeps allocations out of CMA; without it they go there while most of what is free is CMA")
   func cma() throws {
     for policy in PlacementPolicy.all {
       for (gfp, scope) in [
@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test("Movable allocations that must avoid CMA bypass the per-CPU list, which holds CMA pages (spec 2.11)")
+  @Test("movable allocations that must avoid CMA bypass the per-CPU list, which holds CMA pages (spec 2.11)")
   func perCPUBypass() throws {
     var configuration = MachineConfiguration.small(frames: 128)
     configuration.cmaAreas = [CMAConfiguration(name: "most", frames: 96)]
@@ -94,7 +94,7 @@ import Testing
     #expect(try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process) == frame)
   }
 
-  @Test("Scopes nest: an inner restore does not end an outer scope (invariant 29)")
+  @Test("scopes nest: an inner restore does not end an outer scope (invariant 29)")
   func nesting() throws {
     let machine = try Machine(.small())
     let process = try machine.bareProcess(scope: .noIO)
@@ -107,7 +107,7 @@ import Testing
     #expect(process.scope == .noIO)
   }
 
-  @Test("Scopes take IO and FS away, NOIO both (spec 2.12)")
+  @Test("scopes take IO and FS away, NOIO both (spec 2.12)")
   func ioScopes() {
     let table: [(AllocationScope, Bool, GFPFlags)] = [
       ([], true, .highUserMovable), (.noFS, true, .highUserMovable.subtracting(.fs)),
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test("Composites are the sums of the specification's table (spec 2.2)")
+  @Test("composites are the sums of the specification's table (spec 2.2)")
   func composites() {
     let user: GFPFlags = [.directReclaim, .kswapdReclaim, .io, .fs, .hardwall]
     #expect(GFPFlags.user == user)

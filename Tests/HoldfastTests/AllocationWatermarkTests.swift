@@ -13,7 +13,7 @@ import Testing
     return try Machine(configuration)
   }
 
-  @Test("The test is strict: the last frame above the mark is given, the one at it is not")
+  @Test("the test is strict: the last frame above the mark is given, the one at it is not")
   func strictness() throws {
     let rights: [(GFPFlags, Int)] = [
       (.kernel, 16), ([.kernel, .high], 8), (.noWait, 16), (.atomic, 6),
@@ -36,7 +36,7 @@ import Testing
     #expect(machine.freeFrames == 0, "PF_MEMALLOC has no floor")
   }
 
-  @Test("High orders count what splitting leaves over, and need a block of the order")
+  @Test("high orders count what splitting leaves over, and need a block of the order")
   func highOrders() throws {
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
@@ -58,7 +58,7 @@ import Testing
     }
   }
 
-  @Test("Lower zones keep frames from requests that could use a higher one")
+  @Test("lower zones keep frames from requests that could use a higher one")
   func protection() throws {
     var configuration = MachineConfiguration(frames: 1 << 16)
     configuration.dma32Limit = FrameNumber(1 << 14)
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  @Test("Atomic requests of high order get a pageblock of their own; the others get it back before they fail")
+  @Test("atomic requests of high order get a pageblock of their own; the others get it back before they fail")
   func highAtomic() throws {
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
@@ -108,7 +108,7 @@ import Testing
     #expect(machine.freeListProblems == [])
   }
 
-  @Test("An error says what was asked for, which zones were looked at, and what each lacked")
+  @Test("an error says what was asked for, which zones were looked at, and what each lacked")
   func errors() throws {
     let machine = try Machine(.small(frames: 64, movable: 16))
     let process = try machine.bareProcess()
@@ -139,7 +139,7 @@ import Testing
     }
   }
 
-  @Test("Injected failures come after so many successes, so often, and leave nothing behind")
+  @Test("injected failures come after so many successes, so often, and leave nothing behind")
   func injected() throws {
     let machine = try Machine(.small())
     let process = try machine.bareProcess()
@@ -159,7 +159,7 @@ import Testing
     #expect(machine.usedRows(.areas) == 11)
   }
 
-  @Test("Kernel pages: references outlive free, slab memory counts, wrong frames are refused")
+  @Test("kernel pages: references outlive free, slab memory counts, wrong frames are refused")
   func kernelPages() throws {
     let machine = try Machine(.small())
     let process = try machine.bareProcess()

@@ -3,8 +3,8 @@ import Interleaving
 import SystemPackage
 import Testing
 
-@Suite("CMA")
-struct CMAAllocationTests {
+/// Allocation from CMA areas.
+@Suite struct CMAAllocationTests {
   /// Collects the windows that were tried.
   private final class Windows: @unchecked Sendable {
     // Sendable: one thread runs the machine that reports here.

@@ -2,8 +2,8 @@ import Holdfast
 import Interleaving
 import Testing
 
-@Suite("Compaction")
-struct CompactionTests {
+/// Compaction of a zone.
+@Suite struct CompactionTests {
   private static let zone = ZoneID(node: 0, kind: .movable)
 
   /// ZONE_MOVABLE of 128 frames with every other page in use; the addresses of those in use.

@@ -47,8 +47,8 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
   }()
 }
 
-@Suite("Offline")
-struct HotplugOfflineTests {
+/// Offline of memory blocks.
+@Suite struct HotplugOfflineTests {
   @Test("page kind x zone x hold decides outcome, errno and stage (spec 3.6)", arguments: OfflineCase.all)
   func outcome(_ it: OfflineCase) throws {
     let rig = try HotplugRig(Self.configuration(for: it))

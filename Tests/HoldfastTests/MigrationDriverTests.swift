@@ -23,17 +23,17 @@ extension MigrationTests {
           machine.injectFailures(point, count: 1000, after: after)
           let outcome = try Self.migrate(rig, start)
           machine.injectFailures(point, count: 0)
-          same(outcome.attempts[stage.rawValue], attempts, what + ", attempts")
-          same(outcome.aborted, point == .allocation ? .noMemory : nil, what + ", aborted")
-          same(rig.state(), before, what + ", state")
-          same(
-            try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+          #expect(outcome.attempts[stage.rawValue] == attempts, "\(what), attempts")
+          #expect(outcome.aborted == (point == .allocation ? .noMemory : nil), "\(what), aborted")
+          #expect(rig.state() == before, "\(what), state")
+          #expect(
+            try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil, "\(what), contents")
           rig.check(what)
           // Once is not enough to fail where another pass follows.
           machine.injectFailures(point, count: 1, after: after)
-          same(try Self.migrate(rig, start).isComplete, attempts > 1, what + ", once")
+          #expect(try Self.migrate(rig, start).isComplete == (attempts > 1), "\(what), once")
           machine.injectFailures(point, count: 0)
-          same(try Self.migrate(rig, start).isComplete, true, what + ", afterwards")
+          #expect(try Self.migrate(rig, start).isComplete, "\(what), afterwards")
           rig.check(what + ", afterwards")
         }
       }
@@ -42,7 +42,7 @@ extension MigrationTests {
     let start = try rig.make(.anonymous)
     let frame = try #require(rig.frame(start))
     rig.machine.injectFailures(.isolation, count: 1)
-    same(rig.machine.isolate(frame, on: 0), false, "isolation")
+    #expect(!rig.machine.isolate(frame, on: 0), "isolation")
     rig.check("isolation")
   }
 
@@ -58,26 +58,27 @@ extension MigrationTests {
       let head = try #require(rig.frame(start))
       // The second one must be tried again; the fourth finds no target.
       if i == 1 { rig.page(head).refcount.fetchAdd(1) }
-      same(machine.isolate(head, on: 0), true, "isolated \(i)")
+      #expect(machine.isolate(head, on: 0), "isolated \(i)")
       list.append(head, in: machine)
     }
     machine.injectFailures(.allocation, count: 1, after: 3)
     let outcome = machine.migratePages(
       &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
       for: rig.process)
-    same(outcome.aborted, .noMemory, "aborted")
-    same(outcome.succeededPages, 2, "moved")
-    same(outcome.failedPages, 2, "failed: the one without a target and the one to be tried again")
-    same(outcome.remaining, 4, "left on the list")
-    same(list.count, 4, "no folio is lost")
-    same(machine.total(.pgmigrateSuccess), 2, "pgmigrate_success")
-    same(machine.total(.pgmigrateFail), 2, "pgmigrate_fail")
+    #expect(outcome.aborted == .noMemory, "aborted")
+    #expect(outcome.succeededPages == 2, "moved")
+    #expect(outcome.failedPages == 2, "failed: the one without a target and the one to be tried again")
+    #expect(outcome.remaining == 4, "left on the list")
+    #expect(list.count == 4, "no folio is lost")
+    #expect(machine.total(.pgmigrateSuccess) == 2, "pgmigrate_success")
+    #expect(machine.total(.pgmigrateFail) == 2, "pgmigrate_fail")
     while let head = list.popFirst(in: machine) { machine.putBack(head, on: 0) }
     if let frame = rig.frame(starts[1]) { rig.page(frame).refcount.fetchAdd(-1) }
     rig.check("aborted")
     for (i, start) in starts.enumerated() {
-      same(
-        try machine.check(rig.process, start, pages: 4, pattern: UInt64(100 * (i + 1))), nil, "contents \(i)")
+      #expect(
+        try machine.check(rig.process, start, pages: 4, pattern: UInt64(100 * (i + 1))) == nil,
+        "contents \(i)")
     }
   }
 
@@ -105,10 +106,10 @@ extension MigrationTests {
         page.refcount.fetchAdd(1)
         held += 1
       }
-      same(machine.isolate(frame, on: 0), true, "\(frame)")
+      #expect(machine.isolate(frame, on: 0), "\(frame)")
       list.append(frame, in: machine)
     }
-    same(list.count, 401, "folios")
+    #expect(list.count == 401, "folios")
     let kept = Set(
       (0..<machine.frameCount).map(FrameNumber.init).filter {
         rig.page($0).type == .none && $0.index % 10 == 0 && rig.page($0).refcount.load() > 1
@@ -116,18 +117,19 @@ extension MigrationTests {
     let outcome = machine.migratePages(
       &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
       for: rig.process)
-    same(outcome.remaining, list.count, "left")
-    same(outcome.remaining, held, "those with another reference")
-    same(outcome.failures.count, min(held, MigrationOutcome.failureLimit), "described")
+    #expect(outcome.remaining == list.count, "left")
+    #expect(outcome.remaining == held, "those with another reference")
+    #expect(outcome.failures.count == min(held, MigrationOutcome.failureLimit), "described")
     while let head = list.popFirst(in: machine) {
-      same(kept.contains(head), true, "\(head) stayed without a reason")
+      #expect(kept.contains(head), "\(head) stayed without a reason")
       machine.putBack(head, on: 0)
       machine.putFolio(head, on: 0)
     }
     rig.check("batches")
-    same(try machine.check(rig.process, start, pages: 200, pattern: 1), nil, "contents")
-    same(try machine.check(second, more, pages: 200, pattern: 1001), nil, "contents of the second process")
-    same(try machine.check(rig.process, huge, pages: 4, pattern: 2001), nil, "contents of the huge page")
+    #expect(try machine.check(rig.process, start, pages: 200, pattern: 1) == nil, "contents")
+    #expect(
+      try machine.check(second, more, pages: 200, pattern: 1001) == nil, "contents of the second process")
+    #expect(try machine.check(rig.process, huge, pages: 4, pattern: 2001) == nil, "contents of the huge page")
   }
 
   private static let twoNodes = [
@@ -142,19 +144,22 @@ extension MigrationTests {
       let start = try rig.make(kind)
       let files = machine.total(.filePages, node: 0)
       let moved = machine.movePages(rig.process, of: rig.process, at: start, pages: 1, to: 1)
-      same(moved, [nil], kind.rawValue)
-      same(rig.frame(start).map { rig.page($0).zone.node }, 1, "\(kind.rawValue), node")
+      #expect(moved == [nil], "\(kind.rawValue)")
+      #expect(rig.frame(start).map { rig.page($0).zone.node } == 1, "\(kind.rawValue), node")
       let size = Int64(kind.isLarge ? rig.unit : 1)
       let isFile = kind == .sharedAnonymous || kind == .memfd || kind == .memfdPrivate
-      same(files - machine.total(.filePages, node: 0), isFile ? size : 0, "\(kind.rawValue), nr_file_pages")
-      same(machine.total(.filePages, node: 1), isFile ? size : 0, "\(kind.rawValue), nr_file_pages of node 1")
+      #expect(
+        files - machine.total(.filePages, node: 0) == (isFile ? size : 0), "\(kind.rawValue), nr_file_pages")
+      #expect(
+        machine.total(.filePages, node: 1) == (isFile ? size : 0), "\(kind.rawValue), nr_file_pages of node 1"
+      )
       rig.check(kind.rawValue)
       let gets = try machine.get(rig.process, at: start, pages: 1, flags: [])
       let busy = machine.movePages(rig.process, of: rig.process, at: start, pages: 1, to: 0)
-      same(busy[0]?.errno, .resourceBusy, "\(kind.rawValue), got")
+      #expect(busy[0]?.errno == .resourceBusy, "\(kind.rawValue), got")
       gets.put()
-      same(
-        try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil,
+      #expect(
+        try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil,
         "\(kind.rawValue), contents")
       rig.check("\(kind.rawValue), again")
     }
@@ -164,17 +169,17 @@ extension MigrationTests {
     func status(_ address: VirtualAddress, to node: Int = 1) -> Errno? {
       rig.machine.movePages(rig.process, of: rig.process, at: address, pages: 1, to: node)[0]?.errno
     }
-    same(status(VirtualAddress(page: 1)), .badAddress, "no area")
-    same(status(hole), .noSuchFileOrDirectory, "a hole")
-    same(status(zero), .badAddress, "the zero page")
+    #expect(status(VirtualAddress(page: 1)) == .badAddress, "no area")
+    #expect(status(hole) == .noSuchFileOrDirectory, "a hole")
+    #expect(status(zero) == .badAddress, "the zero page")
     let batch = try rig.make(.anonymous)
-    same(status(batch, to: 0), nil, "there already")
-    same(status(batch, to: 2), .operationNotSupportedByDevice, "no node")
-    same(status(batch, to: -1), .operationNotSupportedByDevice, "no node")
+    #expect(status(batch, to: 0) == nil, "there already")
+    #expect(status(batch, to: 2) == .operationNotSupportedByDevice, "no node")
+    #expect(status(batch, to: -1) == .operationNotSupportedByDevice, "no node")
     rig.check("statuses")
     let other = try rig.machine.createProcess(name: "other")
     rig.machine.exit(rig.process)
     let gone = rig.machine.movePages(other, of: rig.process, at: batch, pages: 2, to: 1)
-    same(gone.map { $0?.errno }, [.noSuchProcess, .noSuchProcess], "an ended process")
+    #expect(gone.map { $0?.errno } == [.noSuchProcess, .noSuchProcess], "an ended process")
   }
 }

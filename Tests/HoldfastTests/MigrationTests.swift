@@ -4,8 +4,8 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Migration")
-struct MigrationTests {
+/// Folios that move, and those that stay: at which stage, for which reason, and with nothing changed.
+@Suite struct MigrationTests {
   /// Isolates the folio behind an address and migrates it; what came of it.
   ///
   /// Folios that stay are put back.
@@ -15,12 +15,12 @@ struct MigrationTests {
   ) throws -> MigrationOutcome {
     let head = rig.machine.head(of: try #require(rig.frame(start)))
     var list = FolioList()
-    same(rig.machine.isolate(head, on: 0), true, "isolated")
+    #expect(rig.machine.isolate(head, on: 0), "isolated")
     list.append(head, in: rig.machine)
     let outcome = rig.machine.migratePages(
       &list, reason: .systemCall, mode: mode, target: .allocate(gfp: gfp, node: node), for: rig.process)
-    same(list.count, outcome.remaining, "folios left on the list")
-    same(list.count > 0, !outcome.isComplete, "the list and the result agree")
+    #expect(list.count == outcome.remaining, "folios left on the list")
+    #expect((list.count > 0) == !outcome.isComplete, "the list and the result agree")
     while let head = list.popFirst(in: rig.machine) { rig.machine.putBack(head, on: 0) }
     rig.machine.drainLRUAll(for: rig.process)
     return outcome
@@ -56,50 +56,55 @@ struct MigrationTests {
           if extra == "cleared mapping" {
             guard rig.page(old).refcount.load() > 0, rig.page(old).mapping.object != nil else { continue }
             var list = FolioList()
-            same(machine.isolate(old, on: 0), true, what + ", isolated")
+            #expect(machine.isolate(old, on: 0), "\(what), isolated")
             list.append(old, in: machine)
             let outcome = machine.migratePages(
               &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
               for: rig.process)
-            same(outcome.succeededPages, size, what)
+            #expect(outcome.succeededPages == size, "\(what)")
             machine.drainLRUAll(for: rig.process)
             rig.check(what)
-            same(
-              try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+            #expect(
+              try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil,
+              "\(what), contents")
             continue
           }
           let outcome = try Self.migrate(rig, start)
-          same(outcome.isComplete, moves, what)
-          same(outcome.succeededPages, moves ? size : 0, what + ", pages moved")
-          same(outcome.failedPages, moves ? 0 : size, what + ", pages not moved")
-          same(machine.total(.pgmigrateSuccess), UInt64(moves ? size : 0), what + ", pgmigrate_success")
-          same(machine.total(.pgmigrateFail), UInt64(moves ? 0 : size), what + ", pgmigrate_fail")
+          #expect(outcome.isComplete == moves, "\(what)")
+          #expect(outcome.succeededPages == (moves ? size : 0), "\(what), pages moved")
+          #expect(outcome.failedPages == (moves ? 0 : size), "\(what), pages not moved")
+          #expect(machine.total(.pgmigrateSuccess) == UInt64(moves ? size : 0), "\(what), pgmigrate_success")
+          #expect(machine.total(.pgmigrateFail) == UInt64(moves ? 0 : size), "\(what), pgmigrate_fail")
           let isHuge = kind == .hugePMD || kind == .hugePTE
-          same(machine.total(.thpMigrationSuccess), isHuge && moves ? 1 : 0, what + ", thp_migration_success")
-          same(machine.total(.thpMigrationFail), isHuge && !moves ? 1 : 0, what + ", thp_migration_fail")
-          same(machine.total(.isolatedAnon) + machine.total(.isolatedFile), 0, what + ", isolated")
-          same(rig.frame(start) == old, !moves, what + ", moved")
+          #expect(
+            machine.total(.thpMigrationSuccess) == (isHuge && moves ? 1 : 0), "\(what), thp_migration_success"
+          )
+          #expect(
+            machine.total(.thpMigrationFail) == (isHuge && !moves ? 1 : 0), "\(what), thp_migration_fail")
+          #expect(machine.total(.isolatedAnon) + machine.total(.isolatedFile) == 0, "\(what), isolated")
+          #expect((rig.frame(start) == old) == !moves, "\(what), moved")
           if moves {
-            same(rig.page(old).refcount.load(), 0, what + ", the source is free")
+            #expect(rig.page(old).refcount.load() == 0, "\(what), the source is free")
           } else {
-            same(trace.failedMoves, Machine.migrationPasses, what + ", passes")
+            #expect(trace.failedMoves == Machine.migrationPasses, "\(what), passes")
             let isRefused = extra == "pin" && rig.page(old).mapping.isAnonymous
             let stage = isRefused ? MigrationStage.unmap : .references
-            same(outcome.attempts[stage.rawValue], 10, what + ", attempts")
-            same(outcome.failures.first?.stage, stage, what + ", stage")
-            same(outcome.failures.first?.maybePinned, extra == "pin", what + ", maybe pinned")
-            same(rig.state(), before, what + ", state")
+            #expect(outcome.attempts[stage.rawValue] == 10, "\(what), attempts")
+            #expect(outcome.failures.first?.stage == stage, "\(what), stage")
+            #expect(outcome.failures.first?.maybePinned == (extra == "pin"), "\(what), maybe pinned")
+            #expect(rig.state() == before, "\(what), state")
           }
           rig.check(what)
-          same(
-            try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+          #expect(
+            try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil, "\(what), contents")
           pins.take()?.unpin()
           gets.take()?.put()
           if !moves {
-            same(try Self.migrate(rig, start).isComplete, true, what + ", once let go")
+            #expect(try Self.migrate(rig, start).isComplete, "\(what), once let go")
             rig.check(what + ", once let go")
-            same(
-              try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil, what + ", contents")
+            #expect(
+              try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil,
+              "\(what), contents")
           }
         }
       }
@@ -115,17 +120,17 @@ struct MigrationTests {
       let frame = try machine.touch(rig.process, start, write: true)
       let page = rig.page(frame)
       let own: Int32 = kind == .anonymous ? 1 : 2
-      same(page.refcount.load(), own + 1, "\(kind.rawValue), fresh")
-      same(page.has(.lru), false, "\(kind.rawValue), fresh")
+      #expect(page.refcount.load() == own + 1, "\(kind.rawValue), fresh")
+      #expect(!page.has(.lru), "\(kind.rawValue), fresh")
       rig.check("\(kind.rawValue), fresh")
-      same(machine.isolate(frame, on: 0), false, "\(kind.rawValue), in a batch")
-      same(machine.total(.isolationFailures), 1, "\(kind.rawValue), counted")
+      #expect(!machine.isolate(frame, on: 0), "\(kind.rawValue), in a batch")
+      #expect(machine.total(.isolationFailures) == 1, "\(kind.rawValue), counted")
       machine.drainLRU(processor: 1, on: 0)
-      same(page.has(.lru), false, "\(kind.rawValue), another processor's drain")
+      #expect(!page.has(.lru), "\(kind.rawValue), another processor's drain")
       machine.drainLRU(for: rig.process)
-      same(page.refcount.load(), own, "\(kind.rawValue), drained")
-      same(page.has(.lru), true, "\(kind.rawValue), drained")
-      same(try Self.migrate(rig, start).isComplete, true, "\(kind.rawValue), migrates")
+      #expect(page.refcount.load() == own, "\(kind.rawValue), drained")
+      #expect(page.has(.lru), "\(kind.rawValue), drained")
+      #expect(try Self.migrate(rig, start).isComplete, "\(kind.rawValue), migrates")
       rig.check("\(kind.rawValue), migrated")
     }
     // A batch holds 15; the 15th flushes it, as does a large folio, and nothing waits while batches are off.
@@ -133,20 +138,20 @@ struct MigrationTests {
     let machine = rig.machine
     let start = try rig.map(40)
     for page in 0..<14 { try machine.touch(rig.process, start + page * 4096, write: true) }
-    same(machine.processor(0).batchCount, 14, "fourteen")
+    #expect(machine.processor(0).batchCount == 14, "fourteen")
     try machine.touch(rig.process, start + 14 * 4096, write: true)
-    same(machine.processor(0).batchCount, 0, "fifteen")
+    #expect(machine.processor(0).batchCount == 0, "fifteen")
     try machine.touch(rig.process, start + 15 * 4096, write: true)
-    same(machine.processor(0).batchCount, 1, "sixteen")
+    #expect(machine.processor(0).batchCount == 1, "sixteen")
     let huge = try rig.map(4)
     try machine.advise(rig.process, AddressRange(start: huge, pages: 4), .hugePage)
     try machine.touch(rig.process, huge, write: true)
-    same(machine.processor(0).batchCount, 0, "a large folio")
+    #expect(machine.processor(0).batchCount == 0, "a large folio")
     machine.disableLRUBatches(for: rig.process)
     machine.disableLRUBatches(for: rig.process)
     for nesting in 0..<3 {
       try machine.touch(rig.process, start + (16 + nesting) * 4096, write: true)
-      same(machine.processor(0).batchCount, nesting < 2 ? 0 : 1, "disabled \(2 - nesting) times")
+      #expect(machine.processor(0).batchCount == (nesting < 2 ? 0 : 1), "disabled \(2 - nesting) times")
       if nesting < 2 { machine.enableLRUBatches() }
     }
     rig.check("batches")
@@ -163,25 +168,25 @@ struct MigrationTests {
       rig.page(frame).set(.writeback)
       let busy = try Self.migrate(rig, start, mode: mode)
       let isSync = mode == .sync || mode == .syncNoCopy
-      same(busy.attempts[MigrationStage.writeback.rawValue], isSync ? 10 : 1, what + ", writeback")
-      same(busy.remaining, 1, what + ", writeback")
+      #expect(busy.attempts[MigrationStage.writeback.rawValue] == (isSync ? 10 : 1), "\(what), writeback")
+      #expect(busy.remaining == 1, "\(what), writeback")
       rig.page(frame).clear(.writeback)
       if mode == .async {
-        same(rig.page(frame).lock.tryLock(), true, what)
+        #expect(rig.page(frame).lock.tryLock(), "\(what)")
         let locked = try Self.migrate(rig, start, mode: mode)
-        same(locked.attempts[MigrationStage.lock.rawValue], 10, what + ", locked")
+        #expect(locked.attempts[MigrationStage.lock.rawValue] == 10, "\(what), locked")
         rig.page(frame).lock.unlock()
       } else {
         // Given back before the fourth pass would wait for it.
         trace.events = []
-        same(rig.page(frame).lock.tryLock(), true, what)
+        #expect(rig.page(frame).lock.tryLock(), "\(what)")
         trace.watch = { event in
           guard case .migrate(_, nil, _, _) = event, trace.failedMoves == 3 else { return }
           rig.page(frame).lock.unlock()
         }
         let waited = try Self.migrate(rig, start, mode: mode)
-        same(waited.isComplete, true, what + ", lock given back")
-        same(waited.attempts[MigrationStage.lock.rawValue], 3, what + ", lock")
+        #expect(waited.isComplete, "\(what), lock given back")
+        #expect(waited.attempts[MigrationStage.lock.rawValue] == 3, "\(what), lock")
       }
       rig.check(what)
     }
@@ -203,7 +208,7 @@ struct MigrationTests {
         let head = rig.page(old)
         // What decides about the list changes only while the folio is on none.
         var list = FolioList()
-        same(rig.machine.isolate(old, on: 0), true, what + ", isolated")
+        #expect(rig.machine.isolate(old, on: 0), "\(what), isolated")
         head.set(flag)
         list.append(old, in: rig.machine)
         _ = rig.machine.migratePages(
@@ -211,9 +216,9 @@ struct MigrationTests {
           for: rig.process)
         rig.machine.drainLRUAll(for: rig.process)
         let new = rig.machine.head(of: try #require(rig.frame(start)))
-        same(new == old, false, what + ", moved")
-        same(rig.page(new).has(flag), true, what + ", carried")
-        same((0..<rig.unit).map { rig.entryBits(start + $0 * 4096) }, entries, what + ", entries")
+        #expect(new != old, "\(what), moved")
+        #expect(rig.page(new).has(flag), "\(what), carried")
+        #expect((0..<rig.unit).map { rig.entryBits(start + $0 * 4096) } == entries, "\(what), entries")
         rig.check(what)
       }
     }
@@ -227,17 +232,17 @@ struct MigrationTests {
       let start = try rig.make(kind)
       let head = try #require(rig.frame(start))
       let size = machine.folioPages(head)
-      same(machine.isolate(head, on: 0), true, "\(kind.rawValue), isolated")
+      #expect(machine.isolate(head, on: 0), "\(kind.rawValue), isolated")
       try machine.unmap(rig.process, AddressRange(start: start, pages: rig.unit))
-      same(rig.page(head).refcount.load(), 1, "\(kind.rawValue), only isolated")
+      #expect(rig.page(head).refcount.load() == 1, "\(kind.rawValue), only isolated")
       var list = FolioList()
       list.append(head, in: machine)
       let outcome = machine.migratePages(
         &list, reason: .memoryHotplug, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
         for: rig.process)
-      same(outcome.isComplete, true, kind.rawValue)
-      same(outcome.succeededPages, size, "\(kind.rawValue), pages")
-      same(rig.page(head).refcount.load(), 0, "\(kind.rawValue), free")
+      #expect(outcome.isComplete, "\(kind.rawValue)")
+      #expect(outcome.succeededPages == size, "\(kind.rawValue), pages")
+      #expect(rig.page(head).refcount.load() == 0, "\(kind.rawValue), free")
       rig.check(kind.rawValue)
     }
   }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Observation")
-struct ObservationTests {
+/// What the machine says of itself in the kernel's own text.
+@Suite struct ObservationTests {
   /// A machine of 32 frames, half of them movable, with a CMA area, two pages mapped, one of them moved by a pin.
   private static func tiny() throws -> PinRig {
     let rig = try PinRig(.movable, frames: 32) {
@@ -36,11 +36,11 @@ struct ObservationTests {
       ("buddyinfo", rig.machine.buddyinfoText, Self.buddyinfo),
       ("pagetypeinfo", rig.machine.pagetypeinfoText, Self.pagetypeinfo),
     ] {
-      same(text.hasSuffix("\n"), true, name)
+      #expect(text.hasSuffix("\n"), "\(name)")
       let (found, wanted) = (Self.lines(text).dropLast(), Self.lines(expected))
-      same(found.count, wanted.count, name + ", lines")
+      #expect(found.count == wanted.count, "\(name), lines")
       for (number, pair) in zip(found, wanted).enumerated() {
-        same(pair.0, pair.1, "\(name) line \(number + 1)")
+        #expect(pair.0 == pair.1, "\(name) line \(number + 1)")
       }
     }
     rig.check("texts")
@@ -51,7 +51,7 @@ struct ObservationTests {
     let rig = try Self.tiny()
     let cell = rig.machine.processor(0).count(.writeback, node: 0)
     cell.addAsOwner(UInt64(bitPattern: -5))
-    same(rig.machine.vmstat.first { $0.name == "nr_writeback" }?.value, 0, "a negative sum")
+    #expect(rig.machine.vmstat.first { $0.name == "nr_writeback" }?.value == 0, "a negative sum")
     cell.addAsOwner(5)
     let list = rig.machine.zone(ZoneID(node: 0, kind: .movable)).freeList(order: 4, .movable)
     for (count, shown) in [(99_999, " 99999 "), (100_000, ">100000 "), (100_001, ">100000 ")] {
@@ -60,7 +60,7 @@ struct ObservationTests {
       let row = rig.machine.pagetypeinfoText.split(separator: "\n").first {
         $0.contains("Movable, type      Movable")
       }
-      same(row?.hasSuffix(shown), true, "\(count) blocks")
+      #expect(row?.hasSuffix(shown) == true, "\(count) blocks")
       list.count = before
     }
   }
@@ -107,45 +107,48 @@ struct ObservationTests {
       let machine = rig.machine
       let start = try rig.make(kind)
       guard let frame = rig.frame(start), let expected = Self.words[kind] else {
-        same(kind, .hole, "no frame")
-        same(machine.pagemapWord(rig.process, start), 0, "a hole")
+        #expect(kind == .hole, "no frame")
+        #expect(machine.pagemapWord(rig.process, start) == 0, "a hole")
         continue
       }
       // A pin makes the page after a fork exclusive.
       for isPinned in kind == .afterFork ? [false] : [false, true] {
         let what = "\(kind.rawValue) pinned \(isPinned)"
         let pins = isPinned ? try machine.pin(rig.process, at: start, pages: 1, flags: [], entry: .slow) : nil
-        same(Self.names(machine.kpageflags(frame)), expected.first, what)
-        if let tail = expected.tail { same(Self.names(machine.kpageflags(frame + 1)), tail, what + ", tail") }
-        same(machine.kpagecount(frame), expected.mapcount, what + ", mapcount")
+        #expect(Self.names(machine.kpageflags(frame)) == expected.first, "\(what)")
+        if let tail = expected.tail {
+          #expect(Self.names(machine.kpageflags(frame + 1)) == tail, "\(what), tail")
+        }
+        #expect(machine.kpagecount(frame) == expected.mapcount, "\(what), mapcount")
         let word = machine.pagemapWord(rig.process, start)
-        same(word >> 56, expected.pagemap, what + ", pagemap")
-        same(FrameNumber(Int(word & (1 << 55 - 1))), frame, what + ", pagemap frame")
+        #expect(word >> 56 == expected.pagemap, "\(what), pagemap")
+        #expect(FrameNumber(Int(word & (1 << 55 - 1))) == frame, "\(what), pagemap frame")
         pins?.unpin()
       }
     }
     let rig = try PinRig(.movable)
     let machine = rig.machine
     func flags(_ frame: FrameNumber) -> String { Self.names(machine.kpageflags(frame)) }
-    same(flags(FrameNumber(200)), "buddy", "a free block")
-    same(flags(FrameNumber(201)), "buddy", "the rest of one")
-    same(flags(FrameNumber(1 << 20)), "nopage", "beyond the machine")
-    same(flags(machine.tableMeta(rig.space.rootTable).frame), "pgtable", "a page table")
-    same(flags(try machine.allocate(slab: true, by: rig.process)), "slab", "a slab")
+    #expect(flags(FrameNumber(200)) == "buddy", "a free block")
+    #expect(flags(FrameNumber(201)) == "buddy", "the rest of one")
+    #expect(flags(FrameNumber(1 << 20)) == "nopage", "beyond the machine")
+    #expect(flags(machine.tableMeta(rig.space.rootTable).frame) == "pgtable", "a page table")
+    #expect(try flags(machine.allocate(slab: true, by: rig.process)) == "slab", "a slab")
     let compound = try machine.allocate(order: 2, gfp: [.kernel, .compound], by: rig.process)
-    same(flags(compound), "head", "a driver's compound page")
-    same(flags(compound + 1), "tail", "its tail")
+    #expect(flags(compound) == "head", "a driver's compound page")
+    #expect(flags(compound + 1) == "tail", "its tail")
     try machine.offline(BlockID(rawValue: 15), by: rig.process)
-    same(flags(FrameNumber(250)), "nopage", "an offline block")
+    #expect(flags(FrameNumber(250)) == "nopage", "an offline block")
     let large = try Machine(MachineConfiguration(frames: 1 << 17))
-    same(Self.names(large.kpageflags(FrameNumber(1 << 16))), "buddy", "free since boot, without metadata")
+    #expect(
+      Self.names(large.kpageflags(FrameNumber(1 << 16))) == "buddy", "free since boot, without metadata")
     // An entry under migration shows as swapped.
     let start = try rig.make(.anonymous)
     let frame = try #require(rig.frame(start))
     machine.getFolio(frame)
-    same(rig.page(frame).lock.tryLock(), true, "locked")
-    same(machine.replaceMappings(of: frame, groupIsHeld: false, on: 0), true, "replaced")
-    same(machine.pagemapWord(rig.process, start), 1 << 62, "under migration")
+    #expect(rig.page(frame).lock.tryLock(), "locked")
+    #expect(machine.replaceMappings(of: frame, groupIsHeld: false, on: 0), "replaced")
+    #expect(machine.pagemapWord(rig.process, start) == 1 << 62, "under migration")
     machine.restoreMappings(from: frame, to: frame, groupIsHeld: false, on: 0)
     rig.page(frame).lock.unlock()
     machine.putFolio(frame, on: 0)
@@ -161,21 +164,20 @@ struct ObservationTests {
       let found = rig.machine.dump(pins[index], reason: "gup_test failure")
       let expected =
         Self.lines(Self.dumps[policy.name]?[kind] ?? "") + ["page dumped because: gup_test failure"]
-      same(found.count, expected.count, "\(kind.rawValue), lines")
-      for pair in zip(found, expected) { same(pair.0, pair.1, kind.rawValue) }
-      same(rig.machine.dump(pins[index]).count, expected.count - 1, "no reason, no line for it")
+      #expect(found.count == expected.count, "\(kind.rawValue), lines")
+      for pair in zip(found, expected) { #expect(pair.0 == pair.1, "\(kind.rawValue)") }
+      #expect(rig.machine.dump(pins[index]).count == expected.count - 1, "no reason, no line for it")
     }
     let isMainline = PinCountingTests.isMainline(policy)
     let table = rig.machine.dump(rig.machine.tableMeta(rig.space.rootTable).frame)
-    same(table.contains("page_type: 0xfffffdff(table)"), isMainline, "a page table")
+    #expect(table.contains("page_type: 0xfffffdff(table)") == isMainline, "a page table")
     let slab = rig.machine.dump(try rig.machine.allocate(slab: true, by: rig.process))
-    same(slab.contains { $0.hasPrefix("flags: ") && $0.contains("slab|") }, true, "a slab")
+    #expect(slab.contains { $0.hasPrefix("flags: ") && $0.contains("slab|") }, "a slab")
     let cma = try PinRig(.cma, policy: policy)
     let frame = try #require(cma.frame(try cma.make(.anonymous)))
-    same(cma.machine.dump(frame)[1].hasSuffix(") CMA"), true, "in a CMA pageblock")
-    same(
-      rig.machine.dump(FrameNumber(1 << 20))[0].hasSuffix(" is uninitialized and poisoned"), true,
-      "no descriptor")
+    #expect(cma.machine.dump(frame)[1].hasSuffix(") CMA"), "in a CMA pageblock")
+    #expect(
+      rig.machine.dump(FrameNumber(1 << 20))[0].hasSuffix(" is uninitialized and poisoned"), "no descriptor")
   }
 
   @Test("what is reported while a page is faulted in, pinned, moved and unpinned, in order")
@@ -206,6 +208,6 @@ struct ObservationTests {
       "migrate pfn:0x80 to pfn:0x14: 1 longterm_pin", "pin of 1 at 0xff000: 1 flags \(0x50001)",
       "unpin of 1: 1",
     ]
-    same(found.joined(separator: "; "), expected.joined(separator: "; "), "trace")
+    #expect(found.joined(separator: "; ") == expected.joined(separator: "; "), "trace")
   }
 }

@@ -45,15 +45,15 @@ extension PinArgumentTests {
     let content = before.map { rig.machine.contentDigest($0) } ?? 0
     let outcome = take(rig, start, flags, .slow, isPin: isPin)
     let expected = refusal(area, flags, policy)
-    same(outcome.cause, expected, what)
-    same(outcome.count, expected == nil ? 1 : nil, what)
+    #expect(outcome.cause == expected, "\(what)")
+    #expect(outcome.count == (expected == nil ? 1 : nil), "\(what)")
     if let expected {
-      same(outcome.errno, expected == .hugetlbSplit ? .notSupported : .badAddress, what)
-      same(outcome.stage, .area, what)
+      #expect(outcome.errno == (expected == .hugetlbSplit ? .notSupported : .badAddress), "\(what)")
+      #expect(outcome.stage == .area, "\(what)")
     } else if let frame = rig.frame(start) {
-      same(rig.machine.contentDigest(frame), content, what + ", contents")
+      #expect(rig.machine.contentDigest(frame) == content, "\(what), contents")
       let isOwn = rig.head(frame).mapping.isAnonymous
-      if flags.contains(.write), area != .hugetlb { same(isOwn, true, what + ", page of its own") }
+      if flags.contains(.write), area != .hugetlb { #expect(isOwn, "\(what), page of its own") }
     } else {
       Issue.record("\(what): nothing is mapped")
     }
@@ -173,11 +173,11 @@ extension PinArgumentTests {
           }
         }
         let outcome = Self.take(rig, start, pages: it.pages.count, it.flags, entry, isPin: isPin)
-        same(outcome.count, it.taken == 0 ? nil : it.taken, what)
-        same(outcome.cause, it.cause, what)
-        same(outcome.errno, it.cause == nil ? nil : .badAddress, what)
+        #expect(outcome.count == (it.taken == 0 ? nil : it.taken), "\(what)")
+        #expect(outcome.cause == it.cause, "\(what)")
+        #expect(outcome.errno == (it.cause == nil ? nil : .badAddress), "\(what)")
         // MMF_HAS_PINNED: set whenever a pin walks, even if it takes nothing (spec 5.3).
-        same(rig.space.flags.load() & AddressSpace.hasPinned != 0, isPin, what + ", has pinned")
+        #expect((rig.space.flags.load() & AddressSpace.hasPinned != 0) == isPin, "\(what), has pinned")
         rig.check(what)
       }
     }

@@ -4,8 +4,8 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Pin arguments")
-struct PinArgumentTests {
+/// Flags, entry points, ranges and signals: what is accepted, and which error the rest gets.
+@Suite struct PinArgumentTests {
   static let flags: [(name: String, flag: PinFlags)] = [
     ("write", .write), ("touch", .touch), ("get", .get), ("dump", .dump), ("force", .force),
     ("nowait", .noWait), ("nofault", .noFault), ("hwpoison", .hwpoison), ("tried", .tried),
@@ -65,21 +65,21 @@ struct PinArgumentTests {
           let isRefused = Self.isRefused(entry, isPin: isPin, subset.flags, policy)
           let outcome = Self.take(rig, start, subset.flags, entry, isPin: isPin)
           if isRefused {
-            same(outcome.errno, .invalidArgument, what)
-            same(outcome.stage, .arguments, what)
+            #expect(outcome.errno == .invalidArgument, "\(what)")
+            #expect(outcome.stage == .arguments, "\(what)")
             // The never negative ones say so beside a result of no pages.
-            same(outcome.count, entry == .fastOnly ? 0 : nil, what)
-            same(trace.events.count { if case .pin = $0 { true } else { false } }, 0, what)
+            #expect(outcome.count == (entry == .fastOnly ? 0 : nil), "\(what)")
+            #expect(trace.events.count { if case .pin = $0 { true } else { false } } == 0, "\(what)")
           } else {
-            same(outcome.count, 1, what)
-            same(outcome.errno, nil, what)
-            same(trace.pinFlags, subset.flags.union(Self.added(entry, isPin: isPin)), what)
+            #expect(outcome.count == 1, "\(what)")
+            #expect(outcome.errno == nil, "\(what)")
+            #expect(trace.pinFlags == subset.flags.union(Self.added(entry, isPin: isPin)), "\(what)")
           }
         }
       }
     }
     rig.check("\(policy.name)")
-    same(rig.machine.pinHolders.count, 0, "records left")
+    #expect(rig.machine.pinHolders.count == 0, "records left")
   }
 
   struct Outcome {
@@ -127,24 +127,24 @@ struct PinArgumentTests {
           Self.take(rig, at, pages: pages, .write, entry, isPin: isPin)
         }
         let none = take(start, 0)
-        same(none.count, 0, what + ", no pages")
-        same(none.errno, nil, what + ", no pages")
-        same(take(start, -1).errno, .badAddress, what + ", minus one")
-        same(take(start + 4095, 1).count, 1, what + ", not aligned")
+        #expect(none.count == 0, "\(what), no pages")
+        #expect(none.errno == nil, "\(what), no pages")
+        #expect(take(start, -1).errno == .badAddress, "\(what), minus one")
+        #expect(take(start + 4095, 1).count == 1, "\(what), not aligned")
         let wrapped = take(last, 2)
         switch entry {
         case .fast:
-          same(wrapped.count, overflow == nil ? 0 : nil, what + ", overflow")
-          same(wrapped.errno, overflow, what + ", overflow")
-        case .fastOnly: same(wrapped.count, 0, what + ", overflow")
-        default: same(wrapped.errno, .badAddress, what + ", overflow")
+          #expect(wrapped.count == (overflow == nil ? 0 : nil), "\(what), overflow")
+          #expect(wrapped.errno == overflow, "\(what), overflow")
+        case .fastOnly: #expect(wrapped.count == 0, "\(what), overflow")
+        default: #expect(wrapped.errno == .badAddress, "\(what), overflow")
         }
         let beyond = take(top, 1)
-        same(beyond.count, entry == .fastOnly ? 0 : nil, what + ", beyond")
-        same(beyond.errno, entry == .fastOnly ? nil : .badAddress, what + ", beyond")
+        #expect(beyond.count == (entry == .fastOnly ? 0 : nil), "\(what), beyond")
+        #expect(beyond.errno == (entry == .fastOnly ? nil : .badAddress), "\(what), beyond")
         // The last page of the mapping is the last of user space: the fast family refuses what goes on beyond.
         let across = take(top + -4096, 2)
-        same(across.count, entry == .fastOnly ? 0 : isFast ? nil : 1, what + ", across the top")
+        #expect(across.count == (entry == .fastOnly ? 0 : isFast ? nil : 1), "\(what), across the top")
       }
     }
     rig.check(policy.name)
@@ -154,17 +154,20 @@ struct PinArgumentTests {
   func fastOnly() throws {
     let rig = try PinRig()
     let start = try rig.map(3)
-    same(Self.take(rig, start, pages: 3, .write, .fastOnly, isPin: true).count, 0, "holes")
-    same(rig.frame(start), nil, "faulted")
+    #expect(Self.take(rig, start, pages: 3, .write, .fastOnly, isPin: true).count == 0, "holes")
+    #expect(rig.frame(start) == nil, "faulted")
     try rig.machine.touch(rig.process, start, write: true)
-    same(Self.take(rig, start, pages: 3, .write, .fastOnly, isPin: true).count, 1, "one page")
-    same(Self.take(rig, start, pages: 3, [.write, .fastOnly], .fast, isPin: true).count, 1, "by the flag")
+    #expect(Self.take(rig, start, pages: 3, .write, .fastOnly, isPin: true).count == 1, "one page")
+    #expect(
+      Self.take(rig, start, pages: 3, [.write, .fastOnly], .fast, isPin: true).count == 1, "by the flag")
     try rig.machine.touch(rig.process, start + 4096, write: false)
-    same(Self.take(rig, start + 4096, [], .fastOnly, isPin: true).count, 0, "the zero page always goes slow")
-    same(Self.take(rig, start + 4096, [], .fast, isPin: true).count, 1, "slowly")
+    #expect(
+      Self.take(rig, start + 4096, [], .fastOnly, isPin: true).count == 0, "the zero page always goes slow")
+    #expect(Self.take(rig, start + 4096, [], .fast, isPin: true).count == 1, "slowly")
     rig.space.writeProtectSequence.advance()
-    same(Self.take(rig, start, .write, .fastOnly, isPin: true).count, 0, "fork is copying")
-    same(Self.take(rig, start, .write, .fastOnly, isPin: false).count, 1, "which a reference does not mind")
+    #expect(Self.take(rig, start, .write, .fastOnly, isPin: true).count == 0, "fork is copying")
+    #expect(
+      Self.take(rig, start, .write, .fastOnly, isPin: false).count == 1, "which a reference does not mind")
     rig.space.writeProtectSequence.advance()
     rig.check("fast-only")
   }
@@ -179,35 +182,35 @@ struct PinArgumentTests {
       let what = "remote by \(entry.rawValue)"
       do {
         let pins = try machine.pin(other, at: start, pages: 2, entry: entry, of: rig.process)
-        same(entry, .remote, what)
-        same(pins.count, 2, what)
+        #expect(entry == .remote, "\(what)")
+        #expect(pins.count == 2, "\(what)")
         let holder = machine.pinHolders.first
-        same(holder?.owner, other.id, what)
-        same(holder?.ownerName, "vmm", what)
-        same(rig.frame(start), pins[0], what)
-        same(machine.space(other.space).flags.load(), 0, what + ", has pinned")
+        #expect(holder?.owner == other.id, "\(what)")
+        #expect(holder?.ownerName == "vmm", "\(what)")
+        #expect(rig.frame(start) == pins[0], "\(what)")
+        #expect(machine.space(other.space).flags.load() == 0, "\(what), has pinned")
         rig.check(what)
         pins.unpin()
       } catch {
-        same(entry == .remote, false, what)
-        same(error.errno, .invalidArgument, what)
+        #expect(entry != .remote, "\(what)")
+        #expect(error.errno == .invalidArgument, "\(what)")
       }
     }
     // The memory outlives its process while it is pinned, and the pins can be given back afterwards.
     let kept = try machine.pin(other, at: start, pages: 2, entry: .remote, of: rig.process)
     machine.exit(rig.process)
     rig.check("the owner is gone")
-    same(machine.isMaybePinned(kept[0]), true, "still pinned")
-    same(
-      pinError { _ = try machine.pin(other, at: start, pages: 1, entry: .remote, of: rig.process) }?.errno,
-      .noSuchProcess, "an ended owner")
-    same(
-      pinError { _ = try machine.pin(rig.process, at: start, pages: 1) }?.errno, .noSuchProcess,
+    #expect(machine.isMaybePinned(kept[0]), "still pinned")
+    #expect(
+      pinError { _ = try machine.pin(other, at: start, pages: 1, entry: .remote, of: rig.process) }?.errno
+        == .noSuchProcess, "an ended owner")
+    #expect(
+      pinError { _ = try machine.pin(rig.process, at: start, pages: 1) }?.errno == .noSuchProcess,
       "an ended caller")
     let frame = kept[0]
     machine.drainLRUAll(for: other)
     kept.unpin()
-    same(rig.page(frame).refcount.load(), 0, "freed with the last pin")
+    #expect(rig.page(frame).refcount.load() == 0, "freed with the last pin")
     rig.check("all given back")
   }
 
@@ -226,19 +229,19 @@ struct PinArgumentTests {
             rig.machine.setEntry(slot, PageTableEntry(rawValue: slot.entry.rawValue & ~bits))
           }
         }
-        same(Self.take(rig, start, .write, entry, isPin: isPin).count, 1, what)
+        #expect(Self.take(rig, start, .write, entry, isPin: isPin).count == 1, "\(what)")
         // pin_user_pages itself is the one that does not touch; the lockless walk marks accessed only.
-        same(rig.page(frame).has(.referenced), !(entry == .slow && isPin), what + ", referenced")
+        #expect(rig.page(frame).has(.referenced) == !(entry == .slow && isPin), "\(what), referenced")
         let marksDirty = entry == .remote || (entry == .slow && !isPin)
-        same(rig.page(frame).has(.dirty), marksDirty, what + ", dirty")
+        #expect(rig.page(frame).has(.dirty) == marksDirty, "\(what), dirty")
       }
     }
     let rig = try PinRig()
     let start = try rig.make(.hugePMD)
     let pins = try rig.machine.pin(
       rig.process, at: start + 4096, pages: 2, flags: [.write, .splitPMD], entry: .slow)
-    same(rig.machine.leafSlot(rig.space, start.page)?.level, 0, "split")
-    same(rig.head(pins[0]).pincount.load(), 2, "pinned")
+    #expect(rig.machine.leafSlot(rig.space, start.page)?.level == 0, "split")
+    #expect(rig.head(pins[0]).pincount.load() == 2, "pinned")
     rig.check("split")
     pins.unpin()
   }

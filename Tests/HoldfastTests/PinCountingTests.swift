@@ -4,8 +4,8 @@ import Testing
 
 @testable import Holdfast
 
-@Suite("Pin counting")
-struct PinCountingTests {
+/// What a pin and a reference count as, by policy and kind of page.
+@Suite struct PinCountingTests {
   /// How spec 1.6 counts pins on a folio of an order.
   enum Rule { case reference, bias, exact }
 
@@ -67,15 +67,15 @@ struct PinCountingTests {
     let start = try rig.make(it.kind)
     // The first pin lets the page come into being, or be copied; the second one counts.
     let first = try machine.pin(rig.process, at: start, pages: it.pages, flags: it.flags, entry: it.entry)
-    same(first.count, it.pages, "\(it), first")
+    #expect(first.count == it.pages, "\(it), first")
     let frame = first[0]
     let head = rig.head(frame)
-    same(frame == machine.zeroPageFrame, it.isZeroPage, "\(it), zero page")
-    for i in 0..<it.pages { same(rig.frame(start + i * 4096), first[i], "\(it), page \(i)") }
+    #expect((frame == machine.zeroPageFrame) == it.isZeroPage, "\(it), zero page")
+    for i in 0..<it.pages { #expect(rig.frame(start + i * 4096) == first[i], "\(it), page \(i)") }
     if it.policy.tracksExclusive, head.mapping.isAnonymous {
       // Only exclusive anonymous pages are ever pinned (spec 1.8, 1.13).
       let own = it.kind == .hugePTE ? rig.page(frame) : head
-      same(own.has(.anonExclusive), true, "\(it), exclusive")
+      #expect(own.has(.anonExclusive), "\(it), exclusive")
     }
     rig.check("\(it), pinned once")
 
@@ -89,22 +89,23 @@ struct PinCountingTests {
     let references = rule == .bias ? onHead * 1024 : onHead
     let pins = rule == .exact ? onHead : 0
     let after = isCounted ? [before[0] + references, before[1] + pins] : before
-    same(rig.counts(frame), after, "\(it), counts")
+    #expect(rig.counts(frame) == after, "\(it), counts")
     let counted = Int64(isCounted && rule != .reference ? it.pages : 0)
-    same(rig.acquired - acquired, counted, "\(it), acquired")
-    same(
-      machine.isMaybePinned(machine.head(of: frame)), isCounted && rule != .reference, "\(it), maybe pinned")
+    #expect(rig.acquired - acquired == counted, "\(it), acquired")
+    #expect(
+      machine.isMaybePinned(machine.head(of: frame)) == (isCounted && rule != .reference),
+      "\(it), maybe pinned")
     rig.check("\(it), pinned twice")
 
     second.unpin()
-    same(rig.counts(frame), before, "\(it), counts after unpin")
-    same(rig.released - released, counted, "\(it), released")
+    #expect(rig.counts(frame) == before, "\(it), counts after unpin")
+    #expect(rig.released - released == counted, "\(it), released")
     first.unpin(0..<1)
     rig.check("\(it), one page of the first given back")
     first.unpin()
-    same(machine.isMaybePinned(machine.head(of: frame)), false, "\(it), no longer pinned")
-    same(head.pincount.load(), 0, "\(it), pincount at the end")
-    same(rig.acquired, rig.released, "\(it), statistics at the end")
+    #expect(!machine.isMaybePinned(machine.head(of: frame)), "\(it), no longer pinned")
+    #expect(head.pincount.load() == 0, "\(it), pincount at the end")
+    #expect(rig.acquired == rig.released, "\(it), statistics at the end")
     rig.check("\(it), unpinned")
     machine.exit(rig.process)
     rig.check("\(it), exited")
@@ -123,13 +124,13 @@ struct PinCountingTests {
           let frame = try #require(rig.frame(start))
           let before = rig.counts(frame)
           let gets = try rig.machine.get(rig.process, at: start, pages: pages, flags: [], entry: entry)
-          same(rig.counts(frame), [before[0] + (kind.isLarge ? pages : 1), before[1]], what)
-          same(rig.acquired, 0, what + ", acquired")
+          #expect(rig.counts(frame) == [before[0] + (kind.isLarge ? pages : 1), before[1]], "\(what)")
+          #expect(rig.acquired == 0, "\(what), acquired")
           rig.check(what)
           gets.put(0..<1)
           gets.put()
-          same(rig.counts(frame), before, what + ", put")
-          same(rig.released, 0, what + ", released")
+          #expect(rig.counts(frame) == before, "\(what), put")
+          #expect(rig.released == 0, "\(what), released")
           rig.check(what + ", put")
         }
       }
@@ -149,8 +150,8 @@ struct PinCountingTests {
           (1023, false), (1024, true), (1_000_000, true), (Int32.max, true), (Int32.min, true), (-1, true),
         ] as [(Int32, Bool)] {
           page.refcount.store(references)
-          same(
-            rig.machine.isMaybePinned(frame), isBias && expected,
+          #expect(
+            rig.machine.isMaybePinned(frame) == (isBias && expected),
             "\(policy.name) \(kind.rawValue) \(references) references")
         }
         page.refcount.store(count)
@@ -172,22 +173,22 @@ struct PinCountingTests {
         let others: Int32 = ((1 << 21) - 1) * 1024
         page.refcount.store(own &+ others)
         let crossing = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry)
-        same(page.refcount.load() < 0, true, what + ", crossed")
-        same(rig.machine.isMaybePinned(frame), true, what + ", still seen")
+        #expect(page.refcount.load() < 0, "\(what), crossed")
+        #expect(rig.machine.isMaybePinned(frame), "\(what), still seen")
         let acquired = rig.acquired
         let error = pinError {
           _ = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry)
         }
-        same(error?.errno, .noMemory, what)
-        same(error?.stage, .grab, what)
-        same(error?.cause, .countOverflow(references: page.refcount.load()), what)
-        same(error?.frame, frame, what)
-        same(
-          PinArgumentTests.take(rig, start, .write, entry, isPin: false).errno, .noMemory,
-          what + ", a reference")
-        same(rig.acquired, acquired, what + ", acquired")
+        #expect(error?.errno == .noMemory, "\(what)")
+        #expect(error?.stage == .grab, "\(what)")
+        #expect(error?.cause == .countOverflow(references: page.refcount.load()), "\(what)")
+        #expect(error?.frame == frame, "\(what)")
+        #expect(
+          PinArgumentTests.take(rig, start, .write, entry, isPin: false).errno == .noMemory,
+          "\(what), a reference")
+        #expect(rig.acquired == acquired, "\(what), acquired")
         crossing.unpin()
-        same(page.refcount.load(), own &+ others, what + ", back")
+        #expect(page.refcount.load() == own &+ others, "\(what), back")
         page.refcount.store(own)
         rig.check(what)
       }
@@ -207,7 +208,7 @@ struct PinCountingTests {
       let machine = rig.machine
       let start = try rig.make(.hugePMD)
       let frame = try #require(rig.frame(start))
-      same(rig.page(frame).order, 9, "\(policy.name), order")
+      #expect(rig.page(frame).order == 9, "\(policy.name), order")
       let before = rig.counts(frame)
       let pins = UnsafeMutablePointer<PinnedPages>.allocate(capacity: 5000)
       defer { pins.deallocate() }
@@ -224,20 +225,20 @@ struct PinCountingTests {
       }
       if policy == .pinBias {
         // The mapping's own reference lets the 4096th pin cross into the sign; it is granted.
-        same(held, 4096, "\(policy.name), pins")
-        same(error?.errno, .noMemory, "\(policy.name), errno")
-        same(error?.stage, .grab, "\(policy.name), stage")
-        same(rig.page(frame).refcount.load() < 0, true, "\(policy.name), sign")
-        same(machine.isMaybePinned(frame), true, "\(policy.name), still seen")
+        #expect(held == 4096, "\(policy.name), pins")
+        #expect(error?.errno == .noMemory, "\(policy.name), errno")
+        #expect(error?.stage == .grab, "\(policy.name), stage")
+        #expect(rig.page(frame).refcount.load() < 0, "\(policy.name), sign")
+        #expect(machine.isMaybePinned(frame), "\(policy.name), still seen")
       } else {
-        same(held, 5000, "\(policy.name), pins")
-        same(error?.errno, nil, "\(policy.name), errno")
-        same(rig.counts(frame), [before[0] + 5000 * 512, 5000 * 512], "\(policy.name), counts")
+        #expect(held == 5000, "\(policy.name), pins")
+        #expect(error?.errno == nil, "\(policy.name), errno")
+        #expect(rig.counts(frame) == [before[0] + 5000 * 512, 5000 * 512], "\(policy.name), counts")
       }
-      same(rig.acquired, Int64(held * 512), "\(policy.name), acquired")
+      #expect(rig.acquired == Int64(held * 512), "\(policy.name), acquired")
       (pins).deinitialize(count: held)
-      same(rig.counts(frame), before, "\(policy.name), given back")
-      same(rig.released, Int64(held * 512), "\(policy.name), released")
+      #expect(rig.counts(frame) == before, "\(policy.name), given back")
+      #expect(rig.released == Int64(held * 512), "\(policy.name), released")
       rig.check(policy.name)
     }
   }
@@ -253,11 +254,11 @@ struct PinCountingTests {
         if hasExtra { rig.page(old).refcount.fetchAdd(1) }
         let pins = try rig.machine.pin(rig.process, at: start, pages: 1, flags: [], entry: .fast)
         // Someone else's reference makes it a copy; without one the page itself becomes exclusive.
-        same(pins[0] == old, !(policy.tracksExclusive && hasExtra), what)
-        same(rig.page(pins[0]).has(.anonExclusive), policy.tracksExclusive, what + ", exclusive")
+        #expect((pins[0] == old) == !(policy.tracksExclusive && hasExtra), "\(what)")
+        #expect(rig.page(pins[0]).has(.anonExclusive) == policy.tracksExclusive, "\(what), exclusive")
         if policy.tracksExclusive {
           // And stays the one that the process writes to (bug 15).
-          same(try rig.machine.touch(rig.process, start, write: true), pins[0], what + ", write")
+          #expect(try rig.machine.touch(rig.process, start, write: true) == pins[0], "\(what), write")
         }
         if hasExtra { rig.machine.putFolio(old, on: 0) }
         rig.check(what)
@@ -269,7 +270,8 @@ struct PinCountingTests {
         let pins = try rig.machine.pin(rig.process, at: start, pages: 1, flags: flags, entry: .fast)
         // The forced write of v4 is the slow path's, which such a page does not need.
         let isCopied = Self.isMainline(policy)
-        same(pins[0] == cached, !isCopied, "\(policy.name) private page of a memfd, flags \(flags.rawValue)")
+        #expect(
+          (pins[0] == cached) == !isCopied, "\(policy.name) private page of a memfd, flags \(flags.rawValue)")
         rig.check("\(policy.name) private page of a memfd")
       }
     }

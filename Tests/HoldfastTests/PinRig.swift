@@ -48,8 +48,7 @@ final class PinTrace: @unchecked Sendable {
 }
 
 /// A machine of 256 frames in one zone, or half of it movable, or three quarters of it CMA; with a process.
-struct PinRig: @unchecked Sendable {
-  // Sendable: handles of a machine, for threads of which one acts for the process.
+struct PinRig {
   let machine: Machine
   let process: Process
 
@@ -205,28 +204,6 @@ struct PinRig: @unchecked Sendable {
 extension VirtualAddress {
   static func + (address: VirtualAddress, bytes: Int) -> VirtualAddress {
     address + UInt64(bitPattern: Int64(bytes))
-  }
-}
-
-/// Records an issue unless two values are equal.
-func same<Value: Equatable>(
-  _ found: Value, _ expected: Value, _ what: @autoclosure () -> String,
-  sourceLocation: SourceLocation = #_sourceLocation
-) {
-  if found != expected {
-    Issue.record("\(what()): found \(found), expected \(expected)", sourceLocation: sourceLocation)
-  }
-}
-
-/// Records what one list of facts has and the other has not.
-func same(
-  _ found: [String], _ expected: [String], _ what: @autoclosure () -> String,
-  sourceLocation: SourceLocation = #_sourceLocation
-) {
-  if found != expected {
-    let gone = expected.filter { !found.contains($0) }
-    let new = found.filter { !expected.contains($0) }
-    Issue.record("\(what()): found \(new), expected \(gone)", sourceLocation: sourceLocation)
   }
 }
 

@@ -18,7 +18,7 @@ extension PlacementTests {
         let machine = rig.machine
         let start = try rig.make(kind)
         let head = machine.head(of: try #require(rig.frame(start)))
-        same(machine.isolate(head, on: 0), true, what + ", isolated")
+        #expect(machine.isolate(head, on: 0), "\(what), isolated")
         trace.events = []
         trace.watch = { event in
           guard case .isolate(_, false) = event, trace.failedIsolations == 300 else { return }
@@ -26,24 +26,24 @@ extension PlacementTests {
         }
         let seen = Self.pin(rig, start, .fast)
         switch Self.column(policy) {
-        case .a, .b, .window: same(seen.result, .inPlace, what)
+        case .a, .b, .window: #expect(seen.result == .inPlace, "\(what)")
         case .c:
-          same(seen.result, .fails(.resourceBusy), what)
-          same(seen.error?.cause, .notIsolated(folios: 1, passes: 101), what + ", cause")
-          same(seen.error?.stage, .isolate, what + ", stage")
-          same(machine.total(.longtermRetries), 100, what + ", retries")
-          same(trace.failedIsolations, 101, what + ", isolations")
+          #expect(seen.result == .fails(.resourceBusy), "\(what)")
+          #expect(seen.error?.cause == .notIsolated(folios: 1, passes: 101), "\(what), cause")
+          #expect(seen.error?.stage == .isolate, "\(what), stage")
+          #expect(machine.total(.longtermRetries) == 100, "\(what), retries")
+          #expect(trace.failedIsolations == 101, "\(what), isolations")
         case .d, .e, .f:
-          same(seen.result, .fails(.interrupted), what)
-          same(seen.error?.cause, .interrupted, what + ", cause")
-          same(machine.total(.longtermRetries), 300, what + ", retries")
+          #expect(seen.result == .fails(.interrupted), "\(what)")
+          #expect(seen.error?.cause == .interrupted, "\(what), cause")
+          #expect(machine.total(.longtermRetries) == 300, "\(what), retries")
         }
         rig.process.clearSignals()
         rig.check(what, isolated: [head])
-        same(rig.process.scope, [], what + ", scope")
+        #expect(rig.process.scope == [], "\(what), scope")
         machine.putBack(head, on: 0)
         machine.drainLRUAll(for: rig.process)
-        same(Self.pin(rig, start, .fast).result, .moved, what + ", once put back")
+        #expect(Self.pin(rig, start, .fast).result == .moved, "\(what), once put back")
         rig.check(what + ", once put back")
       }
     }
@@ -62,13 +62,13 @@ extension PlacementTests {
         let seen = Self.pin(rig, start, .fast)
         machine.injectFailures(.allocation, count: 0)
         switch Self.column(policy) {
-        case .a, .b: same(seen.result, .inPlace, what)
+        case .a, .b: #expect(seen.result == .inPlace, "\(what)")
         case .c:
-          same(seen.result, .fails(.noMemory), what)
-          same(machine.total(.longtermRetries), 10, what + ", retries")
+          #expect(seen.result == .fails(.noMemory), "\(what)")
+          #expect(machine.total(.longtermRetries) == 10, "\(what), retries")
         default:
-          same(seen.result, .fails(.noMemory), what)
-          same(machine.total(.longtermRetries), 0, what + ", retries")
+          #expect(seen.result == .fails(.noMemory), "\(what)")
+          #expect(machine.total(.longtermRetries) == 0, "\(what), retries")
         }
         if let error = seen.error {
           guard case .noTarget = error.cause else {
@@ -76,7 +76,7 @@ extension PlacementTests {
             continue
           }
           machine.drainLRUAll(for: rig.process)
-          same(rig.state(), before, what + ", state")
+          #expect(rig.state() == before, "\(what), state")
         }
         rig.check(what)
       }
@@ -93,14 +93,14 @@ extension PlacementTests {
       taken.append(frame)
     }
     let seen = Self.pin(rig, start, .fast)
-    same(seen.result, .fails(.noMemory), "no room")
-    same(seen.error?.stage, .migrate, "stage")
+    #expect(seen.result == .fails(.noMemory), "no room")
+    #expect(seen.error?.stage == .migrate, "stage")
     // What faults allocate in the scope has no place either.
     let hole = try rig.map(1)
-    same(Self.pin(rig, hole, .slow).error?.stage, .fault, "a hole")
+    #expect(Self.pin(rig, hole, .slow).error?.stage == .fault, "a hole")
     for frame in taken { try machine.free(frame, by: rig.process) }
     machine.drainLRUAll(for: rig.process)
-    same(Self.pin(rig, start, .fast).result, .moved, "room again")
+    #expect(Self.pin(rig, start, .fast).result == .moved, "room again")
     rig.check("exhausted")
   }
 
@@ -120,17 +120,17 @@ extension PlacementTests {
           let pins = try machine.pin(rig.process, at: start, pages: 1, flags: .longterm, entry: .fast)
           let isZeroPage = pins[0] == machine.zeroPageFrame
           switch Self.column(policy) {
-          case .a, .b, .d, .e: same(isZeroPage, true, what)
-          case .c, .f, .window: same(isZeroPage, false, what)
+          case .a, .b, .d, .e: #expect(isZeroPage, "\(what)")
+          case .c, .f, .window: #expect(!isZeroPage, "\(what)")
           }
           let isCounted = isZeroPage && Self.column(policy) != .e
           let bias = policy == .linux5_5 ? 1 : 1024
-          same(
-            rig.counts(machine.zeroPageFrame)[0], before[0] + (isCounted ? bias : 0), what + ", references")
-          if !isZeroPage { same(machine.page(pins[0]).zone.kind, .normal, what + ", a real page") }
+          #expect(
+            rig.counts(machine.zeroPageFrame)[0] == before[0] + (isCounted ? bias : 0), "\(what), references")
+          if !isZeroPage { #expect(machine.page(pins[0]).zone.kind == .normal, "\(what), a real page") }
           rig.check(what)
           pins.unpin()
-          same(rig.counts(machine.zeroPageFrame), before, what + ", unpinned")
+          #expect(rig.counts(machine.zeroPageFrame) == before, "\(what), unpinned")
           rig.check(what + ", unpinned")
         }
       }
@@ -156,9 +156,9 @@ extension PlacementTests {
         }
         let seen = Self.pin(rig, start, .fast)
         switch Self.column(policy) {
-        case .a, .b: same(seen.result, failures < 10 ? .moved : .inPlace, what)
-        case .c: same(seen.result, failures < 110 ? .moved : .fails(.resourceBusy), what)
-        default: same(seen.result, failures < 10 ? .moved : .fails(.noMemory), what)
+        case .a, .b: #expect(seen.result == (failures < 10 ? .moved : .inPlace), "\(what)")
+        case .c: #expect(seen.result == (failures < 110 ? .moved : .fails(.resourceBusy)), "\(what)")
+        default: #expect(seen.result == (failures < 10 ? .moved : .fails(.noMemory)), "\(what)")
         }
         if isHeld { rig.page(frame).refcount.fetchAdd(-1) }
         rig.check(what)
@@ -184,24 +184,24 @@ extension PlacementTests {
         do {
           let pins = try machine.pin(
             rig.process, at: start, pages: 4, flags: [.write, .longterm], entry: entry)
-          same(entry, .fast, what)
-          same(pins.count, 1, what)
-          same(pins.shortfall?.errno, error, what + ", shortfall")
-          same(pins.shortfall?.frame, busy, what + ", frame")
+          #expect(entry == .fast, "\(what)")
+          #expect(pins.count == 1, "\(what)")
+          #expect(pins.shortfall?.errno == error, "\(what), shortfall")
+          #expect(pins.shortfall?.frame == busy, "\(what), frame")
           rig.check(what)
         } catch {
-          same(entry, .slow, what)
+          #expect(entry == .slow, "\(what)")
         }
-        same(rig.acquired, rig.released, what + ", pins")
+        #expect(rig.acquired == rig.released, "\(what), pins")
         rig.check(what + ", given back")
         // Nobody wants pages of the end: a short count, after the pages that are there have moved.
         other.put()
         machine.drainLRUAll(for: rig.process)
         let short = try machine.pin(
           rig.process, at: start, pages: 5, flags: [.write, .longterm], entry: .slow)
-        same(short.count, 4, what + ", the end of the area")
-        same(short.shortfall?.cause, .noArea, what + ", the end of the area")
-        for i in 0..<4 { same(rig.page(short[i]).zone.kind, .normal, what + ", page \(i)") }
+        #expect(short.count == 4, "\(what), the end of the area")
+        #expect(short.shortfall?.cause == .noArea, "\(what), the end of the area")
+        for i in 0..<4 { #expect(rig.page(short[i]).zone.kind == .normal, "\(what), page \(i)") }
         rig.check(what + ", the end of the area")
       }
     }

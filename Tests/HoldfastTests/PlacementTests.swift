@@ -5,8 +5,7 @@ import Testing
 @testable import Holdfast
 
 /// The scenario table of spec 6.8, for every policy.
-@Suite("Placement of long-term pins")
-struct PlacementTests {
+@Suite struct PlacementTests {
   /// The column of the table that a policy is.
   enum Column: String { case a, b, c, d, e, f, window }
 
@@ -55,23 +54,23 @@ struct PlacementTests {
           let rig = try PinRig(ground, policy: policy)
           let start = try rig.make(kind)
           let old = try #require(rig.frame(start))
-          same(Self.isOn(ground, old, rig.machine), true, what + ", begins there")
+          #expect(Self.isOn(ground, old, rig.machine), "\(what), begins there")
           let pins = try rig.machine.pin(
             rig.process, at: start, pages: rig.unit, flags: [.write, .longterm], entry: entry)
-          same(pins.count, rig.unit, what)
+          #expect(pins.count == rig.unit, "\(what)")
           let hasMoved = Self.forbidden(policy).contains(ground)
-          same(pins[0] != old, hasMoved, what + ", moved")
+          #expect((pins[0] != old) == hasMoved, "\(what), moved")
           for i in 0..<rig.unit {
-            same(rig.frame(start + i * 4096), pins[i], what + ", page \(i)")
-            same(rig.machine.isLongtermPinnable(pins[i]), true, what + ", pinnable \(i)")
+            #expect(rig.frame(start + i * 4096) == pins[i], "\(what), page \(i)")
+            #expect(rig.machine.isLongtermPinnable(pins[i]), "\(what), pinnable \(i)")
           }
           if hasMoved, Self.column(policy) != .a {
-            same(Self.isOn(.normal, pins[0], rig.machine), true, what + ", ends in ZONE_NORMAL")
+            #expect(Self.isOn(.normal, pins[0], rig.machine), "\(what), ends in ZONE_NORMAL")
           }
-          same(
-            try rig.machine.check(rig.process, start, pages: rig.unit, pattern: 0x51), nil,
-            what + ", contents")
-          same(rig.process.scope, [], what + ", scope")
+          #expect(
+            try rig.machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil,
+            "\(what), contents")
+          #expect(rig.process.scope == [], "\(what), scope")
           rig.check(what)
           pins.unpin()
           rig.check(what + ", unpinned")
@@ -95,26 +94,25 @@ struct PlacementTests {
         // Under (a) the scope only keeps CMA away: ZONE_MOVABLE is where such pages land first.
         let stays = Self.column(policy) == .a && ground == .movable
         for i in 0..<3 {
-          same(Self.isOn(.normal, pins[i], rig.machine), !stays, what + ", page \(i)")
+          #expect(Self.isOn(.normal, pins[i], rig.machine) == !stays, "\(what), page \(i)")
         }
-        same(
-          trace.events.contains { if case .migrate = $0 { true } else { false } }, false, what + ", migrated")
-        same(rig.process.scope, [], what + ", scope")
+        #expect(!trace.events.contains { if case .migrate = $0 { true } else { false } }, "\(what), migrated")
+        #expect(rig.process.scope == [], "\(what), scope")
         rig.check(what)
         pins.unpin()
         // Outside the scope the same memory is served as ever.
         let next = try rig.map(1)
-        same(
-          Self.isOn(ground, try rig.machine.touch(rig.process, next, write: true), rig.machine), true, what)
+        #expect(
+          try Self.isOn(ground, rig.machine.touch(rig.process, next, write: true), rig.machine), "\(what)")
       }
     }
     let rig = try PinRig(.movable, policy: policy)
     let outer = rig.process.savePinScope()
     let start = try rig.map(1)
     _ = try rig.machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
-    same(rig.process.scope, .pin, "an inner restore does not end the outer scope")
+    #expect(rig.process.scope == .pin, "an inner restore does not end the outer scope")
     rig.process.restorePinScope(outer)
-    same(rig.process.scope, [], "the outer restore does")
+    #expect(rig.process.scope == [], "the outer restore does")
   }
 
   /// What a row of the table says for a policy.
@@ -174,40 +172,41 @@ struct PlacementTests {
             let size = UInt64(machine.folioPages(frame))
             switch Self.column(policy) {
             case .a, .b:
-              same(seen.result, .inPlace, what)
-              same(trace.failedMoves, 10, what + ", passes")
+              #expect(seen.result == .inPlace, "\(what)")
+              #expect(trace.failedMoves == 10, "\(what), passes")
             case .c:
-              same(seen.result, .fails(.resourceBusy), what)
-              same(machine.total(.longtermRetries), 10, what + ", retries")
-              same(trace.failedMoves, 110, what + ", passes")
-              same(failedPages, 11 * size, what + ", pgmigrate_fail")
+              #expect(seen.result == .fails(.resourceBusy), "\(what)")
+              #expect(machine.total(.longtermRetries) == 10, "\(what), retries")
+              #expect(trace.failedMoves == 110, "\(what), passes")
+              #expect(failedPages == 11 * size, "\(what), pgmigrate_fail")
             default:
-              same(seen.result, .fails(.noMemory), what)
-              same(machine.total(.longtermRetries), 0, what + ", retries")
-              same(trace.failedMoves, 10, what + ", passes")
-              same(failedPages, size, what + ", pgmigrate_fail")
+              #expect(seen.result == .fails(.noMemory), "\(what)")
+              #expect(machine.total(.longtermRetries) == 0, "\(what), retries")
+              #expect(trace.failedMoves == 10, "\(what), passes")
+              #expect(failedPages == size, "\(what), pgmigrate_fail")
             }
             if let error = seen.error {
-              same(error.stage, .migrate, what + ", stage")
-              same(error.frame, machine.head(of: frame), what + ", frame")
-              same(error.holders.map(\.purpose), ["rdma"], what + ", holders")
-              same(error.holders.first?.isPin, isPin, what + ", holder")
+              #expect(error.stage == .migrate, "\(what), stage")
+              #expect(error.frame == machine.head(of: frame), "\(what), frame")
+              #expect(error.holders.map(\.purpose) == ["rdma"], "\(what), holders")
+              #expect(error.holders.first?.isPin == isPin, "\(what), holder")
               if case .notMigrated(let failures) = error.cause {
                 // An exclusive page that is pinned does not even lose its mapping.
                 let isRefused = policy.tracksExclusive && isPin && rig.head(frame).mapping.isAnonymous
-                same(failures.map(\.stage), [isRefused ? .unmap : .references], what + ", migration stage")
+                #expect(
+                  failures.map(\.stage) == [isRefused ? .unmap : .references], "\(what), migration stage")
               } else {
                 Issue.record("\(what): \(error.cause)")
               }
               // The page went through a batch; apart from that everything is as before.
               machine.drainLRUAll(for: rig.process)
-              same(rig.state(), before, what + ", state")
+              #expect(rig.state() == before, "\(what), state")
             }
             rig.check(what)
             pins.take()?.unpin()
             gets.take()?.put()
             machine.drainLRUAll(for: rig.process)
-            same(Self.pin(rig, start, entry).result, .moved, what + ", once the other let go")
+            #expect(Self.pin(rig, start, entry).result == .moved, "\(what), once the other let go")
             rig.check(what + ", once the other let go")
           }
         }
@@ -226,8 +225,8 @@ struct PlacementTests {
       try machine.isolateRange(block, for: .movable, memoryOffline: false, by: rig.process)
       let seen = Self.pin(rig, start, .fast)
       let moves = policy.forbidden == .cmaIsolateAndMovable
-      same(moves, policy == .linux6_1 || PinCountingTests.isMainline(policy), policy.name)
-      same(seen.result, moves ? .moved : .inPlace, policy.name)
+      #expect(moves == (policy == .linux6_1 || PinCountingTests.isMainline(policy)), "\(policy.name)")
+      #expect(seen.result == (moves ? .moved : .inPlace), "\(policy.name)")
       machine.undoIsolation(block, to: .movable)
       rig.check(policy.name)
     }
@@ -246,12 +245,12 @@ struct PlacementTests {
     try machine.advise(rig.process, AddressRange(start: start, pages: rig.unit), .noHugePage)
     let small = try machine.touch(rig.process, hole, write: true)
     machine.drainLRUAll(for: rig.process)
-    same(Self.isOn(.cma, small, machine), true, "\(policy.name), begins in CMA")
-    same(rig.page(small).isLarge || rig.page(small).isTail, false, "\(policy.name), small")
+    #expect(Self.isOn(.cma, small, machine), "\(policy.name), begins in CMA")
+    #expect(!(rig.page(small).isLarge || rig.page(small).isTail), "\(policy.name), small")
     let pins = try machine.pin(rig.process, at: start, pages: rig.unit, flags: [.write, .longterm])
-    same(pins[1] == small, policy.collectsByStep, "\(policy.name), the small page stays in CMA")
-    same(policy.collectsByStep, [.a, .b].contains(Self.column(policy)), "\(policy.name), steps")
-    same(machine.isLongtermPinnable(pins[0]), true, "\(policy.name), the large one moved")
+    #expect((pins[1] == small) == policy.collectsByStep, "\(policy.name), the small page stays in CMA")
+    #expect(policy.collectsByStep == [.a, .b].contains(Self.column(policy)), "\(policy.name), steps")
+    #expect(machine.isLongtermPinnable(pins[0]), "\(policy.name), the large one moved")
     rig.check(policy.name)
   }
 
@@ -265,10 +264,10 @@ struct PlacementTests {
       let isResidentTaken = entry == .fast
       // The lockless walk does not look at signals, the slow path does before every page.
       let resident = PinArgumentTests.take(rig, start, .write, entry, isPin: true)
-      same(resident.count, isResidentTaken ? 1 : nil, entry.rawValue)
+      #expect(resident.count == (isResidentTaken ? 1 : nil), "\(entry.rawValue)")
       let error = PinArgumentTests.take(rig, hole, pages: 2, .write, entry, isPin: true)
-      same(error.errno, .interrupted, entry.rawValue)
-      same(error.stage, .signal, entry.rawValue)
+      #expect(error.errno == .interrupted, "\(entry.rawValue)")
+      #expect(error.stage == .signal, "\(entry.rawValue)")
       rig.check(entry.rawValue)
     }
   }
@@ -288,20 +287,20 @@ struct PlacementTests {
         }
         if batch == "none" { machine.drainLRU(processor: 0, on: 0) }
         let before = [machine.total(.lruDrainLocal), machine.total(.lruDrainAll)]
-        same(Self.pin(rig, start, .fast).result, .moved, what)
+        #expect(Self.pin(rig, start, .fast).result == .moved, "\(what)")
         let found = [
           Int(machine.total(.lruDrainLocal) - before[0]), Int(machine.total(.lruDrainAll) - before[1]),
         ]
         let isOffList = batch == "own" || batch == "other"
         switch Self.column(policy) {
         // Once a pass if a page is not on its list.
-        case .a, .b, .d: same(found, [0, isOffList ? 1 : 0], what)
+        case .a, .b, .d: #expect(found == [0, isOffList ? 1 : 0], "\(what)")
         // Unconditionally.
-        case .c: same(found, [0, 1], what)
+        case .c: #expect(found == [0, 1], "\(what)")
         // 6.1.192 counts its own pin of a small page as one reference: both levels, always.
-        case .e: same(found, batch == "large" ? [0, 0] : [1, 1], what)
+        case .e: #expect(found == (batch == "large" ? [0, 0] : [1, 1]), "\(what)")
         // Only as far as needed.
-        case .f, .window: same(found, [isOffList ? 1 : 0, batch == "other" ? 1 : 0], what)
+        case .f, .window: #expect(found == [isOffList ? 1 : 0, batch == "other" ? 1 : 0], "\(what)")
         }
         rig.check(what)
       }
@@ -319,9 +318,9 @@ struct PlacementTests {
       let error = pinError {
         _ = try machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
       }
-      same(error?.stage, stays ? nil : .fault, policy.name)
-      same(error?.errno, stays ? nil : .badAddress, policy.name)
-      same(rig.frame(start) != nil, stays, "\(policy.name), mapped")
+      #expect(error?.stage == (stays ? nil : .fault), "\(policy.name)")
+      #expect(error?.errno == (stays ? nil : .badAddress), "\(policy.name)")
+      #expect((rig.frame(start) != nil) == stays, "\(policy.name), mapped")
       rig.check(policy.name)
       // An ordinary fault takes it, and then the pin moves it, or refuses it where it is (mm/gup.c:try_grab_folio).
       try machine.touch(rig.process, start, write: true)
@@ -329,14 +328,14 @@ struct PlacementTests {
         let state = rig.state()
         for entry in [PinEntry.fast, .slow] {
           let seen = Self.pin(rig, start, entry)
-          same(seen.result, .fails(.noMemory), "\(policy.name) \(entry.rawValue), after a touch")
-          same(seen.error?.cause, .hugetlbMayNotStay, "\(policy.name) \(entry.rawValue), cause")
+          #expect(seen.result == .fails(.noMemory), "\(policy.name) \(entry.rawValue), after a touch")
+          #expect(seen.error?.cause == .hugetlbMayNotStay, "\(policy.name) \(entry.rawValue), cause")
         }
-        same(rig.state(), state, "\(policy.name), state")
+        #expect(rig.state() == state, "\(policy.name), state")
         continue
       }
       let pins = try machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
-      same(rig.page(pins[0]).zone.kind == .movable, stays, "\(policy.name), after a touch")
+      #expect((rig.page(pins[0]).zone.kind == .movable) == stays, "\(policy.name), after a touch")
       rig.check("\(policy.name), after a touch")
     }
   }

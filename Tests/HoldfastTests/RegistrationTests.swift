@@ -5,8 +5,7 @@ import Testing
 @testable import Holdfast
 
 /// Pins that someone keeps and is charged for: VFIO, RDMA and io_uring (spec 9.2, 9.3; 12.57, 12.58).
-@Suite("Registrations")
-struct RegistrationTests {
+@Suite struct RegistrationTests {
   private static let kept: [PinAccounting] = [.locked, .pinned, .registered]
 
   /// What the process is charged: locked_vm, pinned_vm, and its user.
@@ -37,14 +36,15 @@ struct RegistrationTests {
           accounting: accounting)
       }
       func expectCharge(_ pages: Int, _ what: String, line: SourceLocation = #_sourceLocation) {
-        same(
-          Self.charged(rig), Self.expected(accounting, pages), "\(accounting), \(what)", sourceLocation: line)
+        #expect(
+          Self.charged(rig) == Self.expected(accounting, pages), "\(accounting), \(what)",
+          sourceLocation: line)
       }
       let four = try pin(4)
       expectCharge(4, "four")
       let error = pinError { _ = try pin(3) }
-      same(error?.errno, .noMemory, "\(accounting), over the limit")
-      same(error?.stage, .account, "\(accounting), over the limit")
+      #expect(error?.errno == .noMemory, "\(accounting), over the limit")
+      #expect(error?.stage == .account, "\(accounting), over the limit")
       expectCharge(4, "nothing charged")
       let two = try pin(2, at: 4)
       expectCharge(6, "the limit itself")
@@ -61,7 +61,7 @@ struct RegistrationTests {
       // io_uring does not charge a user who may lock memory; the address space is charged in any case.
       var privileged = Self.expected(accounting, 6 + left)
       if accounting == .registered { privileged[2] -= 4 }
-      same(Self.charged(rig), privileged, "\(accounting), with CAP_IPC_LOCK")
+      #expect(Self.charged(rig) == privileged, "\(accounting), with CAP_IPC_LOCK")
       free.unpin()
       four.unpin()
       expectCharge(2, "nearly all given back")
@@ -70,14 +70,14 @@ struct RegistrationTests {
       rig.check("\(accounting), exited while pinned")
       two.unpin()
       rig.check("\(accounting), unpinned after the exit")
-      same(
-        machine.space(space).row.plain(0, as: UInt32.self), 0, "\(accounting), the space's row is free")
+      #expect(
+        machine.space(space).row.plain(0, as: UInt32.self) == 0, "\(accounting), the space's row is free")
       // The row serves the next process, which owes nothing.
       let next = try machine.createProcess(name: "next")
-      same(next.space, space, "\(accounting), the row")
+      #expect(next.space == space, "\(accounting), the row")
       let usage = machine.usage(of: next)
-      same(
-        [usage.locked, usage.pinned, Int(machine.global.userLockedPages.load())], [0, 0, 0],
+      #expect(
+        [usage.locked, usage.pinned, Int(machine.global.userLockedPages.load())] == [0, 0, 0],
         "\(accounting), next process")
     }
   }
@@ -103,14 +103,14 @@ struct RegistrationTests {
               rig.process, at: start, pages: 520, flags: [.write, .longterm], entry: entry,
               accounting: accounting)
           }
-          same(error?.errno, .badAddress, what)
-          same(error?.cause, entry == .fastOnly ? .wouldFault : .noArea, what)
-          same(error?.address, start + hole * 4096, what)
-          same(Self.charged(rig), [0, 0, 0], what)
-          same(rig.acquired - rig.released, 0, what)
+          #expect(error?.errno == .badAddress, "\(what)")
+          #expect(error?.cause == (entry == .fastOnly ? .wouldFault : .noArea), "\(what)")
+          #expect(error?.address == start + hole * 4096, "\(what)")
+          #expect(Self.charged(rig) == [0, 0, 0], "\(what)")
+          #expect(rig.acquired - rig.released == 0, "\(what)")
           // All of it was pinned, up to the hole.
-          same(rig.acquired, Int64(hole), what + ", acquired")
-          same(machine.pinHolders.count, 0, what)
+          #expect(rig.acquired == Int64(hole), "\(what), acquired")
+          #expect(machine.pinHolders.count == 0, "\(what)")
           rig.check(what)
         }
       }
@@ -118,7 +118,7 @@ struct RegistrationTests {
       let start = try rig.map(6)
       try rig.machine.unmap(rig.process, AddressRange(start: start + 4 * 4096, pages: 1))
       let pins = try rig.machine.pin(rig.process, at: start, pages: 6, flags: .write)
-      same(pins.count, 4, "whoever is charged nothing keeps the part")
+      #expect(pins.count == 4, "whoever is charged nothing keeps the part")
       pins.unpin()
     }
   }
@@ -143,16 +143,16 @@ struct RegistrationTests {
         machine.injectFailures(.allocation, count: 1, after: delay)
         let error = pin()
         if delay == 0 {
-          same(error?.errno, .noMemory, what)
+          #expect(error?.errno == .noMemory, "\(what)")
         } else {
-          same(error?.errno, accounting == .registered ? .badAddress : nil, what)
+          #expect(error?.errno == (accounting == .registered ? .badAddress : nil), "\(what)")
         }
-        same(error == nil || error?.stage == .fault, true, what + ", the reason is kept")
+        #expect(error == nil || error?.stage == .fault, "\(what), the reason is kept")
         machine.injectFailures(.memlock, count: 1)
-        same(pin()?.stage, .account, what + ", no charge")
-        same(rig.acquired, rig.released, what)
-        same(Self.charged(rig), [0, 0, 0], what)
-        same(machine.pinHolders.count, 0, what)
+        #expect(pin()?.stage == .account, "\(what), no charge")
+        #expect(rig.acquired == rig.released, "\(what)")
+        #expect(Self.charged(rig) == [0, 0, 0], "\(what)")
+        #expect(machine.pinHolders.count == 0, "\(what)")
         rig.check(what)
       }
     }
@@ -173,15 +173,15 @@ struct RegistrationTests {
             accounting: accounting)
         }
         let one = try pin(1, 1)
-        same(Self.charged(rig), Self.expected(accounting, whole ? rig.unit : 1), what + ", one page")
+        #expect(Self.charged(rig) == Self.expected(accounting, whole ? rig.unit : 1), "\(what), one page")
         let again = try pin(0, rig.unit)
         // Another registration is charged for itself.
         let both = whole ? 2 * rig.unit : 1 + rig.unit
-        same(Self.charged(rig), Self.expected(accounting, both), what + ", two registrations")
+        #expect(Self.charged(rig) == Self.expected(accounting, both), "\(what), two registrations")
         rig.check(what)
         one.unpin()
         again.unpin()
-        same(Self.charged(rig), [0, 0, 0], what + ", given back")
+        #expect(Self.charged(rig) == [0, 0, 0], "\(what), given back")
         rig.check(what + ", given back")
       }
     }
@@ -190,7 +190,7 @@ struct RegistrationTests {
     let huge = rig.machine.head(of: try #require(rig.frame(try rig.make(.hugePMD))))
     let small = try #require(rig.frame(try rig.make(.anonymous)))
     let frames = [huge, huge + 1, small, huge + 2, small]
-    same(rig.machine.wholeFolios(frames, 5), rig.unit + 2, "a folio met again")
+    #expect(rig.machine.wholeFolios(frames, 5) == rig.unit + 2, "a folio met again")
   }
 
   @Test(
@@ -202,13 +202,13 @@ struct RegistrationTests {
       try rig.machine.touch(rig.process, start + 2 * 4096, write: true)
       let pins = try rig.machine.pin(
         rig.process, at: start, pages: 4, flags: .longterm, entry: .slow, accounting: accounting)
-      same(pins.count, 4, "\(accounting)")
-      same(Self.charged(rig), Self.expected(accounting, pages), "\(accounting)")
+      #expect(pins.count == 4, "\(accounting)")
+      #expect(Self.charged(rig) == Self.expected(accounting, pages), "\(accounting)")
       rig.check("\(accounting)")
       pins.unpin(0..<2)
       rig.check("\(accounting), in part")
       pins.unpin()
-      same(Self.charged(rig), [0, 0, 0], "\(accounting), given back")
+      #expect(Self.charged(rig) == [0, 0, 0], "\(accounting), given back")
     }
   }
 
@@ -224,20 +224,20 @@ struct RegistrationTests {
       }
       rig.process.memlockLimit = 3 * 4096
       let three = try pin(rig.process, 3)
-      same(
-        pinError { _ = try pin(other, 2) }?.errno, accounting == .registered ? .noMemory : nil,
+      #expect(
+        pinError { _ = try pin(other, 2) }?.errno == (accounting == .registered ? .noMemory : nil),
         "\(accounting), together beyond the limit of the second")
       let one = try pin(other, 1)
       rig.check("\(accounting), within it")
       three.unpin()
       let four = pinError { _ = try pin(other, 3) }
-      same(four == nil, true, "\(accounting), when the first has given its back")
+      #expect(four == nil, "\(accounting), when the first has given its back")
       machine.exit(other)
       rig.check("\(accounting), exited")
       // The user's count outlives the process.
-      same(Self.charged(rig), [0, 0, accounting == .registered ? 1 : 0], "\(accounting), exited")
+      #expect(Self.charged(rig) == [0, 0, accounting == .registered ? 1 : 0], "\(accounting), exited")
       one.unpin()
-      same(Self.charged(rig), [0, 0, 0], "\(accounting), all given back")
+      #expect(Self.charged(rig) == [0, 0, 0], "\(accounting), all given back")
     }
   }
 }
