@@ -115,6 +115,8 @@ let package = Package(
         swiftSettings: strict),
       // Runs the built command, which `swift test` builds with everything else.
       .testTarget(name: "HoldfastCommandTests", swiftSettings: strict),
+      // Reads the repository's own files, and the kernel's source where it is installed.
+      .testTarget(name: "DocumentationTests", dependencies: ["Yams"], swiftSettings: strict),
     ],
     twinTests(
       "Holdfast", of: ["Holdfast", "HoldfastLab", "Interleaving"],

@@ -21,8 +21,8 @@ public enum ConformTable {
     var text = """
       ## Rules
 
-      A rule is a section of the kernel's behaviour specification. A state is the result of every labelled step and \
-      how many expectations hold; before it stands in how many runs it was seen.
+      A rule is a section of [Rules](Rules.md). A state is the result of every labelled step and how many \
+      expectations hold, with the number of runs in which it was seen before it.
 
       | rule | scenario | the kernel showed | the engine |
       |---|---|---|---|
@@ -36,10 +36,24 @@ public enum ConformTable {
       return left == right ? one.entry.scenario < other.entry.scenario : left < right
     }
     for (rule, entry) in sorted {
-      text += "| \(rule) | \(entry.scenario) | \(showed(entry)) | \(engine(entry)) |\n"
+      text += "| \(link(rule)) | \(entry.scenario) | \(showed(entry)) | \(engine(entry)) |\n"
     }
     if sorted.isEmpty { text += "| - | none is recorded | - | - |\n" }
     return text
+  }
+
+  /// Where each chapter of the rules is, from the folder of this page on.
+  private static let chapters = [
+    "Rules.md", "Rules/01-Pages.md", "Rules/02-Allocator.md", "Rules/03-Hotplug.md", "Rules/04-CMA.md",
+    "Rules/05-Pinning.md", "Rules/06-Placement.md", "Rules/07-Migration.md", "Rules/08-Devices.md",
+    "Rules/09-Users.md", "Rules/10-Observation.md", "Rules/11-GupTest.md", "Rules/12-Invariants.md",
+    "Rules/13-Seeds.md",
+  ]
+
+  /// A rule as a link to its heading, whose anchor is its number; other text stays what it is.
+  private static func link(_ rule: String) -> String {
+    guard let chapter = Rule(rule).numbers.first, chapters.indices.contains(chapter) else { return rule }
+    return "[\(rule)](\(chapters[chapter])#\(rule.replacing(" ", with: "-")))"
   }
 
   private static func showed(_ entry: ConformReport.Entry) -> String {
@@ -86,7 +100,7 @@ public enum ConformTable {
     guard !differences.isEmpty else { return text + "There are none.\n" }
     for difference in differences.sorted(by: { ($0.scenario, $0.text) < ($1.scenario, $1.text) }) {
       text +=
-        "- **\(difference.scenario)**: `\(difference.text)` in `\(difference.kernel)`, Linux \(difference.version). "
+        "- **\(difference.scenario)**: `\(difference.text)`; `\(difference.kernel) (\(difference.version))`: "
       text += difference.why.split(whereSeparator: \.isWhitespace).joined(separator: " ") + "\n"
     }
     return text

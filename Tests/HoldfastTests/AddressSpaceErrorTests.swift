@@ -122,7 +122,7 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
   }
 
   @Test(
-    "RLIMIT_MEMLOCK: the limit itself is allowed, a page more is not; nothing wraps (spec 9.2, 9.3)",
+    "RLIMIT_MEMLOCK: the limit itself is allowed, a page more is not; nothing wraps (rules 9.2, 9.3)",
     arguments: memlockCases)
   func memlock(
     _ limit: UInt64, _ capabilities: Capabilities, _ charged: [UInt64], _ refused: UInt64

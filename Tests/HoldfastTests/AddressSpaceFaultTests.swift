@@ -68,7 +68,7 @@ struct TestMapping {
 
 @Suite struct AddressSpaceFaultTests {
   @Test(
-    "spec 5.9 and 1.13: which entry a sequence of accesses leaves, per kind of area",
+    "rules 5.9 and 1.13: which entry a sequence of accesses leaves, per kind of area",
     arguments: [
       (TestArea.anonymous, [TestStep.read], "zero r"),
       (.anonymous, [.write], "anon exclusive rw dirty"),
@@ -113,7 +113,7 @@ struct TestMapping {
   }
 
   @Test(
-    "mainline: unsharing gives a page of one's own for the zero page and for pages of objects too (spec 5.8)",
+    "mainline: unsharing gives a page of one's own for the zero page and for pages of objects too (rule 5.8)",
     arguments: [TestArea.anonymous, .privateMemfd])
   func mainlineUnshares(_ area: TestArea) throws {
     let machine = try smallMachine(policy: .linuxMainline)
@@ -125,7 +125,7 @@ struct TestMapping {
   }
 
   @Test(
-    "spec 5.9, bug 15: an extra reference makes older kernels copy, 6.1 keeps an exclusive page",
+    "rule 5.9, row 15 of the catalogue: an extra reference makes older kernels copy, 6.1 keeps an exclusive page",
     arguments: [
       (PlacementPolicy.linux6_1, false, true), (.linux5_13, true, true), (.linux5_13, false, false),
     ])
@@ -235,7 +235,7 @@ struct TestMapping {
   }
 
   @Test(
-    "the reverse mapping finds every area that maps a page, and where (spec 1.4; areas split off share the group)"
+    "the reverse mapping finds every area that maps a page, and where (rule 1.4; areas split off share the group)"
   )
   func reverseMapping() throws {
     let machine = try smallMachine()
@@ -291,7 +291,7 @@ struct TestMapping {
     #expect(framesInUse(machine) == before)
   }
 
-  @Test("a pinned page outlives its mapping and its process (spec 5.12)")
+  @Test("a pinned page outlives its mapping and its process (rule 5.12)")
   func orphans() throws {
     let machine = try smallMachine()
     let mapping = try TestMapping(machine, .huge)

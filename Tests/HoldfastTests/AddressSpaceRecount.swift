@@ -17,7 +17,7 @@ func smallMachine(
 
 /// What the tables say about the descriptors, compared with what the descriptors say; nothing may run.
 ///
-/// Rules: spec 1.4, 1.5, 12 (9 to 11, 37), and the counts that vmstat and smaps print.
+/// It follows rules 1.4, 1.5, 12.9 to 12.11, 12.37, and the counts that vmstat and smaps print.
 func recount(_ machine: Machine) -> [String] {
   var wrong: [String] = []
   for processor in 0..<machine.configuration.processors {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Holdfast
 
-/// From a configuration to zones (spec 2.1, 2.5, 3.9, 4.1), and what is refused.
+/// From a configuration to zones (rules 2.1, 2.5, 3.9, 4.1), and what is refused.
 @Suite struct AllocationBootTests {
   @Test("a machine of 1 TiB starts without touching its metadata, and grows as memory is used")
   func large() throws {
@@ -75,7 +75,7 @@ import Testing
     #expect(reached.allSatisfy { machine.block($0).hasBytes })
   }
 
-  @Test("kernelcore and movablecore, on one node and more (spec 3.9)")
+  @Test("kernelcore and movablecore, on one node and more (rule 3.9)")
   func movableSizes() throws {
     // Small geometry: rounding to 16 frames; every node is NORMAL unless a limit says otherwise.
     struct Case {

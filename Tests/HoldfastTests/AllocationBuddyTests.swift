@@ -4,7 +4,7 @@ import Testing
 
 @testable import Holdfast
 
-/// Splitting, merging, stealing and counting of free memory (spec 2.8 to 2.11).
+/// Splitting, merging, stealing and counting of free memory (rules 2.8 to 2.11).
 @Suite struct AllocationBuddyTests {
   @Test("filling a machine with any order and emptying it again conserves every frame (invariants 3 to 5)")
   func fillAndEmpty() throws {
@@ -102,7 +102,7 @@ import Testing
     }
   }
 
-  @Test("stealing: who takes from whom, and when the pageblock follows (spec 2.10)")
+  @Test("stealing: who takes from whom, and when the pageblock follows (rule 2.10)")
   func stealing() throws {
     // A machine of one largest block; frame 0 is the zero page, so free are orders 0, 1, 2 and 3 from 1 on.
     struct Case {
@@ -171,7 +171,7 @@ import Testing
     #expect(machine.freeListProblems == [])
   }
 
-  @Test("rather than mix types in a pageblock of ZONE_NORMAL, ZONE_DMA32 serves while it can (spec 2.6)")
+  @Test("rather than mix types in a pageblock of ZONE_NORMAL, ZONE_DMA32 serves while it can (rule 2.6)")
   func avoidsFragmenting() throws {
     var configuration = MachineConfiguration.small(frames: 128)
     configuration.explicitZones = [extent(.dma32, 0, 64), extent(.normal, 64, 128)]
@@ -224,7 +224,7 @@ import Testing
     #expect(machine.freeListProblems == [])
   }
 
-  @Test("frames of ISOLATE pageblocks bypass the per-CPU lists, disabled lists stay empty (spec 2.11)")
+  @Test("frames of ISOLATE pageblocks bypass the per-CPU lists, disabled lists stay empty (rule 2.11)")
   func disabledLists() throws {
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()

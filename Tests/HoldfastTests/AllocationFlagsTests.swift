@@ -3,7 +3,7 @@ import Testing
 
 @testable import Holdfast
 
-/// Which zone and type of pageblock an allocation gets, by flags, scope and policy (spec 2.3, 2.4, 2.12).
+/// Which zone and type of pageblock an allocation gets, by flags, scope and policy (rules 2.3, 2.4, 2.12).
 @Suite struct AllocationFlagsTests {
   /// All four zones, 64 frames each.
   private static func machine(_ policy: PlacementPolicy) throws -> Machine {
@@ -15,7 +15,7 @@ import Testing
     return try Machine(configuration)
   }
 
-  /// The rules of the specification, written the long way round.
+  /// The rules of 2.3 and 2.4, written the long way round.
   private static func expected(_ gfp: GFPFlags, pinScope: Bool) -> (ZoneKind, MigrateType)? {
     var gfp = gfp
     if pinScope { gfp.subtract(.movable) }
@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test("movable allocations that must avoid CMA bypass the per-CPU list, which holds CMA pages (spec 2.11)")
+  @Test("movable allocations that must avoid CMA bypass the per-CPU list, which holds CMA pages (rule 2.11)")
   func perCPUBypass() throws {
     var configuration = MachineConfiguration.small(frames: 128)
     configuration.cmaAreas = [CMAConfiguration(name: "most", frames: 96)]
@@ -107,7 +107,7 @@ import Testing
     #expect(process.scope == .noIO)
   }
 
-  @Test("scopes take IO and FS away, NOIO both (spec 2.12)")
+  @Test("scopes take IO and FS away, NOIO both (rule 2.12)")
   func ioScopes() {
     let table: [(AllocationScope, Bool, GFPFlags)] = [
       ([], true, .highUserMovable), (.noFS, true, .highUserMovable.subtracting(.fs)),
@@ -119,7 +119,7 @@ import Testing
     }
   }
 
-  @Test("composites are the sums of the specification's table (spec 2.2)")
+  @Test("composites are the sums of the specification's table (rule 2.2)")
   func composites() {
     let user: GFPFlags = [.directReclaim, .kswapdReclaim, .io, .fs, .hardwall]
     #expect(GFPFlags.user == user)

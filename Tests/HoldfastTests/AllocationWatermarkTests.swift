@@ -4,7 +4,7 @@ import Testing
 
 @testable import Holdfast
 
-/// Watermarks, reserves, errors and injected failures (spec 2.6, 2.7).
+/// Watermarks, reserves, errors and injected failures (rules 2.6, 2.7).
 @Suite struct AllocationWatermarkTests {
   /// 64 frames in one zone, of which 16 are to be kept: min 16, low 20, high 24.
   private static func machine(processors: Int = 1) throws -> Machine {

@@ -41,7 +41,7 @@ import Testing
     return addresses
   }
 
-  @Test("a pinned page costs the windows that it lies in; the next one is taken (spec 4.2)")
+  @Test("a pinned page costs the windows that it lies in; the next one is taken (rule 4.2)")
   func windows() throws {
     let windows = Windows()
     let rig = try Self.rig(windows)
@@ -71,7 +71,7 @@ import Testing
     #expect(machine.zone(ZoneID(node: 0, kind: .normal)).isolatedPageblocks.load() == 0)
   }
 
-  @Test("EBUSY names each window's frame and its holders; ENOMEM means that drivers hold the area (spec 4.2)")
+  @Test("EBUSY names each window's frame and its holders; ENOMEM means that drivers hold the area (rule 4.2)")
   func errors() throws {
     let rig = try Self.rig()
     let machine = rig.machine
@@ -102,7 +102,7 @@ import Testing
     }
   }
 
-  @Test("a released page that is still referred to looks free but is busy until let go (spec 4.3)")
+  @Test("a released page that is still referred to looks free but is busy until let go (rule 4.3)")
   func release() throws {
     let rig = try Self.rig(orderPerBit: 1)
     let machine = rig.machine

@@ -40,7 +40,7 @@ import Testing
   }
 
   @Test(
-    "the n-th chance of every failure point, for every n: nothing leaks (spec 12: 19, 25)",
+    "the n-th chance of every failure point, for every n: nothing leaks (rules 12.19, 12.25)",
     arguments: FailurePoint.allCases)
   func everyChance(_ point: FailurePoint) throws {
     var chances = 0

@@ -49,7 +49,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
 
 /// Offline of memory blocks.
 @Suite struct HotplugOfflineTests {
-  @Test("page kind x zone x hold decides outcome, errno and stage (spec 3.6)", arguments: OfflineCase.all)
+  @Test("page kind x zone x hold decides outcome, errno and stage (rule 3.6)", arguments: OfflineCase.all)
   func outcome(_ it: OfflineCase) throws {
     let rig = try HotplugRig(Self.configuration(for: it))
     let machine = rig.machine
@@ -93,7 +93,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test("a signal ends the loop with EINTR, as does the end of the allowed passes with EBUSY (spec 3.6)")
+  @Test("a signal ends the loop with EINTR, as does the end of the allowed passes with EBUSY (rule 3.6)")
   func limits() throws {
     let rig = try HotplugRig(movable: 128)
     let (frame, address) = try rig.lonelyPage(.privateAnonymous)
@@ -150,7 +150,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     #expect(machine.total(.offlinePasses) >= 4)
   }
 
-  @Test("notifiers: asked once, told of the end; a veto is the error (spec 3.2)")
+  @Test("notifiers: asked once, told of the end; a veto is the error (rule 3.2)")
   func notifier() throws {
     let rig = try HotplugRig(movable: 128)
     let block = BlockID(rawValue: 12)

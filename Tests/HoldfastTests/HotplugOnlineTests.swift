@@ -11,7 +11,7 @@ import Testing
 @Suite struct HotplugOnlineTests {
   private let block = BlockID(rawValue: 12)
 
-  @Test("offline, then online_movable of an untouched block restores every count (spec 12: 41, 44)")
+  @Test("offline, then online_movable of an untouched block restores every count (rules 12.41, 12.44)")
   func roundTrip() throws {
     let rig = try HotplugRig(movable: 128)
     rig.machine.materialise(FrameRange(start: FrameNumber(0), count: 256))
@@ -51,7 +51,7 @@ import Testing
     withExtendedLifetime(machines) {}
   }
 
-  @Test("what is written to state chooses the zone; valid_zones says so (spec 3.3, 3.4)")
+  @Test("what is written to state chooses the zone; valid_zones says so (rules 3.3, 3.4)")
   func zoneChoice() throws {
     let rig = try HotplugRig(movable: 128)
     let machine = rig.machine
@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test(
-    "hot-add makes offline blocks, hot-remove takes offline ones; wrong states are refused (spec 3.1, 3.8)")
+    "hot-add makes offline blocks, hot-remove takes offline ones; wrong states are refused (rules 3.1, 3.8)")
   func addAndRemove() throws {
     var configuration = HotplugRig.configuration(movable: 128)
     configuration.hotplugFrames = 32
@@ -114,7 +114,7 @@ import Testing
     #expect(failure(RemoveError.self) { try machine.removeMemory(id) }?.errno == .invalidArgument)
   }
 
-  @Test("blocks go all or none: those before the failure come back as they were (spec 3.8)")
+  @Test("blocks go all or none: those before the failure come back as they were (rule 3.8)")
   func rollBack() throws {
     let rig = try HotplugRig(movable: 128)
     let machine = rig.machine

@@ -83,7 +83,7 @@ import Testing
     rig.check("dropped")
   }
 
-  @Test("dirty on release marks clean folios, and only those of the pages given back (spec 1.8)")
+  @Test("dirty on release marks clean folios, and only those of the pages given back (rule 1.8)")
   func dirtyOnRelease() throws {
     for kind in PageKind.owned {
       let rig = try PinRig()

@@ -6,7 +6,7 @@ import Testing
 
 /// Injected failures, the list driver and move_pages.
 extension MigrationTests {
-  @Test("a failure at each stage leaves everything as before (spec 7.2, 12: 25)")
+  @Test("a failure at each stage leaves everything as before (rules 7.2, 12.25)")
   func injected() throws {
     let stages: [(FailurePoint, MigrationStage, Int)] = [
       (.allocation, .allocate, 1), (.pageLock, .lock, 10), (.unmap, .unmap, 10), (.copy, .copy, 1),
@@ -46,7 +46,7 @@ extension MigrationTests {
     rig.check("isolation")
   }
 
-  @Test("a call that runs out of memory stops, and counts what had its turn (spec 7.5, 12: 31)")
+  @Test("a call that runs out of memory stops, and counts what had its turn (rules 7.5, 12.31)")
   func aborted() throws {
     let rig = try PinRig()
     let machine = rig.machine
@@ -82,7 +82,7 @@ extension MigrationTests {
     }
   }
 
-  @Test("more pages than one batch: each folio has one outcome and none is lost (spec 7.5)")
+  @Test("more pages than one batch: each folio has one outcome and none is lost (rule 7.5)")
   func batchesOfTheDriver() throws {
     let rig = try PinRig(frames: 4096)
     let machine = rig.machine
@@ -136,7 +136,7 @@ extension MigrationTests {
     NodeConfiguration(memory: [frames(0, 128)]), NodeConfiguration(memory: [frames(128, 256)]),
   ]
 
-  @Test("move_pages: every status, and the statistics of the nodes (spec 7.8)")
+  @Test("move_pages: every status, and the statistics of the nodes (rule 7.8)")
   func movePages() throws {
     for kind in PageKind.owned + [.memfdPrivate] {
       let rig = try PinRig { $0.nodes = Self.twoNodes }

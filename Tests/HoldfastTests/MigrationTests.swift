@@ -26,7 +26,7 @@ import Testing
     return outcome
   }
 
-  @Test("who else refers to a folio decides, for every kind of it (spec 7.3, 12: 24 to 26, 30 to 32)")
+  @Test("who else refers to a folio decides, for every kind (rules 7.3, 12.24 to 12.26, 12.30 to 12.32)")
   func expectedReferences() throws {
     for kind in PageKind.owned + [.memfdPrivate] {
       for extra in ["none", "get", "pin", "two gets", "cleared mapping"] {
@@ -111,7 +111,7 @@ import Testing
     }
   }
 
-  @Test("a batch hides a page and a reference; a drain shows both (spec 1.4, 7.7)")
+  @Test("a batch hides a page and a reference; a drain shows both (rules 1.4, 7.7)")
   func batches() throws {
     for kind in [PageKind.anonymous, .sharedAnonymous] {
       let rig = try PinRig()
@@ -157,7 +157,7 @@ import Testing
     rig.check("batches")
   }
 
-  @Test("locks and writeback: who waits, who tries again, who gives up (spec 7.2)")
+  @Test("locks and writeback: who waits, who tries again, who gives up (rule 7.2)")
   func locksAndWriteback() throws {
     for mode in [MigrationMode.async, .syncLight, .sync, .syncNoCopy] {
       let what = "\(mode)"
@@ -192,7 +192,7 @@ import Testing
     }
   }
 
-  @Test("flags go along, and entries keep what they allowed (spec 7.2, 7.4)")
+  @Test("flags go along, and entries keep what they allowed (rules 7.2, 7.4)")
   func carried() throws {
     let carried: [PageFlags] = [
       .referenced, .uptodate, .dirty, .active, .workingset, .ownerPrivate, .unevictable, .mlocked,
@@ -224,7 +224,7 @@ import Testing
     }
   }
 
-  @Test("a folio that everyone let go of while it was isolated counts as moved (spec 7.2)")
+  @Test("a folio that everyone let go of while it was isolated counts as moved (rule 7.2)")
   func freedUnderUs() throws {
     for kind in [PageKind.anonymous, .hugePMD, .sharedAnonymous] {
       let rig = try PinRig()

@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  @Test("the kernel's texts of a tiny machine, word for word (spec 10.1 to 10.3)")
+  @Test("the kernel's texts of a tiny machine, word for word (rules 10.1 to 10.3)")
   func texts() throws {
     let rig = try Self.tiny()
     for (name, text, expected) in [
@@ -46,7 +46,7 @@ import Testing
     rig.check("texts")
   }
 
-  @Test("what is not negative to a reader, and where counting stops (spec 10.1, 10.3)")
+  @Test("what is not negative to a reader, and where counting stops (rules 10.1, 10.3)")
   func limits() throws {
     let rig = try Self.tiny()
     let cell = rig.machine.processor(0).count(.writeback, node: 0)
@@ -100,7 +100,7 @@ import Testing
     ),
   ]
 
-  @Test("kpageflags, kpagecount and pagemap of every kind of page; pins do not show (spec 10.4, 10.5)")
+  @Test("kpageflags, kpagecount and pagemap of every kind of page; pins do not show (rules 10.4, 10.5)")
   func words() throws {
     for kind in PageKind.allCases {
       let rig = try PinRig()
@@ -155,7 +155,7 @@ import Testing
     rig.check("words")
   }
 
-  @Test("page dumps have the shape of their kernel (spec 1.12)", arguments: PlacementPolicy.all)
+  @Test("page dumps have the shape of their kernel (rule 1.12)", arguments: PlacementPolicy.all)
   func dumps(_ policy: PlacementPolicy) throws {
     let rig = try PinRig(policy: policy)
     for (kind, index) in [(PageKind.anonymous, 0), (.hugePMD, 1)] {

@@ -13,7 +13,7 @@ extension PinArgumentTests {
   }
 
   @Test(
-    "the checks of an area, in their order (spec 5.4), and FOLL_FORCE past protection (spec 5.5)",
+    "the checks of an area, in their order (rule 5.4), and FOLL_FORCE past protection (rule 5.5)",
     arguments: [PlacementPolicy.linux5_10, .linux6_1, .linuxMainline])
   // Policies differ here in whether pages are exclusive, and in mainline's own check.
   func areas(_ policy: PlacementPolicy) throws {
@@ -89,7 +89,7 @@ extension PinArgumentTests {
     }
   }
 
-  /// The first of the checks that refuses, as spec 5.4 orders them.
+  /// The first of the checks that refuses, as rule 5.4 orders them.
   private static func refusal(_ area: AreaCase, _ flags: PinFlags, _ policy: PlacementPolicy) -> PinError
     .Cause?
   {
@@ -153,7 +153,7 @@ extension PinArgumentTests {
   ]
 
   @Test(
-    "a prefix is a success and keeps its reason; nothing taken is the error (spec 5.5 to 5.7)",
+    "a prefix is a success and keeps its reason; nothing taken is the error (rules 5.5 to 5.7)",
     arguments: parts)
   func partial(_ it: PartCase) throws {
     for entry in [PinEntry.slow, .unlocked, .remote, .fast] {
@@ -176,7 +176,7 @@ extension PinArgumentTests {
         #expect(outcome.count == (it.taken == 0 ? nil : it.taken), "\(what)")
         #expect(outcome.cause == it.cause, "\(what)")
         #expect(outcome.errno == (it.cause == nil ? nil : .badAddress), "\(what)")
-        // MMF_HAS_PINNED: set whenever a pin walks, even if it takes nothing (spec 5.3).
+        // MMF_HAS_PINNED: set whenever a pin walks, even if it takes nothing (rule 5.3).
         #expect((rig.space.flags.load() & AddressSpace.hasPinned != 0) == isPin, "\(what), has pinned")
         rig.check(what)
       }

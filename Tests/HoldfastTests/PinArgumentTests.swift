@@ -25,7 +25,7 @@ import Testing
     return subsets
   }()
 
-  /// Whether the table of spec 5.2 refuses the flags.
+  /// Whether the table of rule 5.2 refuses the flags.
   static func isRefused(_ entry: PinEntry, isPin: Bool, _ flags: PinFlags, _ policy: PlacementPolicy) -> Bool
   {
     let isMainline = policy == .linuxMainline || policy == .linux6_14
@@ -38,7 +38,7 @@ import Testing
     return entry == .unlocked && flags.contains(.longterm) && !isMainline
   }
 
-  /// What the entry point adds (spec 5.2).
+  /// What the entry point adds (rule 5.2).
   static func added(_ entry: PinEntry, isPin: Bool) -> PinFlags {
     let own: PinFlags = isPin ? .pin : .get
     return switch entry {
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test(
-    "entry point x get/pin x one or two flags: EINVAL or what is added (spec 5.1, 5.2)",
+    "entry point x get/pin x one or two flags: EINVAL or what is added (rules 5.1, 5.2)",
     arguments: PlacementPolicy.all)
   func combinations(_ policy: PlacementPolicy) throws {
     let trace = PinTrace()
@@ -111,7 +111,7 @@ import Testing
   }
 
   @Test(
-    "no pages, a negative number, an overflow and a range beyond user space (spec 5.2)",
+    "no pages, a negative number, an overflow and a range beyond user space (rule 5.2)",
     arguments: [PlacementPolicy.linux6_1, .linuxMainline])
   func ranges(_ policy: PlacementPolicy) throws {
     let rig = try PinRig(policy: policy)
@@ -150,7 +150,7 @@ import Testing
     rig.check(policy.name)
   }
 
-  @Test("fast-only takes what is there and never faults or fails (spec 5.2)")
+  @Test("fast-only takes what is there and never faults or fails (rule 5.2)")
   func fastOnly() throws {
     let rig = try PinRig()
     let start = try rig.map(3)
@@ -172,7 +172,7 @@ import Testing
     rig.check("fast-only")
   }
 
-  @Test("pins of another process's memory: whose they are, and what an ended process gives (spec 5.2, 5.3)")
+  @Test("pins of another process's memory: whose they are, and what an ended process gives (rules 5.2, 5.3)")
   func remote() throws {
     let rig = try PinRig()
     let machine = rig.machine
@@ -214,7 +214,7 @@ import Testing
     rig.check("all given back")
   }
 
-  @Test("FOLL_TOUCH marks accessed, and dirty for a write; FOLL_SPLIT_PMD splits (spec 5.1, 5.5)")
+  @Test("FOLL_TOUCH marks accessed, and dirty for a write; FOLL_SPLIT_PMD splits (rules 5.1, 5.5)")
   func touch() throws {
     for entry in [PinEntry.slow, .remote, .fast] {
       for isPin in [false, true] {

@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(
-    "two processors pin, unpin, migrate, touch and drop the same pages, then the tables agree (spec 12)",
+    "two processors pin, unpin, migrate, touch and drop the same pages, then the tables agree (chapter 12)",
     arguments: [PlacementPolicy.linux6_1, .linuxMainline, .movableV4])
   func samePages(_ policy: PlacementPolicy) throws {
     for kind in [PageKind.anonymous, .sharedAnonymous, .hugePMD] {

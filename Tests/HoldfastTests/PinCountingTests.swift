@@ -6,7 +6,7 @@ import Testing
 
 /// What a pin and a reference count as, by policy and kind of page.
 @Suite struct PinCountingTests {
-  /// How spec 1.6 counts pins on a folio of an order.
+  /// How rule 1.6 counts pins on a folio of an order.
   enum Rule { case reference, bias, exact }
 
   static func rule(_ policy: PlacementPolicy, order: Int) -> Rule {
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(
-    "page kind x flags x entry point: references, pins and statistics of pin and unpin (spec 1.6 to 1.11)",
+    "page kind x flags x entry point: references, pins and statistics of pin and unpin (rules 1.6 to 1.11)",
     arguments: PlacementPolicy.all)
   func counts(_ policy: PlacementPolicy) throws {
     for order in [1, 2] {
@@ -73,7 +73,7 @@ import Testing
     #expect((frame == machine.zeroPageFrame) == it.isZeroPage, "\(it), zero page")
     for i in 0..<it.pages { #expect(rig.frame(start + i * 4096) == first[i], "\(it), page \(i)") }
     if it.policy.tracksExclusive, head.mapping.isAnonymous {
-      // Only exclusive anonymous pages are ever pinned (spec 1.8, 1.13).
+      // Only exclusive anonymous pages are ever pinned (rules 1.8, 1.13).
       let own = it.kind == .hugePTE ? rig.page(frame) : head
       #expect(own.has(.anonExclusive), "\(it), exclusive")
     }
@@ -112,7 +112,7 @@ import Testing
   }
 
   @Test(
-    "a reference counts one a page on the head, whatever the policy (spec 1.4)",
+    "a reference counts one a page on the head, whatever the policy (rule 1.4)",
     arguments: PlacementPolicy.all)
   func references(_ policy: PlacementPolicy) throws {
     for kind in PageKind.resident {
@@ -137,7 +137,7 @@ import Testing
     }
   }
 
-  @Test("maybe-pinned of a small page is its references, from 1024 on; of a large folio its pins (spec 1.10)")
+  @Test("maybe-pinned of a small page is its references, from 1024 on; of a large folio its pins (rule 1.10)")
   func falsePositives() throws {
     for policy in PlacementPolicy.all {
       for kind in [PageKind.anonymous, .hugePMD] {
@@ -159,7 +159,7 @@ import Testing
     }
   }
 
-  @Test("the 2^21st pin of a small page crosses into the sign, the next one is ENOMEM (spec 1.9)")
+  @Test("the 2^21st pin of a small page crosses into the sign, the next one is ENOMEM (rule 1.9)")
   func smallOverflow() throws {
     for entry in [PinEntry.fast, .slow] {
       for kind in [PageKind.anonymous, .memfd] {
@@ -195,7 +195,7 @@ import Testing
     }
   }
 
-  @Test("4096 pins of a huge page overflow the bias and not the exact count (spec 1.6, 1.9; seed 001)")
+  @Test("4096 pins of a huge page overflow the bias and not the exact count (rules 1.6, 1.9; seed 001)")
   func hugeOverflow() throws {
     for policy in [PlacementPolicy.pinBias, .pinExact, .linux6_1] {
       let rig = try PinRig(policy: policy, frames: 4096) {
@@ -243,7 +243,7 @@ import Testing
     }
   }
 
-  @Test("a read-only pin first makes a page its own that is not: K6.1 and mainline (spec 5.8, 5.9)")
+  @Test("a read-only pin first makes a page its own that is not: 6.1 and mainline (rules 5.8, 5.9)")
   func unshare() throws {
     for policy in PlacementPolicy.all {
       for hasExtra in [false, true] {

@@ -7,7 +7,7 @@ import Testing
 /// Rows of the table in which pages cannot move, or not at once.
 extension PlacementTests {
   @Test(
-    "S3: a page that somebody else has isolated; a fatal signal ends the loop (spec 6.8)",
+    "S3: a page that somebody else has isolated; a fatal signal ends the loop (rule 6.8)",
     arguments: PlacementPolicy.all)
   func neverIsolated(_ policy: PlacementPolicy) throws {
     for ground in Self.forbidden(policy) {
@@ -49,7 +49,7 @@ extension PlacementTests {
     }
   }
 
-  @Test("S4: no memory for the target (spec 6.8)", arguments: PlacementPolicy.all)
+  @Test("S4: no memory for the target (rule 6.8)", arguments: PlacementPolicy.all)
   func noTarget(_ policy: PlacementPolicy) throws {
     for ground in Self.forbidden(policy) {
       for kind in Self.settled(policy) {
@@ -105,7 +105,7 @@ extension PlacementTests {
   }
 
   @Test(
-    "S5: a read-only pin of untouched memory, with the zero page in ZONE_NORMAL and ZONE_MOVABLE (spec 6.8)")
+    "S5: a read-only pin of untouched memory, with the zero page in ZONE_NORMAL and ZONE_MOVABLE (rule 6.8)")
   func zeroPage() throws {
     for policy in PlacementPolicy.all {
       for isMovable in [false, true] {
@@ -138,7 +138,7 @@ extension PlacementTests {
   }
 
   @Test(
-    "S7: an extra reference that goes away after some failures (spec 6.8)", arguments: PlacementPolicy.all)
+    "S7: an extra reference that goes away after some failures (rule 6.8)", arguments: PlacementPolicy.all)
   func shortReference(_ policy: PlacementPolicy) throws {
     for failures in [1, 9, 10, 15, 109, 110] {
       for ground in Self.forbidden(policy) {
@@ -167,7 +167,7 @@ extension PlacementTests {
   }
 
   @Test(
-    "the fast entry point keeps its lockless prefix when the rest fails; the slow one gives it back (spec 5.7)"
+    "the fast entry point keeps its lockless prefix when the rest fails; the slow one gives it back (rule 5.7)"
   )
   func prefix() throws {
     for policy in [PlacementPolicy.movableV4, .linux5_13, .linux6_1, .linuxMainline] {

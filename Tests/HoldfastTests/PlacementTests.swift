@@ -4,7 +4,7 @@ import Testing
 
 @testable import Holdfast
 
-/// The scenario table of spec 6.8, for every policy.
+/// The scenario table of rule 6.8, for every policy.
 @Suite struct PlacementTests {
   /// The column of the table that a policy is.
   enum Column: String { case a, b, c, d, e, f, window }
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(
-    "S0, S1: unreferenced pages of every kind leave where they may not stay; contents go along (spec 6.8)",
+    "S0, S1: unreferenced pages of every kind leave where they may not stay; contents go along (rule 6.8)",
     arguments: PlacementPolicy.all)
   func moves(_ policy: PlacementPolicy) throws {
     for ground in Ground.allCases {
@@ -80,7 +80,7 @@ import Testing
   }
 
   @Test(
-    "pages faulted in by the pin come from where they may stay; the scope ends with it (spec 2.12, 6.2)",
+    "pages faulted in by the pin come from where they may stay; the scope ends with it (rules 2.12, 6.2)",
     arguments: PlacementPolicy.all)
   func faultsInScope(_ policy: PlacementPolicy) throws {
     for ground in Ground.allCases {
@@ -143,7 +143,7 @@ import Testing
   }
 
   @Test(
-    "S2, two pinners: an extra reference or pin that stays (spec 6.8)", arguments: PlacementPolicy.all)
+    "S2, two pinners: an extra reference or pin that stays (rule 6.8)", arguments: PlacementPolicy.all)
   func extraReference(_ policy: PlacementPolicy) throws {
     for ground in Self.forbidden(policy) {
       for kind in Self.owned(policy) {
@@ -214,7 +214,7 @@ import Testing
     }
   }
 
-  @Test("a page in an ISOLATE pageblock may be pinned up to 5.18, and moves away from then on (spec 6.1)")
+  @Test("a page in an ISOLATE pageblock may be pinned up to 5.18, and moves away from then on (rule 6.1)")
   func isolatePageblock() throws {
     for policy in PlacementPolicy.all {
       let rig = try PinRig(.normal, policy: policy)
@@ -233,7 +233,7 @@ import Testing
   }
 
   @Test(
-    "K5.10's step over compound pages misses small pages between PTE-mapped parts of one (spec 6.3)",
+    "5.10's step over compound pages misses small pages between PTE-mapped parts of one (rule 6.3)",
     arguments: PlacementPolicy.all)
   func sparseArray(_ policy: PlacementPolicy) throws {
     let rig = try PinRig(.cma, policy: policy)
@@ -254,7 +254,7 @@ import Testing
     rig.check(policy.name)
   }
 
-  @Test("an interrupted pin gives everything back (spec 5.6)")
+  @Test("an interrupted pin gives everything back (rule 5.6)")
   func interrupted() throws {
     for entry in PinEntry.allCases where entry != .fastOnly {
       let rig = try PinRig()
@@ -272,7 +272,7 @@ import Testing
     }
   }
 
-  @Test("when batches are drained, and whose (spec 6.6, 6.7)")
+  @Test("when batches are drained, and whose (rules 6.6, 6.7)")
   func drains() throws {
     for policy in PlacementPolicy.all {
       for batch in ["none", "own", "other", "large"] {
@@ -307,7 +307,7 @@ import Testing
     }
   }
 
-  @Test("in the scope, a hugetlb fault passes over huge pages on which the pin may not stay (spec 2.12)")
+  @Test("in the scope, a hugetlb fault passes over huge pages on which the pin may not stay (rule 2.12)")
   func hugetlbPool() throws {
     for policy in PlacementPolicy.all {
       let rig = try PinRig(.movable, policy: policy)
@@ -322,7 +322,7 @@ import Testing
       #expect(error?.errno == (stays ? nil : .badAddress), "\(policy.name)")
       #expect((rig.frame(start) != nil) == stays, "\(policy.name), mapped")
       rig.check(policy.name)
-      // An ordinary fault takes it, and then the pin moves it, or refuses it where it is (mm/gup.c:try_grab_folio).
+      // An ordinary fault takes it, and then the pin moves it, or refuses it where it is (rule 5.5).
       try machine.touch(rig.process, start, write: true)
       if policy.refusesHugetlbMoves {
         let state = rig.state()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Holdfast
 
-/// Pins that someone keeps and is charged for: VFIO, RDMA and io_uring (spec 9.2, 9.3; 12.57, 12.58).
+/// Pins that someone keeps and is charged for: VFIO, RDMA and io_uring (rules 9.2, 9.3; 12.57, 12.58).
 @Suite struct RegistrationTests {
   private static let kept: [PinAccounting] = [.locked, .pinned, .registered]
 
