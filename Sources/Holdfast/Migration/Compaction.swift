@@ -7,11 +7,11 @@ public struct CompactionResult: Hashable, Sendable {
   public enum Outcome: String, CaseIterable, Hashable, Sendable {
     /// A free block of the order was there already.
     case notNeeded
-    /// Too few free pages for compaction to help.
+    /// There are too few free pages for compaction to help.
     case skipped
     /// A free block of the order exists now.
     case success
-    /// The whole zone was gone through without making one; always so for the whole zone's own sake.
+    /// The whole zone was scanned and no such block came of it; a run over the whole zone always ends so.
     case complete
     /// A fatal signal was pending.
     case interrupted
@@ -31,19 +31,23 @@ public struct CompactionResult: Hashable, Sendable {
   public internal(set) var failedFolios = 0
 }
 
-/// Compaction: pages from the low end of a zone move into free places at its high end (mm/compaction.c, 6.1).
+/// Compaction: pages from the low end of a zone move into free pages at its high end.
 extension Machine {
   /// Order for which a whole zone is compacted.
   public static let wholeZone = -1
 
   /// Compacts a zone until it has a free block of an order, or as a whole.
   ///
-  /// For an order, an asynchronous run comes first and one that waits for locks second. A run goes on where the last
-  /// one stopped. Pinned pages are left where they are.
+  /// For an order, an asynchronous run comes first and one that waits for locks second. A run begins where
+  /// the last one stopped. Pinned pages are left where they are.
   ///
   /// - Parameter order: the order wanted, or `wholeZone`.
   /// - Returns: how it ended and what was moved.
-  /// Locks: takes the zone's, page locks and page-table locks; the caller holds none above `contiguous`.
+  /// - Locks: takes the zone lock, page locks and page-table locks; the caller holds none above `contiguous`.
+  /// - Kernel: mm/page_alloc.c:__alloc_pages_direct_compact (6.1); without one stall count for all zones
+  ///   (compact_stall counts each zone here), capture, the deferral of a zone in which compaction failed.
+  /// - Kernel: mm/compaction.c:compact_zone_order (6.1); without the migratetype, flags and highest zone of
+  ///   the request, the minimum priority, capture.
   public func compact(zone id: ZoneID, order: Int, by process: Process) -> CompactionResult {
     let zone = zone(id)
     guard zone.isPopulated else { return CompactionResult(outcome: .skipped) }
@@ -60,6 +64,9 @@ extension Machine {
     return result
   }
 
+  /// Moves pages over the whole zone, from its two ends.
+  ///
+  /// - Kernel: mm/compaction.c:compact_node (6.1); without the other zones of the node.
   private func compactWholeZone(_ id: ZoneID, by process: Process) -> CompactionResult {
     resetCompaction(of: id)
     var result = CompactionResult(outcome: .complete)
@@ -68,8 +75,11 @@ extension Machine {
   }
 
   /// Whether a block of the order is free, on a list that allocations may take from.
+  ///
+  /// - Kernel: mm/compaction.c:__compact_finished (6.1); without the migratetype of the request (a free block
+  ///   of any type counts, CMA blocks too), the fallback test, proactive compaction, the flush of skip hints.
   private func hasFreeBlock(_ zone: Zone, order: Int) -> Bool {
-    // Metadata that was not made yet stands for free blocks of every order.
+    // Metadata that is not made yet represents free blocks of every order.
     if zone.deferred.load(.relaxed) > 0 { return true }
     return zone.lock.withLock {
       (order...max(order, geometry.maxOrder)).contains { order in
@@ -81,14 +91,23 @@ extension Machine {
     }
   }
 
-  /// Whether there are enough free pages for moving some to help (compaction_suitable).
+  /// Whether there are enough free pages for moving some of them to help.
+  ///
+  /// - Kernel: mm/compaction.c:__compaction_suitable (6.1); without the watermark test for the order itself,
+  ///   the lowmem reserve, the HIGHATOMIC reserve.
+  /// - Kernel: mm/compaction.c:compaction_suitable (6.1); without the fragmentation index.
   private func hasRoom(_ zone: Zone, order: Int) -> Bool {
     // Costly orders must not eat the pages below the low watermark.
     let mark = zone.watermark(order > 3 ? 1 : 0).load(.relaxed)
     return Int(zone.free.load(.relaxed)) > Int(mark) + 2 << order
   }
 
-  /// One run of the two scanners towards each other (compact_zone).
+  /// One run of the two scanners towards each other.
+  ///
+  /// - Kernel: mm/compaction.c:compact_zone (6.1); without skip hints, separate start positions for
+  ///   asynchronous and synchronous runs, rescans of a pageblock, capture, the stop on contended locks.
+  /// - Kernel: mm/compaction.c:isolate_migratepages (6.1); without skip hints, fast_find_migrateblock,
+  ///   sysctl_compact_unevictable_allowed.
   private func run(
     _ result: inout CompactionResult, _ id: ZoneID, order: Int, _ mode: MigrationMode, by process: Process
   ) {
@@ -108,7 +127,7 @@ extension Machine {
         result.outcome = .interrupted
         break
       }
-      // A pageblock once begun is finished first.
+      // A pageblock is scanned to its end before the result is looked at.
       if scan.next == block.start.index, order >= 0, hasFreeBlock(zone, order: order) {
         result.outcome = .success
         break
@@ -130,7 +149,7 @@ extension Machine {
         putBack(head, on: cpu)
       }
       if scan.next >= block.endIndex {
-        // What was freed waits in lists of processors, where it cannot join its buddies.
+        // Freed pages wait in per-CPU lists, where they cannot merge with their buddies.
         drainLRU(for: process)
         drainPerCPULists(id)
       }
@@ -155,7 +174,13 @@ extension Machine {
     bump(.compactIsolated, by: UInt64(scan.isolated + targets.isolated), on: process)
   }
 
-  /// Whether pages of a pageblock are to be moved: an asynchronous run takes blocks of movable pages only.
+  /// Whether pages of a pageblock are to be moved.
+  ///
+  /// An asynchronous run takes pageblocks of movable pages only. No run takes an isolated pageblock, which is
+  /// a rule of this engine.
+  ///
+  /// - Kernel: mm/compaction.c:suitable_migration_source (6.1); without the migratetype of the request,
+  ///   persistent skip hints.
   private func isCompactionSource(_ first: FrameNumber, _ id: ZoneID, _ mode: MigrationMode) -> Bool {
     guard hasMetadata(first), page(first).zone == id else { return false }
     let type = pageblockType(of: first)
@@ -163,7 +188,7 @@ extension Machine {
     return mode != .async || type == .movable || type == .cma
   }
 
-  /// The zone's bounds, and where its scanners stand: at the ends, or where the last run stopped.
+  /// The zone's bounds, and where its scanners begin: at the ends, or where the last run stopped.
   private func scannerPositions(_ id: ZoneID) -> (start: Int, end: Int, migrate: Int, free: Int) {
     let zone = zone(id)
     return zone.lock.withLock {
@@ -177,6 +202,9 @@ extension Machine {
     }
   }
 
+  /// Lets the next run begin at the ends of the zone.
+  ///
+  /// - Kernel: mm/compaction.c:reset_cached_positions (6.1)
   private func resetCompaction(of id: ZoneID) {
     let zone = zone(id)
     zone.lock.withLock {

@@ -2,13 +2,13 @@ import Interleaving
 
 /// Free pages that compaction has taken from the high end of a zone, for migration to fill.
 ///
-/// Belongs to one compaction; the migration core takes pages from it and gives unused ones back.
+/// One compaction owns it. The migration core takes pages from it and gives unused ones back.
 package final class CompactionTargets {
   private let machine: Machine
   private let id: ZoneID
   /// The lowest frame that the free scanner may reach: it stays above the migrate scanner's pageblock.
   var floor: Int
-  /// Where the free scanner stands: everything from here up was looked at.
+  /// Position of the free scanner: it has looked at everything from here up.
   ///
   /// A pageblock's boundary.
   private(set) var cursor: Int
@@ -32,20 +32,36 @@ package final class CompactionTargets {
   var isExhausted: Bool { cursor - machine.geometry.pageblockFrames < floor }
 
   /// A page to fill: allocated, one reference, no contents; nil if the scanners have met.
+  ///
+  /// - Kernel: mm/compaction.c:compaction_alloc (6.1)
   package func take() -> FrameNumber? {
     while frames.isEmpty, !isExhausted { refill() }
     return frames.popLast()
   }
 
   /// Takes a page back that was not filled, in the state in which `take` gave it.
+  ///
+  /// - Kernel: mm/compaction.c:compaction_free (6.1)
   package func giveBack(_ frame: FrameNumber) { frames.append(frame) }
 
-  /// Gives the pages that are left to the allocator (release_freepages).
+  /// Gives the pages that are left to the allocator.
+  ///
+  /// - Kernel: mm/compaction.c:release_freepages (6.1); without moving the free scanner's start back to the
+  ///   highest page.
   func release(on processor: Int) {
     while let frame = frames.popLast() { machine.putFolio(frame, on: processor) }
   }
 
-  /// Takes the free pages of the next pageblock downwards (isolate_freepages).
+  /// Takes the free pages of the next pageblock downwards.
+  ///
+  /// - Kernel: mm/compaction.c:isolate_freepages (6.1); without fast_isolate_freepages, the stride of
+  ///   asynchronous runs, skip hints.
+  /// - Kernel: mm/compaction.c:isolate_freepages_block (6.1); without the stop when there are as many free
+  ///   pages as pages to move, the signal check, dropping the zone lock on the way.
+  /// - Kernel: mm/compaction.c:suitable_migration_target (6.1); without the minimum priority, which takes
+  ///   every pageblock.
+  /// - Kernel: mm/page_alloc.c:__isolate_free_page (6.1); without the HIGHATOMIC reserve in the watermark
+  ///   test.
   private func refill() {
     let geometry = machine.geometry
     cursor -= geometry.pageblockFrames
@@ -55,7 +71,7 @@ package final class CompactionTargets {
     zone.lock.lock()
     defer { zone.lock.unlock() }
     let type = machine.pageblockType(of: first)
-    // Only blocks that may hold movable pages, and not those that are whole already.
+    // Only pageblocks that may hold movable pages, and not those that are wholly free already.
     guard type == .movable || type == .cma else { return }
     if let (_, order) = machine.freeBlock(covering: first), order >= geometry.pageblockOrder { return }
     var index = cursor
@@ -69,7 +85,7 @@ package final class CompactionTargets {
         continue
       }
       let size = 1 << descriptor.order
-      // The last pages above the minimum are not compaction's to take (__isolate_free_page).
+      // Compaction must leave the minimum watermark free.
       guard Int(zone.free.load(.relaxed)) > Int(zone.watermark(0).load(.relaxed)) + size else { return }
       machine.takeFromFreeList(frame)
       machine.countFree(-size, type, in: zone)

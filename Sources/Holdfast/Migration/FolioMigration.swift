@@ -1,21 +1,29 @@
 import Interleaving
 
-/// What came of one attempt to move one folio.
+/// Result of one attempt to move one folio.
 enum FolioMigration {
   case moved
-  /// Worth another pass: -EAGAIN.
+  /// Another pass may succeed: -EAGAIN.
   case again(MigrationFailure)
-  /// Not worth one: -EBUSY, -EIO.
+  /// No further pass will succeed: -EBUSY, -EIO.
   case permanent(MigrationFailure)
-  /// No target: -ENOMEM, which ends the call.
+  /// There is no target: -ENOMEM, which ends the call.
   case noMemory(MigrationFailure)
 }
 
-/// One folio's move: lock, unmap, check references, copy, remap (spec 7.2).
+/// One folio's move: lock, unmap, check references, copy, remap.
 extension Machine {
   /// Moves an isolated folio, or leaves it exactly as it was.
   ///
+  /// In older kernels the same steps are one function, mm/migrate.c:unmap_and_move (5.13).
+  ///
   /// - Parameter wait: whether to sleep for the page lock if it is taken.
+  /// - Kernel: mm/migrate.c:migrate_folio_unmap (6.1)
+  /// - Kernel: mm/migrate.c:migrate_folio_move (6.1)
+  /// - Kernel: mm/migrate.c:migrate_folio_done (6.1)
+  /// - Kernel: mm/migrate.c:unmap_and_move_huge_page (6.1); without the early return if only the isolation's
+  ///   reference is left, the test of a subpool's page without a mapping, i_mmap_rwsem; a run in mode
+  ///   `syncLight` sleeps for the page lock, which the kernel does in SYNC mode alone.
   func migrateFolio(
     _ source: FrameNumber, _ reason: MigrationReason, _ mode: MigrationMode, wait: Bool,
     _ destination: MigrationTarget, _ process: Process
@@ -23,7 +31,7 @@ extension Machine {
     let from = page(source)
     let cpu = process.processor
     if from.refcount.load() == 1, !from.isHugetlb {
-      // Everyone else let go: freed under us, which counts as moved.
+      // All other references are gone: the folio was freed meanwhile, which counts as moved.
       countIsolated(source, by: -1, on: cpu)
       putFolio(source, on: cpu)
       return .moved
@@ -49,6 +57,14 @@ extension Machine {
   }
 
   /// The part of the move under the source's page lock.
+  ///
+  /// - Kernel: mm/migrate.c:__migrate_folio_unmap (6.1); without waiting for writeback, the release of
+  ///   buffers without a mapping, movable pages off the LRU.
+  /// - Kernel: mm/migrate.c:__migrate_folio_move (6.1)
+  /// - Kernel: mm/migrate.c:move_to_new_folio (6.1); without the file systems' own methods, movable pages off
+  ///   the LRU; an anonymous source loses its mapping here, and in the kernel when it is freed.
+  /// - Kernel: mm/migrate.c:migrate_folio (6.1)
+  /// - Kernel: mm/migrate.c:migrate_folio_extra (6.1)
   private func moveLocked(
     _ source: FrameNumber, to target: FrameNumber, _ reason: MigrationReason, _ mode: MigrationMode,
     on cpu: Int
@@ -59,10 +75,10 @@ extension Machine {
       let failed = failure(source, .writeback, reason)
       return mode == .sync || mode == .syncNoCopy ? .again(failed) : .permanent(failed)
     }
-    // Nobody else knows the target, so its lock is free.
+    // No other thread knows the target, so its lock is free.
     guard to.lock.tryLock() else { fatalError("\(target), just allocated, is locked") }
     defer { to.lock.unlock() }
-    // The group must outlive the areas that might go while entries are replaced.
+    // The reference keeps the group alive if the areas are unmapped while entries are replaced.
     let group = from.mapping.anonGroup
     var isHeld = false
     if let group { isHeld = holdGroup(group) }
@@ -101,6 +117,7 @@ extension Machine {
     return .moved
   }
 
+  /// Describes an attempt that has ended, with the folio's counts of now.
   private func failure(
     _ head: FrameNumber, _ stage: MigrationStage, _ reason: MigrationReason, expected: Int = 0
   ) -> MigrationFailure {
@@ -114,6 +131,7 @@ extension Machine {
   /// Whether any table maps the folio or a page of it.
   package func isMapped(_ head: FrameNumber) -> Bool { mappingCount(head) > 0 }
 
+  /// Takes the source's page lock; a process in reclaim (PF_MEMALLOC) never sleeps for it.
   private func lockForMigration(_ from: Page, wait: Bool, _ process: Process) -> Bool {
     if shouldFail(.pageLock) { return false }
     if from.lock.tryLock() { return true }
@@ -124,6 +142,10 @@ extension Machine {
 
   // MARK: - Targets
 
+  /// Allocates the folio to move to, as the source's kind and the caller demand.
+  ///
+  /// - Kernel: mm/migrate.c:alloc_migration_target (6.1); without a node mask: the allocation may fall back
+  ///   to every node.
   private func takeTarget(
     _ source: FrameNumber, _ target: MigrationTarget, _ process: Process
   ) -> FrameNumber? {
@@ -140,6 +162,7 @@ extension Machine {
     }
   }
 
+  /// Frees a target that was not filled, or gives it back to the compaction that it came from.
   private func giveTargetBack(_ frame: FrameNumber, _ target: MigrationTarget, _ processor: Int) {
     switch target {
     case .taken(let targets): targets.giveBack(frame)
@@ -149,10 +172,17 @@ extension Machine {
 
   // MARK: - Identity
 
-  /// Checks that nobody else refers to the source, and lets the target stand for it (spec 7.3).
+  /// Checks that nothing else refers to the source, and gives the source's identity to the target.
   ///
-  /// Anonymous folios are compared only: their entries are gone, so no lockless walk can find them. Cached folios
-  /// are frozen under the object's lock, since a look-up in the cache could.
+  /// Anonymous folios are compared only: their entries are gone, so no lockless walk can find them. Cached
+  /// folios are frozen under the object's lock, because a look-up in the cache could find them.
+  ///
+  /// In older kernels the first of the functions below is mm/migrate.c:migrate_page_move_mapping (5.13).
+  ///
+  /// - Kernel: mm/migrate.c:folio_migrate_mapping (6.1); without swap cache, extra references, the statistics
+  ///   of dirty pages.
+  /// - Kernel: mm/migrate.c:folio_expected_refs (6.1)
+  /// - Kernel: mm/migrate.c:migrate_huge_page_move_mapping (6.1)
   private func switchIdentity(
     from source: FrameNumber, to target: FrameNumber, pages: Int
   ) -> (switched: Bool, expected: Int) {
@@ -163,7 +193,7 @@ extension Machine {
       to.mapping = from.mapping
       return (true, 1)
     }
-    // A hugetlb folio's cache holds one reference, whatever its size.
+    // The page cache holds one reference to a hugetlb folio, whatever its size.
     let cached = from.isHugetlb ? 1 : pages
     let expected = 1 + cached + (from.has(.hasPrivate) ? 1 : 0)
     let lock = self.object(object).lock
@@ -182,8 +212,10 @@ extension Machine {
     return (true, expected)
   }
 
-  /// The failure of a folio without a cache that has other references than its mappings and the isolation, if asked
-  /// while it is still mapped.
+  /// The failure of a folio outside the page cache that has unexplained references while it is mapped.
+  ///
+  /// Its mappings and the isolation explain references. Asked before the folio is unmapped, if the safeguard
+  /// `compareAfterUnmap` is off.
   private func referredToBeforeUnmap(_ source: FrameNumber, _ reason: MigrationReason) -> MigrationFailure? {
     let expected = 1 + mappingCount(source)
     guard page(source).mapping.object == nil, page(source).refcount.load() != Int32(expected) else {
@@ -192,6 +224,11 @@ extension Machine {
     return failure(source, .references, reason, expected: expected)
   }
 
+  /// Copies the flags that a folio keeps when it moves.
+  ///
+  /// - Kernel: mm/migrate.c:folio_migrate_flags (6.1); without PG_error, PG_young, PG_idle, PG_mappedtodisk,
+  ///   PG_readahead, the NUMA hint's CPU, KSM, page owners, memory control groups.
+  /// - Kernel: mm/migrate.c:folio_migrate_copy (6.1)
   private func copyFlags(from source: FrameNumber, to target: FrameNumber) {
     let carried: PageFlags = [
       .referenced, .uptodate, .dirty, .active, .workingset, .ownerPrivate, .swapBacked, .unevictable,
@@ -201,6 +238,8 @@ extension Machine {
   }
 
   /// Moves the statistics that follow a cached folio when its node changes.
+  ///
+  /// In the kernel this is the end of mm/migrate.c:folio_migrate_mapping (6.1).
   private func moveAccounting(from source: FrameNumber, to target: FrameNumber, pages: Int, on processor: Int)
   {
     let (old, new) = (page(source).node, page(target).node)

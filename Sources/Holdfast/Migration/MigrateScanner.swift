@@ -1,6 +1,6 @@
 import Interleaving
 
-/// Where a scanner for movable folios stands, and what it has seen.
+/// Position of a scanner for movable folios, and what it has counted.
 struct MigrateScan {
   /// The frame to look at next, as an index.
   var next: Int
@@ -16,17 +16,22 @@ extension Machine {
 
   /// What a scanner may take.
   enum ScanPurpose {
-    /// A range that must be empty: folios of every size, huge pages of the pool too.
+    /// A range that must become empty: folios of every size, huge pages of the pool too.
     case wholeRange
-    /// Compaction: small folios, since a large one is no fragmentation.
+    /// Compaction: small folios only, because a large one is no fragmentation.
     case compaction
   }
 
-  /// Isolates movable folios from where the scan stands, until a batch is full or the end is reached.
+  /// Isolates movable folios from the scan's position on, until a batch is full or the end is reached.
   ///
   /// Skips what a migration could not move: anonymous pages with more references than mappings, pinned ones
-  /// among them, and pages under writeback where the mode must not wait for it
-  /// (mm/compaction.c:isolate_migratepages_block, 6.1).
+  /// among them, and pages under writeback where the mode must not wait for it.
+  ///
+  /// - Kernel: mm/compaction.c:isolate_migratepages_block (6.1); without too_many_isolated, skip hints, the
+  ///   signal check, movable pages off the LRU, the test for __GFP_FS, a replacement for a free huge page
+  ///   (isolate_or_dissolve_huge_page). A reference is taken before PG_lru is looked at, in the kernel after.
+  /// - Kernel: mm/compaction.c:isolate_migratepages_range (6.1); without the test that a pageblock lies in
+  ///   the zone.
   func isolateBatch(
     _ scan: inout MigrateScan, upTo end: Int, into list: inout FolioList, _ purpose: ScanPurpose,
     mode: MigrationMode, by process: Process
@@ -56,7 +61,7 @@ extension Machine {
     }
   }
 
-  /// Whether a folio, on which the caller holds a reference, could be moved as far as its counts tell.
+  /// Whether a folio could be moved as far as its counts tell; the caller holds a reference to it.
   private func isWorthMoving(
     _ head: FrameNumber, _ pages: Int, _ purpose: ScanPurpose, _ mode: MigrationMode
   ) -> Bool {

@@ -1,16 +1,22 @@
 import Interleaving
 
-/// Replacing a folio's mappings by migration entries, and back (spec 7.4).
+/// Replacing a folio's mappings by migration entries, and back.
 extension Machine {
   /// Replaces every mapping of a locked folio by a migration entry.
   ///
-  /// Order in each entry: clear it, then ask whether the page is pinned, then write the migration entry. A lockless
-  /// pin does the mirror image - takes its reference, then looks at the entry again - so exactly one of the
-  /// two wins (mm/rmap.c:try_to_migrate_one, 6.1).
+  /// Order in each entry: clear it, then ask whether the page is pinned, then write the migration entry. A
+  /// lockless pin does the mirror image: it takes its reference, then looks at the entry again. So exactly
+  /// one of the two wins.
   ///
   /// - Parameter groupIsHeld: whether the caller keeps the folio's anonymous group from going away.
   /// - Returns: false if an exclusive page turned out to be pinned, or a failure was injected; entries
   ///   replaced so far stay, for the caller to restore.
+  /// - Kernel: mm/rmap.c:try_to_migrate (6.1); without device memory, the temporary stack of exec.
+  /// - Kernel: mm/rmap.c:try_to_migrate_one (6.1); without MMU notifiers, hwpoison entries, device-private
+  ///   pages, soft-dirty and userfaultfd bits, shared PMD tables, PG_dirty on a folio whose dirty entry is
+  ///   put back because of a pin.
+  /// - Kernel: mm/huge_memory.c:set_pmd_migration_entry (6.1); without soft-dirty and userfaultfd bits.
+  /// - Kernel: include/linux/rmap.h:page_try_share_anon_rmap (6.1)
   func replaceMappings(of head: FrameNumber, groupIsHeld: Bool, on processor: Int) -> Bool {
     guard isMapped(head) else { return true }
     var refused = false
@@ -51,10 +57,16 @@ extension Machine {
     return !refused && !isMapped(head)
   }
 
-  /// Turns the migration entries that name `source` into mappings of `target`: the same folio, or its successor.
+  /// Turns the migration entries that name `source` into mappings of `target`.
   ///
-  /// Entries inherit what the migration entry kept; an entry that was writable is so again only as far as the
-  /// area allows it now (mm/migrate.c:remove_migration_pte, 6.1).
+  /// The target is the same folio or the one that it was moved to. Entries inherit what the migration entry
+  /// kept. An entry that was writable becomes writable again only if the area allows it now.
+  ///
+  /// - Kernel: mm/migrate.c:remove_migration_ptes (6.1)
+  /// - Kernel: mm/migrate.c:remove_migration_pte (6.1); without soft-dirty and userfaultfd bits,
+  ///   device-private pages, locked areas, the test that the folio is still dirty.
+  /// - Kernel: mm/huge_memory.c:remove_migration_pmd (6.1); without soft-dirty and userfaultfd bits, the test
+  ///   that the page is still dirty.
   func restoreMappings(
     from source: FrameNumber, to target: FrameNumber, groupIsHeld: Bool, on processor: Int
   ) {
@@ -87,8 +99,11 @@ extension Machine {
   ///
   /// - Parameters:
   ///   - identity: the folio whose `index` says where, if `head` has given its identity away already.
-  ///   - body: gets the slot, its virtual page, the frame of `head`'s folio that belongs there, and how many frames it covers.
-  /// The caller holds the page-table lock.
+  ///   - body: gets the slot, its virtual page, the frame of `head`'s folio that belongs there, and how many
+  ///     frames the slot covers.
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/page_vma_mapped.c:page_vma_mapped_walk (6.1); without hugetlb sizes other than a PMD's,
+  ///   taking the lock itself, the test of the entry, which `body` makes.
   @inline(__always)
   private func forEachSlot(
     of head: FrameNumber, identity: FrameNumber? = nil, in area: Area, _ space: AddressSpace,

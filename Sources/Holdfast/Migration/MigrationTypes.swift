@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// Why pages are migrated, in the kernel's order (spec 7.6).
+/// Why pages are migrated, in the kernel's order: include/linux/migrate_mode.h:migrate_reason (6.1).
 public enum MigrationReason: Int, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   case compaction, memoryFailure, memoryHotplug, systemCall, mempolicyMbind, numaMisplaced, contigRange
   case longtermPin, demotion
@@ -14,13 +14,13 @@ public enum MigrationReason: Int, CaseIterable, Hashable, Sendable, CustomString
   }
 }
 
-/// How hard a migration tries (spec 7.6).
+/// How hard a migration tries: include/linux/migrate_mode.h:migrate_mode (6.1).
 public enum MigrationMode: Hashable, Sendable {
   /// Never waits.
   case async
-  /// Waits for locks, not for writeback.
+  /// Waits for page locks, from the fourth pass on. A page under writeback fails at once.
   case syncLight
-  /// Waits for locks and writeback.
+  /// As `syncLight`; a page under writeback is tried again in each pass, where the kernel would wait for it.
   case sync
   /// As `sync`; the caller copies the contents.
   case syncNoCopy
@@ -44,9 +44,9 @@ public struct MigrationFailure: Hashable, Sendable, CustomStringConvertible {
   public let pages: Int
   /// Where the attempt ended.
   public let stage: MigrationStage
-  /// References found, and how many the stage expected.
+  /// References that the attempt found.
   public let references: Int
-  /// References expected.
+  /// References that the stage expected.
   public let expected: Int
   /// Whether the folio may be pinned for DMA.
   public let maybePinned: Bool
@@ -66,17 +66,17 @@ public struct MigrationFailure: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What came of a call of the migration core.
+/// Result of a call of the migration core.
 public struct MigrationOutcome: Sendable {
-  /// 0: nothing is left; above 0: so many folios were not migrated; ENOMEM stands in `aborted`.
+  /// Folios that were not migrated; `aborted` says whether the call ended early.
   public internal(set) var remaining = 0
-  /// The error that ended the call before every folio had its turn.
+  /// The error that ended the call before every folio was tried: ENOMEM.
   public internal(set) var aborted: Errno?
   /// Pages moved.
   public internal(set) var succeededPages = 0
-  /// Pages that had an outcome and stayed.
+  /// Pages that were tried and stayed.
   public internal(set) var failedPages = 0
-  /// Attempts that ended at each stage, by `MigrationStage.rawValue`: statistics per stage.
+  /// Attempts that ended at each stage, by `MigrationStage.rawValue`.
   public internal(set) var attempts = [Int](repeating: 0, count: MigrationStage.allCases.count)
   /// The folios that stayed, at most `failureLimit` of them.
   public internal(set) var failures: [MigrationFailure] = []
@@ -87,6 +87,7 @@ public struct MigrationOutcome: Sendable {
   /// Whether every folio moved.
   public var isComplete: Bool { remaining == 0 && aborted == nil }
 
+  /// Keeps a failure's description while there is room for it.
   mutating func note(_ failure: MigrationFailure) {
     if failures.count < Self.failureLimit { failures.append(failure) }
   }
@@ -94,13 +95,13 @@ public struct MigrationOutcome: Sendable {
 
 /// Where migrated folios go.
 package enum MigrationTarget {
-  /// Newly allocated folios; from a node, the source's own if nil (mm/migrate.c:alloc_migration_target, 6.1).
+  /// Newly allocated folios, from a node or, if that is nil, from the source's own.
   case allocate(gfp: GFPFlags, node: Int?)
   /// Small folios that compaction has taken from the free lists.
   case taken(from: CompactionTargets)
 }
 
-/// Isolated folios, chained through their descriptors: owned by one caller.
+/// Isolated folios, chained through their descriptors; one caller owns the list.
 package struct FolioList {
   private(set) var first = FrameNumber.none
   private(set) var last = FrameNumber.none

@@ -1,13 +1,13 @@
 import Interleaving
 public import SystemPackage
 
-/// Why a page did not move to the node asked for: the per-page status of move_pages (spec 7.8).
+/// Why a page did not move to the node asked for: the per-page status of move_pages.
 public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
   /// The process has ended.
   case noSuchProcess
-  /// The machine has no such node, or no memory on it.
+  /// The machine has no such node, or the node has no memory.
   case noSuchNode
-  /// Nothing is mapped there, or the zero page.
+  /// Nothing is mapped there, or the zero page is.
   case notMapped
   /// The page is not there.
   case notPresent
@@ -46,11 +46,16 @@ public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Machine {
-  /// Moves a process's pages to a node (move_pages with MPOL_MF_MOVE, 6.1).
-  ///
-  /// Takes the address space's lock, shared; no lock may be held.
+  /// Moves a process's pages to a node: the system call move_pages with MPOL_MF_MOVE.
   ///
   /// - Returns: nil for a page that is on the node afterwards, else why not; in the order of the pages.
+  /// - Locks: takes the address space's lock, shared; the caller holds no lock.
+  /// - Kernel: mm/migrate.c:kernel_move_pages (6.1); without flags, the query of nodes (do_pages_stat).
+  /// - Kernel: mm/migrate.c:find_mm_struct (6.1); without permissions, the nodes that a process may use.
+  /// - Kernel: mm/migrate.c:do_pages_move (6.1); without a node of its own for each page, migrating what is
+  ///   collected when a page cannot be isolated, ending the call when a migration failed; the per-CPU LRU
+  ///   batches are drained once and not switched off.
+  /// - Kernel: mm/migrate.c:do_move_pages_to_node (6.1)
   public func movePages(
     _ process: Process, of owner: Process, at address: VirtualAddress, pages: Int, to node: Int
   ) -> [MoveStatus?] {
@@ -92,7 +97,10 @@ extension Machine {
     return statuses
   }
 
-  /// Takes the folio at an address off its list, unless it is on the node already.
+  /// Isolates the folio at an address, unless it is on the node already.
+  ///
+  /// - Kernel: mm/migrate.c:add_page_for_migration (6.1); without MPOL_MF_MOVE_ALL, device memory, EACCES for
+  ///   a tail page of the hugetlb pool; the page is found by its entry, not by follow_page.
   private func isolateForMove(
     _ space: AddressSpace, _ virtual: UInt64, _ node: Int, on processor: Int
   ) -> (MoveStatus?, FrameNumber?) {
