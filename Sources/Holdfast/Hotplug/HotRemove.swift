@@ -4,13 +4,13 @@ public import SystemPackage
 
 /// Why memory cannot be removed.
 public struct RemoveError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What stood in the way.
+  /// The reason for a refusal.
   public enum Cause: Hashable, Sendable {
     /// No block was named, or one that the machine does not have.
     case noSuchBlock
     /// The block is not offline.
     case wrongState(BlockState)
-    /// It cannot be taken out of use.
+    /// It cannot be taken offline.
     case offline(OfflineError)
     /// The host says that something still pins bytes of the block: a device could write there.
     case hostPin
@@ -20,11 +20,11 @@ public struct RemoveError: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// The block at fault.
   public let block: BlockID
-  /// What stood in the way.
+  /// The reason.
   public let cause: Cause
-  /// Blocks that were offline or removed already and are in use again.
+  /// Blocks that were offline or removed already and are online again.
   public let rolledBack: [BlockID]
-  /// Blocks that could not be brought back, and why.
+  /// Blocks that could not be brought online again, and why.
   public let notRolledBack: [OnlineError]
 
   init(
@@ -47,7 +47,7 @@ public struct RemoveError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Plain sentences.
+  /// One sentence or several: the reason, and what was brought back.
   public var description: String {
     var text =
       switch cause {
@@ -68,13 +68,14 @@ public struct RemoveError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Taking blocks out of the machine.
 extension Machine {
-  /// Removes an offline block (remove_memory); its bytes go back to the host.
+  /// Removes an offline block; its bytes go back to the host.
   ///
-  /// Where frames have bytes, the host vouches that nothing pins them any more: it refuses the seal otherwise.
+  /// Where frames have bytes, the host refuses to seal them while anything still pins them.
   ///
-  /// - Throws: EINVAL for a block that is not there, EBUSY for one that is not offline or whose bytes are pinned;
-  ///   the block then stays as it was.
-  /// Locks: takes the hotplug lock; the caller holds none.
+  /// - Throws: EINVAL for a block that the machine does not have, EBUSY for one that is not offline or whose
+  ///   bytes are pinned; the block then stays as it was.
+  /// - Locks: takes the hotplug lock; the caller holds no lock.
+  /// - Kernel: mm/memory_hotplug.c:remove_memory (6.1)
   public func removeMemory(_ id: BlockID) throws(RemoveError) {
     global.hotplugLock.lock()
     defer { global.hotplugLock.unlock() }
@@ -82,6 +83,10 @@ extension Machine {
     try remove(id)
   }
 
+  /// Removes an offline block, for a caller that holds the hotplug lock.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:try_remove_memory (6.1); without the memory map on the memory itself,
+  ///   try_offline_node.
   private func remove(_ id: BlockID) throws(RemoveError) {
     guard isBlock(id) else { throw RemoveError(block: id, cause: .noSuchBlock) }
     guard block(id).state == .offline else {
@@ -101,27 +106,30 @@ extension Machine {
     setState(id, .absent)
   }
 
-  /// Gives the host back what the descriptors of a removed block took; offlining has zeroed them.
+  /// Gives the host back the memory of a removed block's descriptors, which the offline has zeroed.
   private func discardMetadata(of range: FrameRange) {
     let start = page(range.start).row.raw
     let whole = UInt(bitPattern: start + 4095) & ~4095
     let end = UInt(bitPattern: start + range.count * Page.stride) & ~4095
     guard whole < end, let first = UnsafeMutableRawPointer(bitPattern: whole) else { return }
-    // Zeros either way: a refusal costs memory only.
+    // The descriptors read as zeros either way: a refusal costs memory only.
     _ = hf_discard(first, UInt64(end - whole))
   }
 
-  /// Takes blocks out of use and removes them, all or none (offline_and_remove_memory, spec 3.8).
+  /// Takes blocks offline and removes them, all or none.
   ///
-  /// On the first failure the blocks before it come back into use, in the kind of zone that they were in. Only a block
-  /// whose bytes the host keeps pinned stays offline, so that nobody is given memory that a device may write.
+  /// On the first failure the blocks before it come online again, in the kind of zone that they were in. Only
+  /// a block whose bytes the host keeps pinned stays offline, so that no allocation gets memory that a device
+  /// may write.
   ///
   /// - Parameters:
   ///   - limits: how long to try for each block.
   ///   - notify: a memory notifier for each block.
-  /// - Returns: what each block took; blocks that were offline already are not listed.
+  /// - Returns: what was done for each block; blocks that were offline already are not listed.
   /// - Throws: the first failure, with what was brought back.
-  /// Locks: takes the hotplug lock; the caller holds none.
+  /// - Locks: takes the hotplug lock; the caller holds no lock.
+  /// - Kernel: mm/memory_hotplug.c:offline_and_remove_memory (6.1)
+  /// - Kernel: mm/memory_hotplug.c:try_offline_memory_block (6.1)
   @discardableResult
   public func offlineAndRemove(
     _ blocks: [BlockID], by process: Process, limits: OfflineLimits = .kernel, notify: HotplugNotifier? = nil
@@ -157,7 +165,10 @@ extension Machine {
     return reports
   }
 
-  /// Brings blocks back into the kind of zone that they were in, the last first.
+  /// Brings blocks online again in the kind of zone that they were in, the last one first.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:try_reonline_memory_block (6.1); without the order, which in the kernel is
+  ///   ascending.
   private func rollBack(
     _ reports: [OfflineReport], _ error: RemoveError, _ notify: HotplugNotifier?
   ) -> RemoveError {

@@ -1,7 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// What an attempt to take a block out of use has done so far.
+/// What an attempt to take a block offline has done so far.
 struct OfflineAttempt {
   let id: BlockID
   let range: FrameRange
@@ -10,10 +10,10 @@ struct OfflineAttempt {
   var passes = 0
   var movedPages = 0
   var messages: [String] = []
-  /// What was tried last.
+  /// The last stage that was entered.
   var stage = OfflineError.Stage.scan
 
-  /// The kernel logs at most a burst of ten of these messages.
+  /// Keeps a message, at most ten of them: the kernel's rate limit lets a burst of ten through.
   mutating func log(_ message: @autoclosure () -> String) {
     if messages.count < 10 { messages.append(message()) }
   }
@@ -22,21 +22,22 @@ struct OfflineAttempt {
   var mayGoOn: Bool { limits.passes.map { passes < $0 } ?? true }
 }
 
-/// Taking a memory block out of use.
+/// Taking a memory block offline.
 extension Machine {
-  /// Moves everything out of a block and takes its frames away from the allocator (spec 3.6).
+  /// Moves everything out of a block and takes its frames away from the allocator.
   ///
-  /// Tries as long as `limits` allow: pages that are pinned, referred to or isolated by others are tried again and
-  /// again, with a chance for others to run in between, until they are released, a signal is pending for
+  /// Tries as long as `limits` allow. Pages that are pinned, referred to or isolated by others are tried
+  /// again, and other threads may run in between, until the pages are released, a signal is pending for
   /// `process`, or the passes are used up. A failed attempt leaves the block online, its pageblocks movable.
   ///
   /// - Parameters:
-  ///   - limits: how long to try; the kernel's own rule is until a signal.
+  ///   - limits: how long to try; the kernel tries until a signal is pending.
   ///   - notify: a memory notifier, asked before pages are moved and told of the end.
   /// - Returns: passes made and pages moved.
-  /// - Throws: EINVAL for a block that is not online or can never go offline, EBUSY where a frame cannot be moved
-  ///   or the passes are used up, EINTR after a signal, a notifier's own error.
-  /// Locks: takes the hotplug lock; the caller holds none. Rule: mm/memory_hotplug.c:offline_pages, 6.1.
+  /// - Throws: EINVAL for a block that is not online or can never go offline, EBUSY where a frame cannot be
+  ///   moved or the passes are used up, EINTR after a signal, a notifier's own error.
+  /// - Locks: takes the hotplug lock; the caller holds no lock.
+  /// - Kernel: drivers/base/memory.c:memory_subsys_offline (6.1)
   @discardableResult
   public func offline(
     _ id: BlockID, by process: Process, limits: OfflineLimits = .kernel, notify: HotplugNotifier? = nil
@@ -48,6 +49,11 @@ extension Machine {
   }
 
   /// `offline` for a caller that holds the hotplug lock.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:offline_pages (6.1); without memory groups, node states, and in the order
+  ///   of events: MEM_CANCEL_OFFLINE is told before the isolation is undone (in the kernel after),
+  ///   MEM_OFFLINE after the zone has shrunk (in the kernel before).
+  /// - Kernel: drivers/base/memory.c:memory_block_offline (6.1); without the memory map on the memory itself.
   func takeOffline(
     _ id: BlockID, by process: Process, limits: OfflineLimits, notify: HotplugNotifier?
   ) throws(OfflineError) -> OfflineReport {
@@ -99,7 +105,7 @@ extension Machine {
     do {
       try ask(notify, .goingOffline)
     } catch {
-      // As in the kernel, whoever was told before the refusal is told that it is off.
+      // As in the kernel, a notifier that was asked before the refusal is told that the block stays online.
       announce(.cancelOffline, to: notify)
       if has(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
       throw failure(attempt, .notify, .vetoed(error))
@@ -116,6 +122,8 @@ extension Machine {
   /// Takes an isolated block, all free, away from its zone.
   ///
   /// Cannot fail.
+  ///
+  /// - Kernel: mm/page_alloc.c:__offline_isolated_pages (6.1)
   private func commit(_ attempt: OfflineAttempt) {
     let range = attempt.range
     let zone = zone(attempt.zone)
@@ -133,7 +141,8 @@ extension Machine {
           index += 1
         }
       }
-      // The marks go too: an absent pageblock is of no type, and zeroed memory reads as movable.
+      // The pageblocks' marks are reset too: an absent pageblock has no type, and zeroed memory reads as
+      // movable.
       for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
         setPageblockType(of: FrameNumber(start), .movable)
       }
@@ -146,9 +155,11 @@ extension Machine {
     leaveZone(attempt.id, attempt.zone, managed: range.count - alreadyAway)
   }
 
-  /// Takes a block away from the allocator that was never touched: its sections are free and have no metadata.
+  /// Takes a block away from the allocator of which no frame was ever allocated.
   ///
-  /// - Returns: false if any of it was touched, is reserved, or belongs to a CMA area.
+  /// Its sections are free and have no metadata, so nothing has to be moved.
+  ///
+  /// - Returns: false if any of it was allocated, is reserved, or belongs to a CMA area.
   private func takeUntouched(_ range: FrameRange, from id: ZoneID) -> Bool {
     let zone = zone(id)
     return zone.lock.withLock {
@@ -165,9 +176,13 @@ extension Machine {
     }
   }
 
-  /// Counts a block out of its zone.
+  /// Subtracts a block from its zone.
   ///
-  /// The frames are out of the allocator's reach.
+  /// The frames are no longer on any list of the allocator.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:remove_pfn_range_from_zone (6.1); without the span of the node.
+  /// - Kernel: mm/memory_hotplug.c:adjust_present_page_count (6.1); without memory groups, counts of the
+  ///   node.
   private func leaveZone(_ id: BlockID, _ zoneID: ZoneID, managed: Int) {
     let range = frames(of: id)
     let zone = zone(zoneID)
@@ -180,7 +195,7 @@ extension Machine {
 
   // MARK: - Errors
 
-  /// A refusal before anything was touched.
+  /// A refusal before anything was changed.
   private func refusal(_ id: BlockID, _ stage: OfflineError.Stage, _ cause: OfflineError.Cause)
     -> OfflineError
   {
@@ -195,7 +210,7 @@ extension Machine {
 
   /// A failure of an attempt, with what is in the way now.
   ///
-  /// - Parameter around: the frame that refused; else everything in the block is looked at.
+  /// - Parameter frame: the frame that refused; without one everything in the block is looked at.
   func failure(
     _ attempt: OfflineAttempt, _ stage: OfflineError.Stage, _ cause: OfflineError.Cause,
     around frame: FrameNumber? = nil

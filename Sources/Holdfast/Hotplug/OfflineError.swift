@@ -1,12 +1,12 @@
 public import SystemPackage
 
-/// Why a memory block stays in use: the stage, the frames that hold it, and whose pins they carry.
+/// Why a memory block stays online: the stage, the frames that hold it, and the pins on them.
 public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// How far the attempt came, in the kernel's order (spec 3.6).
+  /// How far the attempt came, in the order of mm/memory_hotplug.c:offline_pages (6.1).
   public enum Stage: String, CaseIterable, Hashable, Sendable {
-    /// The block's state was asked.
+    /// The block must be online.
     case state
-    /// The range's alignment was checked.
+    /// The range must be aligned.
     case alignment
     /// Every frame must be memory.
     case holes
@@ -16,7 +16,7 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
     case isolate
     /// Notifiers were asked.
     case notify
-    /// Frames were looked through for movable ones.
+    /// The frames were searched for movable ones.
     case scan
     /// Movable frames were being moved away.
     case migrate
@@ -26,15 +26,15 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
     case test
   }
 
-  /// What stood in the way.
+  /// The reason for the failure.
   public enum Cause: Hashable, Sendable {
     /// The block is not online.
     case wrongState(BlockState)
     /// The machine has no such block.
     case noSuchBlock
-    /// Only so many of its frames are memory.
+    /// Only some of its frames are memory.
     case holes(present: Int, of: Int)
-    /// The host refuses bytes for frames of the block that were never touched.
+    /// The host has no memory for frames of the block that were never allocated.
     case noBytes
     /// Its frames lie in several zones.
     case severalZones
@@ -42,13 +42,13 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
     case isolation(IsolationError)
     /// A notifier refused.
     case vetoed(Errno)
-    /// A driver still refers to a frame that it took away.
+    /// A driver still refers to a frame that it took away (PG_offline).
     case takenAway(FrameNumber)
     /// A signal was pending.
     case interrupted
     /// The passes that the caller allowed are used up.
     case passesUsedUp
-    /// A free huge page of the pool is promised to a mapping.
+    /// A free huge page of the pool is reserved for a mapping.
     case hugePageKept(FrameNumber)
   }
 
@@ -58,7 +58,7 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
   public let range: FrameRange
   /// How far the attempt came.
   public let stage: Stage
-  /// What stood in the way.
+  /// The reason.
   public let cause: Cause
   /// Passes made.
   public let passes: Int
@@ -66,16 +66,16 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
   public let movedPages: Int
   /// The folios that were still there, at most `frameLimit` of them.
   public let frames: [StuckFrame]
-  /// How many folios were still there.
+  /// Number of folios that were still there.
   public let frameTotal: Int
   /// The most folios that an error describes one by one.
   public static var frameLimit: Int { Machine.describedFrames }
-  /// Who holds pins or references on frames of the block.
+  /// The holders of pins or references on frames of the block.
   public let holders: [PinHolder]
   /// What the kernel would have logged.
   public let messages: [String]
 
-  /// The kernel's errno: EINVAL for a block that can never go, EBUSY, EINTR, or the veto's own.
+  /// The kernel's errno: EINVAL for a block that can never go offline, EBUSY, EINTR, or the notifier's own.
   public var errno: Errno {
     switch cause {
     case .wrongState, .noSuchBlock, .holes, .severalZones: .invalidArgument
@@ -100,7 +100,7 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Plain sentences: what failed, at which stage, why, what is in the way, and who holds it.
+  /// What failed, at which stage, why, what is in the way, and who holds it.
   public var description: String {
     var text = "\(block) \(range) stays online: \(reason)."
     if !frames.isEmpty {

@@ -1,20 +1,21 @@
 import Interleaving
 import SystemPackage
 
-/// The loop that empties an isolated block (spec 3.6, steps 7 to 9).
+/// The loop that empties an isolated block: the two inner loops of mm/memory_hotplug.c:offline_pages (6.1).
 extension Machine {
-  /// What a look through the block found.
+  /// Result of a search through the block.
   private enum Scan {
-    /// Nothing more that could be moved.
+    /// Nothing more in it can be moved.
     case none
     /// A frame that can be moved.
     case found(FrameNumber)
-    /// A frame that its driver does not let go of.
+    /// A frame to which its driver still refers.
     case unmovable(FrameNumber)
   }
 
-  /// Moves everything out of an isolated block: the inner loop until nothing movable is left, the outer one until all
-  /// of it is free.
+  /// Moves everything out of an isolated block.
+  ///
+  /// The inner loop runs until nothing movable is left, the outer one until all of the block is free.
   func moveEverything(_ attempt: inout OfflineAttempt, by process: Process) throws(OfflineError) {
     while true {
       try moveMovable(&attempt, by: process)
@@ -29,6 +30,7 @@ extension Machine {
     }
   }
 
+  /// The inner loop: moves until nothing movable is left.
   private func moveMovable(_ attempt: inout OfflineAttempt, by process: Process) throws(OfflineError) {
     var next = attempt.range.start
     while true {
@@ -39,7 +41,7 @@ extension Machine {
       case .found(let frame):
         guard attempt.mayGoOn else { throw failure(attempt, .migrate, .passesUsedUp) }
         attempt.stage = .migrate
-        // The search does not go past a folio that will not move.
+        // The search does not pass a folio that did not move.
         next = frame
         let unmoved = migrateRest(from: frame, &attempt, by: process)
         try endPass(&attempt, unmoved: unmoved, by: process)
@@ -47,7 +49,7 @@ extension Machine {
     }
   }
 
-  /// Counts a pass, and lets others run if something stayed where it was.
+  /// Counts a pass, and lets other threads run if something stayed where it was.
   private func endPass(
     _ attempt: inout OfflineAttempt, unmoved: Int, by process: Process
   ) throws(OfflineError) {
@@ -59,14 +61,17 @@ extension Machine {
     giveWay(.retry, attempt: attempt.passes)
   }
 
-  /// Looks for the next frame that needs to be moved (scan_movable_pages).
+  /// Looks for the next frame that needs to be moved.
   ///
-  /// What is on no list and in no use is passed over: it is free, or someone else has it, and the test will tell.
+  /// A frame that is on no LRU list and has no references is passed over: it is free or isolated by another
+  /// path, and the test for free frames decides.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:scan_movable_pages (6.1); without movable pages off the LRU.
   private func scan(from start: FrameNumber, to end: Int) -> Scan {
     let zone = zone(page(start).zone)
     var index = start.index
     while index < end {
-      // One pageblock at a time under the zone's lock, which keeps free blocks as they are.
+      // One pageblock at a time under the zone lock, which keeps the free blocks from changing.
       let upper = min(end, ((index >> geometry.pageblockOrder) + 1) << geometry.pageblockOrder)
       zone.lock.lock()
       defer { zone.lock.unlock() }
@@ -92,9 +97,12 @@ extension Machine {
     return .none
   }
 
-  /// Moves what can be moved from a frame to the end of the block; what stays is only reported (do_migrate_range).
+  /// Moves what can be moved from a frame to the end of the block; what stays is only reported.
   ///
   /// - Returns: folios that stayed.
+  /// - Kernel: mm/memory_hotplug.c:do_migrate_range (6.1); without unmapping poisoned pages, movable pages
+  ///   off the LRU, the node mask (the target may fall back to the block's own node, which the kernel allows
+  ///   only if no other node has memory), dump_page.
   private func migrateRest(from start: FrameNumber, _ attempt: inout OfflineAttempt, by process: Process)
     -> Int
   {
@@ -133,7 +141,7 @@ extension Machine {
     return unmoved
   }
 
-  /// The node that emptied memory goes to: the nearest other one with memory, or nil if there is none.
+  /// The node that is tried first for moved pages: the nearest other one with memory; nil if there is none.
   private func otherNode(than node: Int) -> Int? {
     zonelists[node].first { $0.node != node && zone($0).isPopulated }?.node
   }

@@ -1,9 +1,9 @@
 import Interleaving
 public import SystemPackage
 
-/// Why a block cannot be added or brought into use.
+/// Why a block cannot be added or brought online.
 public struct OnlineError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What stood in the way.
+  /// The reason for the refusal.
   public enum Cause: Hashable, Sendable {
     /// The range is empty or does not consist of whole blocks.
     case misaligned(frames: Int)
@@ -11,19 +11,19 @@ public struct OnlineError: Error, Hashable, Sendable, CustomStringConvertible {
     case noSuchNode(Int)
     /// The tables have no room for it.
     case outsideMachine(blocks: Int)
-    /// There is memory already.
+    /// Some of the range is memory already.
     case alreadyPresent
     /// The block is not offline.
     case wrongState(BlockState)
     /// A notifier refused.
     case vetoed(Errno)
-    /// The host gives the block no bytes.
+    /// The host has no memory for the block.
     case host(Errno)
   }
 
   /// The first block of the range.
   public let block: BlockID
-  /// What stood in the way.
+  /// The reason.
   public let cause: Cause
 
   /// The kernel's errno.
@@ -51,12 +51,12 @@ public struct OnlineError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Bringing a memory block into use.
+/// Bringing a memory block online.
 extension Machine {
-  /// Gives an offline block's frames to the allocator of a zone (spec 3.5).
+  /// Gives an offline block's frames to the allocator of a zone.
   ///
-  /// All pageblocks of the block become movable, whatever the zone. Where frames have bytes and the block has none
-  /// yet, the host is asked for them first.
+  /// All pageblocks of the block become movable, whatever the zone. Where frames have bytes and the block has
+  /// none yet, the host is asked for them first.
   ///
   /// - Parameters:
   ///   - kind: which zone.
@@ -64,7 +64,8 @@ extension Machine {
   ///   - notify: a memory notifier, asked before the block is used.
   /// - Returns: the zone that got the block.
   /// - Throws: EINVAL for a block that is not offline, a notifier's error, the host's error.
-  /// Locks: takes the hotplug lock; the caller holds none. Rule: mm/memory_hotplug.c:online_pages, 6.1.
+  /// - Locks: takes the hotplug lock; the caller holds no lock.
+  /// - Kernel: drivers/base/memory.c:memory_subsys_online (6.1)
   @discardableResult
   public func online(
     _ id: BlockID, as kind: OnlineKind = .online, policy: OnlinePolicy = .contiguousZones,
@@ -78,6 +79,11 @@ extension Machine {
   }
 
   /// `online` for a caller that holds the hotplug lock.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:online_pages (6.1); without memory groups, node states, rebuilding the
+  ///   zonelists, shuffle_zone, and in the order of steps: the notifier is asked before the zone spans the
+  ///   block, in the kernel after.
+  /// - Kernel: drivers/base/memory.c:memory_block_online (6.1); without the memory map on the memory itself.
   func bringOnline(
     _ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy, _ notify: HotplugNotifier?
   ) throws(OnlineError) -> ZoneID {
@@ -98,7 +104,8 @@ extension Machine {
     let zoneID = zoneForOnline(id, as: kind, policy)
     give(frames(of: id), to: zoneID)
     block(id).zone = zoneID
-    // Before anybody can have its pages, so that no memory of a block that is offline is in use.
+    // The state is set before the first allocation can get a page, so that no page of an offline block is in
+    // use.
     setState(id, .online)
     undoIsolation(frames(of: id), to: .movable)
     recomputeWatermarks()
@@ -108,7 +115,11 @@ extension Machine {
 
   /// Makes the metadata of new frames of a zone and gives them to its allocator, isolated and all free.
   ///
-  /// Undoing the isolation is what lets allocations see them, all at once for each pageblock.
+  /// Allocations can take them only when the isolation is undone, one whole pageblock at a time.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:move_pfn_range_to_zone (6.1); without the span of the node, device memory.
+  /// - Kernel: mm/memory_hotplug.c:online_pages_range (6.1); without an online page callback.
+  /// - Kernel: mm/memory_hotplug.c:generic_online_page (6.1)
   private func give(_ range: FrameRange, to id: ZoneID) {
     for frame in range.frames { page(frame).initialise(zone: id, type: .none) }
     setSections(of: range, .made)
@@ -125,9 +136,9 @@ extension Machine {
     zone.present.add(range.count)
   }
 
-  /// Notes whether the sections of a block have metadata.
+  /// Records whether the sections of a block have metadata.
   ///
-  /// The caller holds the hotplug lock.
+  /// - Locks: the caller holds the hotplug lock.
   func setSections(of range: FrameRange, _ state: SectionState) {
     for start in stride(from: range.start.index, to: range.endIndex, by: geometry.sectionFrames) {
       setSectionState(start >> geometry.sectionOrder, state)
@@ -136,11 +147,15 @@ extension Machine {
 
   // MARK: - Hot-add
 
-  /// Adds memory to a node: its blocks come into being, offline (add_memory).
+  /// Adds memory to a node; its blocks are offline at first.
   ///
-  /// - Throws: EINVAL for a range that is not whole blocks, leaves the room that `hotplugFrames` made, or names a
-  ///   node that is not there; EEXIST if some of it is memory already.
-  /// Locks: takes the hotplug lock; the caller holds none.
+  /// - Throws: EINVAL for a range that is not whole blocks, exceeds the room that `hotplugFrames` made, or
+  ///   names a node that the machine does not have; EEXIST if some of it is memory already.
+  /// - Locks: takes the hotplug lock; the caller holds no lock.
+  /// - Kernel: mm/memory_hotplug.c:add_memory (6.1)
+  /// - Kernel: mm/memory_hotplug.c:add_memory_resource (6.1); without bringing a new node online, the memory
+  ///   map on the memory itself, resources, onlining by default (mhp_default_online_type).
+  /// - Kernel: mm/memory_hotplug.c:check_hotplug_memory_range (6.1)
   public func addMemory(_ range: FrameRange, node: Int) throws(OnlineError) {
     let first = block(of: range.start)
     let size = geometry.blockFrames
@@ -165,7 +180,9 @@ extension Machine {
 
   /// Makes an absent block an offline one.
   ///
-  /// The caller holds the hotplug lock.
+  /// - Locks: the caller holds the hotplug lock.
+  /// - Kernel: drivers/base/memory.c:create_memory_block_devices (6.1); without devices in sysfs, memory
+  ///   groups.
   func add(_ id: BlockID, node: Int) {
     block(id).node = node
     block(id).zone = nil

@@ -3,7 +3,7 @@ public import SystemPackage
 
 /// Why a range of pageblocks cannot be isolated: the first frame that refuses, and what it is.
 public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What refuses.
+  /// The reason for the refusal.
   public enum Cause: Hashable, Sendable {
     /// Boot memory, a hole, the zero page.
     case reserved
@@ -13,9 +13,9 @@ public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible
     case pageTable
     /// The pageblock belongs to a CMA area, which only a CMA allocation may isolate.
     case cmaPageblock
-    /// Another operation has the pageblock isolated.
+    /// Another operation has isolated the pageblock.
     case alreadyIsolated
-    /// A page of user space or the page cache that is on no LRU list: isolated by someone, or in a batch.
+    /// A page of user space or the page cache that is on no LRU list: it is isolated, or waits in a batch.
     case offList
     /// Any other allocation that cannot be moved.
     case unmovable
@@ -25,12 +25,12 @@ public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible
 
   /// The frame that refuses.
   public let frame: FrameNumber
-  /// What refuses.
+  /// The reason.
   public let cause: Cause
   /// The range that was to be isolated.
   public let range: FrameRange
 
-  /// The kernel's word for it: EBUSY.
+  /// The kernel's errno: EBUSY.
   public var errno: Errno { .resourceBusy }
 
   /// One sentence.
@@ -50,21 +50,24 @@ public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible
   }
 }
 
-/// Taking pageblocks out of the allocator's reach, so that what is free in them stays free (spec 3.6).
+/// Isolating pageblocks, so that frames that are free in them stay free.
 ///
-/// Free frames of ISOLATE pageblocks are on lists of their own and do not count as free
-/// (mm/page_isolation.c, 6.1).
+/// Free frames of ISOLATE pageblocks are on lists of their own, which no allocation takes from, and do not
+/// count as free.
 extension Machine {
   /// Isolates the pageblocks that a range touches, all or none.
   ///
-  /// Only frames inside the range itself are asked whether they can be moved.
+  /// Only frames inside the range itself are tested for being movable.
   ///
   /// - Parameters:
   ///   - type: what the pageblocks become when isolation is undone; `.cma` lets CMA pageblocks in.
-  ///   - memoryOffline: MEMORY_OFFLINE: poisoned frames and those of drivers are let in.
+  ///   - memoryOffline: MEMORY_OFFLINE: poisoned frames and those that drivers took away are let in.
   /// - Throws: EBUSY with the first frame that refuses. Pageblocks isolated before it have become `type`,
   ///   whatever they were, as in the kernel.
-  /// Locks: takes the zone's. The range lies in one zone.
+  /// - Locks: takes the zone lock. The range lies in one zone.
+  /// - Kernel: mm/page_isolation.c:start_isolate_page_range (6.1); without the order of pageblocks: the
+  ///   kernel isolates the first and the last one before those in the middle, here they are taken in
+  ///   ascending order and the edges last.
   func isolateRange(
     _ range: FrameRange, for type: MigrateType, memoryOffline: Bool, by process: Process
   ) throws(IsolationError) {
@@ -84,9 +87,13 @@ extension Machine {
     }
   }
 
-  /// Gives isolated pageblocks back to the allocator as blocks of a type; others are left alone.
+  /// Gives isolated pageblocks back to the allocator as pageblocks of a type; others are left alone.
   ///
-  /// Locks: takes the zone's.
+  /// - Locks: takes the zone lock.
+  /// - Kernel: mm/page_isolation.c:undo_isolate_page_range (6.1)
+  /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without merging a free block of pageblock
+  ///   size with its buddy, and in the place on the free list: the blocks go to its head, in the kernel to
+  ///   its tail.
   func undoIsolation(_ range: FrameRange, to type: MigrateType) {
     let span = pageblockSpan(of: range)
     for start in stride(from: span.start.index, to: span.endIndex, by: geometry.pageblockFrames) {
@@ -102,14 +109,17 @@ extension Machine {
     }
   }
 
-  /// The first frame of an isolated range that is neither free nor out of anyone's reach, or nil if none is.
+  /// The first frame of an isolated range that is neither free nor unusable, or nil if there is none.
   ///
-  /// Locks: takes the zone's (test_pages_isolated).
+  /// - Locks: takes the zone lock.
+  /// - Kernel: mm/page_isolation.c:test_pages_isolated (6.1)
   func testRangeIsolated(_ range: FrameRange, memoryOffline: Bool) -> FrameNumber? {
     zone(page(range.start).zone).lock.withLock { firstOccupied(range, memoryOffline: memoryOffline) }
   }
 
-  /// `testRangeIsolated` for a caller that holds the zone's lock.
+  /// `testRangeIsolated` for a caller that holds the zone lock.
+  ///
+  /// - Kernel: mm/page_isolation.c:__test_page_isolated_in_pageblock (6.1)
   func firstOccupied(_ range: FrameRange, memoryOffline: Bool) -> FrameNumber? {
     var index = range.start.index
     while index < range.endIndex {
@@ -133,7 +143,7 @@ extension Machine {
 
   /// The free block that holds a frame, with its order.
   ///
-  /// The caller holds the zone's lock.
+  /// - Locks: the caller holds the zone lock.
   func freeBlock(covering frame: FrameNumber) -> (head: FrameNumber, order: Int)? {
     for order in 0...geometry.maxOrder {
       let head = FrameNumber((frame.index >> order) << order)
@@ -153,7 +163,10 @@ extension Machine {
 
   // MARK: - One pageblock
 
-  /// Isolates one pageblock; returns the frame that refuses and what it is (set_migratetype_isolate).
+  /// Isolates one pageblock; returns the frame that refuses and what it is.
+  ///
+  /// - Kernel: mm/page_isolation.c:set_migratetype_isolate (6.1); without dump_page. Isolating a HIGHATOMIC
+  ///   pageblock ends its reservation here, which 6.1 does not do.
   private func isolatePageblock(
     _ first: FrameNumber, _ checked: Range<Int>, for type: MigrateType, memoryOffline: Bool
   ) -> (FrameNumber, IsolationError.Cause)? {
@@ -166,15 +179,18 @@ extension Machine {
     setPageblockType(of: first, .isolate)
     zone.isolatedPageblocks.add(1)
     moveFreePages(inPageblockOf: first, from: previous, to: .isolate)
-    // The block comes back as an ordinary one, so its reservation ends here.
+    // The pageblock does not become HIGHATOMIC again, so its reservation ends here.
     if previous == .highAtomic { zone.highAtomic.add(-geometry.pageblockFrames) }
     return nil
   }
 
-  /// The first frame of part of a pageblock that can never be moved (has_unmovable_pages).
+  /// The first frame of part of a pageblock that can never be moved.
   ///
-  /// In ZONE_MOVABLE everything that is not reserved is taken for movable: the zone's promise, not a test.
-  /// The caller holds the zone's lock.
+  /// In ZONE_MOVABLE every frame that is not reserved is taken for movable: that is the promise of the zone,
+  /// and it is not tested.
+  ///
+  /// - Locks: the caller holds the zone lock.
+  /// - Kernel: mm/page_isolation.c:has_unmovable_pages (6.1); without movable pages off the LRU.
   private func firstUnmovable(
     _ frames: Range<Int>, for type: MigrateType, memoryOffline: Bool
   ) -> (FrameNumber, IsolationError.Cause)? {
@@ -208,6 +224,7 @@ extension Machine {
     return nil
   }
 
+  /// Names a frame that cannot be moved.
   private func cause(of head: FrameNumber) -> IsolationError.Cause {
     let descriptor = page(head)
     if descriptor.has(.slab) { return .slab }
@@ -215,7 +232,10 @@ extension Machine {
     return descriptor.mapping == .none ? .unmovable : .offList
   }
 
-  /// Moves a folio away that lies across the end of a range; true if none does any more.
+  /// Moves a folio away that lies across the end of a range; true if no folio lies across it afterwards.
+  ///
+  /// - Kernel: mm/page_isolation.c:isolate_single_pageblock (6.1); without splitting free blocks that cross
+  ///   the boundary, isolating the pageblocks of the folio that is moved.
   private func clearEdge(_ edge: FrameNumber, by process: Process) -> Bool {
     guard hasMetadata(edge), page(edge).isTail else { return true }
     let head = head(of: edge)
@@ -225,9 +245,9 @@ extension Machine {
     return !page(edge).isTail
   }
 
-  /// Takes a free block off its list, leaving its frames in no state.
+  /// Takes a free block off its list; its frames are neither free nor allocated afterwards.
   ///
-  /// The caller holds the zone's lock.
+  /// - Locks: the caller holds the zone lock.
   func takeFromFreeList(_ head: FrameNumber) {
     let descriptor = page(head)
     removeFromFreeList(head, order: descriptor.order, in: zone(descriptor.zone))

@@ -4,13 +4,13 @@ import Interleaving
 public struct StuckFrame: Hashable, Sendable, CustomStringConvertible {
   /// What makes it stay.
   public enum Reason: Hashable, Sendable {
-    /// Pinned for DMA: so many pins, as far as the count shows them.
+    /// Pinned for DMA, with the number of pins as far as the count shows it.
     case pinned(pins: Int)
-    /// Someone holds references beside the mappings: so many.
+    /// There are references beside the mappings; `extra` is their number.
     case referenced(extra: Int)
     /// Its page lock is held.
     case locked
-    /// On no LRU list: someone has isolated it, or it waits in a processor's batch.
+    /// The folio is on no LRU list: it is isolated, or it waits in a per-CPU batch.
     case offList
     /// PG_reserved: boot memory or a hole.
     case reserved
@@ -18,17 +18,17 @@ public struct StuckFrame: Hashable, Sendable, CustomStringConvertible {
     case slab
     /// A page of page-table entries.
     case pageTable
-    /// Taken away by a driver, which still refers to it.
+    /// A driver took it away (PG_offline) and still refers to it.
     case takenAway
-    /// The kernel's, or a driver's: allocated, and of no kind that can be moved.
+    /// Memory of the kernel or a driver: allocated, and of no kind that can be moved.
     case kernel
     /// A huge page of the pool.
     case hugePage
-    /// Free, but in a processor's list.
+    /// The frame is free, but in a per-CPU list.
     case perCPUList
-    /// Without references, yet not free: part of a larger allocation, or in the middle of a change.
+    /// It has no references and is not free: part of a larger allocation, or in the middle of a change.
     case unsettled
-    /// Movable and referred to by its mappings only; no place was found for it, or nobody tried yet.
+    /// It is movable and only its mappings refer to it; there was no target for it, or no attempt yet.
     case movable
   }
 
@@ -77,9 +77,9 @@ extension Machine {
   /// Most frames that an error describes one by one.
   static let describedFrames = 16
 
-  /// Whether a frame is no obstacle to taking its range away: free, or outside anyone's reach.
+  /// Whether a frame is an obstacle to taking its range away: neither free nor unusable.
   ///
-  /// The caller holds the zone's lock, or lives with an answer that may be old.
+  /// - Locks: the caller holds the zone lock, or accepts an answer that may be out of date.
   private func obstructs(_ frame: FrameNumber, memoryOffline: Bool) -> Bool {
     let descriptor = page(frame)
     switch descriptor.type {
@@ -91,7 +91,8 @@ extension Machine {
 
   /// The folios of a range that keep it from being taken away: the first of them described, all counted.
   ///
-  /// - Parameter memoryOffline: whether frames that a driver let go of, and poisoned ones, are no obstacle.
+  /// - Parameter memoryOffline: whether poisoned frames, and those that a driver has let go of, are no
+  ///   obstacle.
   func stuckFrames(in range: FrameRange, memoryOffline: Bool) -> (described: [StuckFrame], total: Int) {
     var described: [StuckFrame] = []
     var total = 0
@@ -130,6 +131,7 @@ extension Machine {
       expected: expected, mappings: mappings, zone: descriptor.zone, pageblock: pageblockType(of: head))
   }
 
+  /// Chooses the reason that describes a folio's flags and counts best.
   private func stuckReason(
     _ head: FrameNumber, _ flags: PageFlags, references: Int, expected: Int
   ) -> StuckFrame.Reason {

@@ -1,10 +1,14 @@
 import Interleaving
 
-/// Which zone a block goes to when it is brought into use, and what that does to the zone's extent (spec 3.3, 3.4).
+/// Which zone a block goes to when it comes online, and how the span of the zone changes.
 ///
-/// The callers hold the hotplug lock.
+/// - Locks: the callers hold the hotplug lock.
 extension Machine {
-  /// The zone for an offline block (mm/memory_hotplug.c:zone_for_pfn_range, 6.1).
+  /// The zone for an offline block.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:zone_for_pfn_range (6.1); without memory groups.
+  /// - Kernel: mm/memory_hotplug.c:default_zone_for_pfn (6.1)
+  /// - Kernel: mm/memory_hotplug.c:auto_movable_zone_for_pfn (6.1); without memory groups.
   func zoneForOnline(_ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy) -> ZoneID {
     let node = block(id).node
     let movable = ZoneID(node: node, kind: .movable)
@@ -29,6 +33,8 @@ extension Machine {
   }
 
   /// The lowest zone below ZONE_NORMAL that spans frames of the block, else ZONE_NORMAL.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:default_kernel_zone_for_pfn (6.1)
   private func kernelZone(_ id: BlockID) -> ZoneID {
     let node = block(id).node
     for kind in [ZoneKind.dma, .dma32] where spans(ZoneID(node: node, kind: kind), id) {
@@ -38,6 +44,8 @@ extension Machine {
   }
 
   /// Whether a zone spans any frame of a block, holes included.
+  ///
+  /// - Kernel: include/linux/mmzone.h:zone_intersects (6.1)
   private func spans(_ zone: ZoneID, _ id: BlockID) -> Bool {
     let (start, count) = span(of: zone)
     let range = frames(of: id)
@@ -45,6 +53,9 @@ extension Machine {
   }
 
   /// Whether one more block in ZONE_MOVABLE keeps to the ratio, of a node or of the machine.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:auto_movable_can_online_movable (6.1); without memory groups.
+  /// - Kernel: mm/memory_hotplug.c:auto_movable_stats_account_zone (6.1)
   private func movableStaysBelow(_ ratio: Int, node: Int?) -> Bool {
     var movable = geometry.blockFrames
     var kernel = 0
@@ -67,7 +78,7 @@ extension Machine {
     return movable <= ratio * kernel / 100
   }
 
-  /// Frames of boot memory that are still in use.
+  /// Frames of boot memory that are still online.
   private func onlineFrames(of range: FrameRange) -> Int {
     var sum = 0
     var index = range.start.index
@@ -80,7 +91,11 @@ extension Machine {
     return sum
   }
 
-  /// The words in a block's `valid_zones` (spec 3.4): for a block in use its zone, else the zones that it may go to.
+  /// The words in a block's `valid_zones`.
+  ///
+  /// For an online block they name its zone, for an offline one the zones that it may go to.
+  ///
+  /// - Kernel: drivers/base/memory.c:valid_zones_show (6.1)
   public func validZones(of id: BlockID, policy: OnlinePolicy = .contiguousZones) -> String {
     guard isBlock(id) else { return "none" }
     let block = block(id)
@@ -103,13 +118,18 @@ extension Machine {
 
   /// First frame and frames spanned.
   ///
-  /// The span is written under both the hotplug and the zone's lock.
+  /// Both are written under the hotplug lock and the zone lock together, so either lock suffices to read
+  /// them.
+  ///
+  /// - Locks: takes the zone lock.
   func span(of id: ZoneID) -> (start: FrameNumber, count: Int) {
     let zone = zone(id)
     return zone.lock.withLock { (zone.start, zone.spanned) }
   }
 
-  /// Lets a zone span a range too (resize_zone_range).
+  /// Extends the span of a zone by a range.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:resize_zone_range (6.1)
   func growSpan(of id: ZoneID, by range: FrameRange) {
     let zone = zone(id)
     zone.lock.withLock {
@@ -121,7 +141,9 @@ extension Machine {
     }
   }
 
-  /// Draws a zone's ends in to the memory that it still has, after a range has left it (shrink_zone_span).
+  /// Shrinks the span of a zone to the memory that it still has, after a range has left it.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:shrink_zone_span (6.1)
   func shrinkSpan(of id: ZoneID, by range: FrameRange) {
     let (start, count) = span(of: id)
     var first = start.index
@@ -135,13 +157,15 @@ extension Machine {
       let isEmpty = first >= end
       zone.start = isEmpty ? FrameNumber(0) : FrameNumber(first)
       zone.spanned = isEmpty ? 0 : end - first
-      // Scanners that stood outside begin anew.
+      // The scanners of compaction begin anew, because they may have stopped outside the new span.
       zone.compactionMigrate = FrameNumber(0)
       zone.compactionFree = FrameNumber(0)
     }
   }
 
   /// The first frame of a zone in a range, or the end of the range.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:find_smallest_section_pfn (6.1)
   private func firstFrame(of zone: ZoneID, in range: Range<Int>) -> Int {
     var index = range.lowerBound
     while index < range.upperBound {
@@ -160,6 +184,8 @@ extension Machine {
   }
 
   /// One past the last frame of a zone in a range, or the start of the range.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:find_biggest_section_pfn (6.1)
   private func lastFrame(of zone: ZoneID, in range: Range<Int>) -> Int {
     var end = range.upperBound
     while end > range.lowerBound {

@@ -11,7 +11,7 @@ public struct CompactionResult: Hashable, Sendable {
     case skipped
     /// A free block of the order exists now.
     case success
-    /// The whole zone was scanned and no such block came of it; a run over the whole zone always ends so.
+    /// The whole zone was scanned and no such block was made; a run over the whole zone always ends so.
     case complete
     /// A fatal signal was pending.
     case interrupted
