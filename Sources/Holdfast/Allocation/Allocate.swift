@@ -1,6 +1,6 @@
 import Interleaving
 
-/// What one allocation asks for, once scopes are applied.
+/// One allocation's request after the allocation scopes are applied.
 struct AllocationRequest {
   var order: Int
   var gfp: GFPFlags
@@ -15,15 +15,18 @@ struct AllocationRequest {
 extension Machine {
   /// Allocates 2^order frames, aligned to their size.
   ///
-  /// The first frame has one reference and no flag but, with `compound` and an order above 0, PG_head; contents
-  /// are zeros with `zero`, else whatever they were. The process's allocation scopes hold. Without
-  /// `directReclaim` no lock of a rank below the page-table lock is taken; with it, compaction may take any
-  /// from the page lock on. (mm/page_alloc.c:__alloc_pages, 6.1; spec 2.6)
+  /// The first frame has one reference and no flag except, with `compound` and an order above 0, PG_head.
+  /// With `zero` the contents are zeros, otherwise they are not changed. The process's allocation scopes
+  /// apply.
   ///
   /// - Parameters:
   ///   - node: where to begin, or nil for the node of the process's processor.
-  ///   - process: who allocates.
+  ///   - process: the process that allocates.
   /// - Throws: `AllocationError`, ENOMEM or EINVAL.
+  /// - Locks: without `directReclaim` takes no lock of a rank below the page-table lock; with it, compaction
+  ///   may take any lock from the page lock on.
+  /// - Kernel: mm/page_alloc.c:__alloc_pages (6.1); without cpusets, memory control groups, node masks.
+  /// - Kernel: mm/page_alloc.c:__folio_alloc (6.1)
   package func allocateFolio(
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {
@@ -39,18 +42,23 @@ extension Machine {
     return frame
   }
 
-  /// Makes a block that came off a list an allocation.
+  /// Turns a block that came off a list into an allocation.
+  ///
+  /// - Kernel: mm/page_alloc.c:prep_new_page (6.1); without debugging checks, page owners.
+  /// - Kernel: mm/page_alloc.c:post_alloc_hook (6.1); without KASAN, page poisoning, page owners.
   @inline(__always)
   func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags) {
     let page = page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
     if order > 0, gfp.contains(.compound) { prepareCompound(frame, order) }
     if gfp.contains(.zero) { zeroContents(frame, count: 1 &<< order) }
-    // Last: a lockless walker that still knows the frame can get it from here on.
+    // The last step: from here on a lockless walker that still knows the frame can take a reference.
     page.refcount.store(1)
   }
 
-  /// The long way to a block, which it counts.
+  /// Finds a block if the per-CPU list has none, and counts it.
+  ///
+  /// - Kernel: mm/page_alloc.c:prepare_alloc_pages (6.1); without cpusets, the spreading of dirty pages.
   @inline(never)
   func search(
     _ order: Int, _ gfp: GFPFlags, _ home: Int, for process: Process
@@ -83,15 +91,22 @@ extension Machine {
     return frame
   }
 
-  /// Whether an allocation may come from CMA pageblocks: only what can be migrated away again, and under the
-  /// policies before 5.13 not in a pin scope (PF_MEMALLOC_NOCMA).
+  /// Whether an allocation may come from CMA pageblocks.
+  ///
+  /// Only what can be migrated away again may. Under the policies before 5.13 an allocation in a pin scope
+  /// may not (PF_MEMALLOC_NOCMA).
+  ///
+  /// - Kernel: mm/page_alloc.c:gfp_to_alloc_flags_cma (6.1)
   @inline(__always)
   func mayUseCMA(_ type: MigrateType, _ scope: AllocationScope) -> Bool {
     type == .movable && (policy.scopeClearsMovable || !scope.contains(.pin))
   }
 
-  /// Whether to look in lower zones before mixing types in a pageblock: if ZONE_NORMAL is preferred, on a machine
-  /// of one node or a node with ZONE_DMA32 (mm/page_alloc.c:alloc_flags_nofragment, 6.1).
+  /// Whether to look in lower zones before types are mixed in a pageblock.
+  ///
+  /// That is so if ZONE_NORMAL is preferred, on a machine of one node or a node with ZONE_DMA32.
+  ///
+  /// - Kernel: mm/page_alloc.c:alloc_flags_nofragment (6.1)
   @inline(__always)
   private func avoidsFragmenting(_ request: AllocationRequest) -> Bool {
     if request.highest < .normal { return false }
@@ -102,7 +117,9 @@ extension Machine {
     return layout.zoneCount == 5 || zone(ZoneID(node: request.node, kind: .dma32)).isManaged
   }
 
-  /// One attempt on all zones allowed, the node's own first (mm/page_alloc.c:get_page_from_freelist, 6.1).
+  /// One attempt on all zones allowed, the node's own first.
+  ///
+  /// - Kernel: mm/page_alloc.c:get_page_from_freelist (6.1); without cpusets, dirty limits, node reclaim.
   @inline(__always)
   func take(_ request: AllocationRequest) -> FrameNumber {
     var kind = request.highest.rawValue
@@ -118,7 +135,7 @@ extension Machine {
     return takeElsewhere(request)
   }
 
-  /// The rest of an attempt: again with fragmentation, then on other nodes.
+  /// The rest of an attempt: once more with types mixed in a pageblock, then on other nodes.
   @inline(never)
   private func takeElsewhere(_ request: AllocationRequest) -> FrameNumber {
     var request = request
@@ -138,11 +155,13 @@ extension Machine {
     return .none
   }
 
-  /// Takes a block from one zone (mm/page_alloc.c:rmqueue, 6.1).
+  /// Takes a block from one zone.
+  ///
+  /// - Kernel: mm/page_alloc.c:rmqueue (6.1); without waking kswapd after a watermark was boosted.
   @inline(__always)
   private func take(_ request: AllocationRequest, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
     var frame = FrameNumber.none
-    // The list of MOVABLE blocks may hold CMA pages.
+    // The per-CPU list of movable blocks may hold CMA pages.
     if request.type != .movable || request.flags.contains(.cma) {
       let index = perCPUIndex(request.order, request.type)
       if index >= 0 {
@@ -155,6 +174,8 @@ extension Machine {
   }
 
   /// Makes a block of order 1 or more a large folio.
+  ///
+  /// - Kernel: mm/page_alloc.c:prep_compound_page (6.1)
   package func prepareCompound(_ frame: FrameNumber, _ order: Int) {
     page(frame).order = order
     page(frame).set(.head)
@@ -163,10 +184,14 @@ extension Machine {
 
   // MARK: - Giving back
 
-  /// Gives back 2^order frames that nobody references any more, to the processor's list or the buddy lists.
+  /// Frees 2^order frames without references, to the per-CPU list or the buddy lists.
   ///
-  /// Clears what is left of flags and of a folio's head and tails. Takes the per-CPU and zone locks.
-  /// (mm/page_alloc.c:free_unref_page and __free_pages_ok, 6.1)
+  /// Clears the remaining flags and the marks of a folio's head and tails.
+  ///
+  /// - Locks: takes the per-CPU lock and the zone lock.
+  /// - Kernel: mm/page_alloc.c:free_the_page (6.1)
+  /// - Kernel: mm/page_alloc.c:free_pages_prepare (6.1); without bad_page, memory control groups, page
+  ///   poisoning, KASAN.
   package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
     self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let page = page(frame)
@@ -201,7 +226,7 @@ extension Machine {
 }
 
 extension Zone {
-  /// Whether the buddy allocator has anything of the zone.
+  /// Whether any memory of the zone belongs to the buddy allocator.
   @inline(__always)
   var isManaged: Bool { managed.load(.relaxed) > 0 }
 }

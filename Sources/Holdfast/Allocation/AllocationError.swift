@@ -1,12 +1,12 @@
 public import SystemPackage
 
-/// Why an allocation, or giving back what was allocated, failed.
+/// Why an allocation failed, or the freeing of one.
 public struct AllocationError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The reason.
   public enum Cause: Hashable, Sendable {
-    /// No zone could serve it; what each of them lacked. There is no reclaim, so nothing more was tried.
+    /// No zone could serve the request; the list says what each of them lacked. There is no reclaim to try.
     case noMemory([ZoneRefusal])
-    /// The failure was asked for (`Machine.injectFailures`).
+    /// The failure was injected (`Machine.injectFailures`).
     case injected
     /// The flags contradict each other: two zones, or two types.
     case illegalFlags
@@ -14,18 +14,18 @@ public struct AllocationError: Error, Hashable, Sendable, CustomStringConvertibl
     case orderOutOfRange(largest: Int)
     /// The machine has no such node.
     case noSuchNode(count: Int)
-    /// The frame given back is not the first one of an allocation.
+    /// The frame to be freed is not the first one of an allocation.
     case notAllocated(FrameNumber)
   }
 
-  /// The order asked for: 2^order frames.
+  /// The order of the request: 2^order frames.
   public let order: Int
-  /// The flags asked for, before scopes.
+  /// The flags of the request, before scopes are applied.
   public let gfp: GFPFlags
   /// The reason.
   public let cause: Cause
 
-  /// ENOMEM, or EINVAL for a request that makes no sense.
+  /// ENOMEM, or EINVAL for an invalid request.
   public var errno: Errno {
     switch cause {
     case .noMemory, .injected: .noMemory
@@ -33,7 +33,7 @@ public struct AllocationError: Error, Hashable, Sendable, CustomStringConvertibl
     }
   }
 
-  /// What was asked for and why it could not be had.
+  /// What was requested and why it failed.
   public var description: String {
     switch cause {
     case .noMemory(let refusals):
@@ -55,11 +55,11 @@ public struct AllocationError: Error, Hashable, Sendable, CustomStringConvertibl
 public struct ZoneRefusal: Hashable, Sendable {
   /// What the zone lacked.
   public enum Reason: Hashable, Sendable, CustomStringConvertible {
-    /// The flags do not allow the zone: it is above the highest one allowed, or on another node.
+    /// The request's flags do not allow the zone: it is above the highest zone allowed, or on another node.
     case notAllowed
-    /// Free frames that the request may use are not more than what must stay free.
+    /// The free frames that the request may use do not exceed what must stay free.
     case watermark(free: Int, unusable: Int, kept: Int)
-    /// Enough is free, but in no block of the order and of a type that the request may use.
+    /// Enough is free, but no block of the order and of a type that the request may use.
     case fragmented(free: Int)
 
     /// The reason in words.

@@ -1,21 +1,21 @@
 import Interleaving
 
-/// Where a processor's allocations look first: worked out for each value of the flags that decide it, when zones gain
-/// or lose memory, since every allocation asks.
+/// Where a processor's allocations look first.
 ///
-/// One word, so that it is read whole. The zone's row and the lists begin at multiples of 128 and 256 bytes, which
-/// leaves the low bits of both offsets for the rest.
+/// It is computed for each value of the flags that decide it, when zones gain or lose memory, because every
+/// allocation needs it. One word holds it, so that it is read whole. The zone's row and the lists begin at
+/// multiples of 128 and 256 bytes, which leaves the low bits of both offsets for the rest.
 struct AllocationRoute {
   private let word: UInt64
 
-  /// So many words for each processor: the decisive flags are the lowest five bits.
+  /// Words for each processor: the flags that decide are the lowest five bits.
   static let count = 32
   static let stride = count * 8
 
   @inline(__always)
   init(word: UInt64) { self.word = word }
 
-  /// No zone of the node may serve such a request, or there is no such request.
+  /// No zone of the node may serve such a request, or the flags are invalid.
   static var closed: AllocationRoute { AllocationRoute(word: 0) }
 
   /// From `zone` with its row at an offset in the zones' table, and the processor's lists at one in theirs.
@@ -50,15 +50,15 @@ struct AllocationRoute {
 extension Machine {
   /// Where a processor's requests with those flags look first.
   ///
-  /// Written under the hotplug lock; read freely.
+  /// - Locks: written under the hotplug lock; read without a lock.
   @inline(__always)
   func route(_ processor: Int, _ gfp: GFPFlags) -> AllocationRoute {
     AllocationRoute(word: routeCell(processor, Int(gfp.rawValue & 0x1f)).load(.relaxed))
   }
 
-  /// Finds out anew where each processor's requests look first.
+  /// Computes anew where each processor's requests look first.
   ///
-  /// The hotplug lock is held, except at boot.
+  /// - Locks: the caller holds the hotplug lock, except at boot.
   func routeAllocations() {
     for processor in 0..<configuration.processors {
       let node = self.processor(processor).node

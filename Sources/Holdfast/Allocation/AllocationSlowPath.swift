@@ -2,14 +2,20 @@ import Interleaving
 
 /// What is tried after no zone passed the low watermark.
 extension Machine {
-  /// Orders up to this one are worth waiting for (PAGE_ALLOC_COSTLY_ORDER).
+  /// Orders up to this one are not costly (PAGE_ALLOC_COSTLY_ORDER).
   private static var costlyOrder: Int { 3 }
 
-  /// Tries with the min watermark, reserves where the caller has a right to them, compaction, and what waits
-  /// on processors' lists and in the atomic reserve (mm/page_alloc.c:__alloc_pages_slowpath, 6.1).
+  /// Tries the min watermark, the reserves, compaction, the per-CPU lists and the HIGHATOMIC reserve.
   ///
-  /// There is nothing to reclaim: no swap and no file on disk. So where Linux would reclaim for up to sixteen
-  /// rounds and then kill, this gives up after the one retry that follows reclaim.
+  /// There is nothing to reclaim: no swap and no file on disk. Linux would reclaim for up to sixteen rounds
+  /// and then kill a process; this gives up after the one retry that follows reclaim.
+  ///
+  /// - Kernel: mm/page_alloc.c:__alloc_pages_slowpath (6.1); without reclaim, the OOM killer, kswapd,
+  ///   cpusets, retries. A request with __GFP_NOFAIL ignores the watermarks at the end and may fail, where
+  ///   the kernel gives it ALLOC_MIN_RESERVE and retries without end.
+  /// - Kernel: mm/page_alloc.c:__alloc_pages_direct_reclaim (6.1); without reclaim itself: per-CPU lists are
+  ///   drained and a HIGHATOMIC pageblock is released.
+  /// - Kernel: mm/page_alloc.c:__gfp_pfmemalloc_flags (6.1); without __GFP_MEMALLOC, softirqs, OOM victims.
   @inline(never)
   func allocateSlowly(
     _ first: AllocationRequest, asked: GFPFlags, for process: Process
@@ -17,7 +23,7 @@ extension Machine {
     var request = first
     let scope = process.scope
     if !policy.scopeInFastPath {
-      // Before 5.13 scopes came into force here only.
+      // Before 5.13 only the slow path applied the scopes.
       request.gfp = request.gfp.limited(by: scope, clearsMovable: policy.scopeClearsMovable)
       request.highest = request.gfp.highestZone ?? request.highest
       request.type = request.gfp.migrateType ?? request.type
@@ -64,7 +70,10 @@ extension Machine {
   @inline(never)
   private func takeAgain(_ request: AllocationRequest) -> FrameNumber { take(request) }
 
-  /// The rights of the slow path (mm/page_alloc.c:gfp_to_alloc_flags, 6.1.192).
+  /// The rights of the slow path.
+  ///
+  /// - Kernel: mm/page_alloc.c:gfp_to_alloc_flags (6.1); without cpusets, real-time tasks, kswapd, the
+  ///   condition that only a request with ALLOC_MIN_RESERVE gets ALLOC_HIGHATOMIC.
   private func slowFlags(_ request: AllocationRequest, _ scope: AllocationScope) -> AllocationFlags {
     var flags = AllocationFlags()
     if request.gfp.contains(.high) { flags.formUnion(.minReserve) }
@@ -76,9 +85,14 @@ extension Machine {
     return flags
   }
 
-  /// Compacts the zones that the request may use, one after the other, until it can be served.
+  /// Compacts the zones that the request may use, one after the other, until one of them can serve it.
+  ///
+  /// - Kernel: mm/page_alloc.c:__alloc_pages_direct_compact (6.1); without capture. It tries to allocate
+  ///   after each zone, the kernel after the last one.
+  /// - Kernel: mm/compaction.c:try_to_compact_pages (6.1); without the deferral of zones in which compaction
+  ///   failed, the priority.
   private func compactAndTake(_ request: AllocationRequest, for process: Process) -> FrameNumber {
-    // What compaction itself allocates must not compact again.
+    // Allocations of the compaction itself must not compact again.
     let previous = process.scope
     process.scope.formUnion(.memalloc)
     var frame = FrameNumber.none

@@ -1,13 +1,13 @@
 import Interleaving
 
-/// What an attempt to allocate may do, with the kernel's ALLOC_* values (spec 2.6).
+/// What an attempt to allocate may do, with the kernel's ALLOC_* values.
 struct AllocationFlags: OptionSet {
   let rawValue: UInt32
 
   @inline(__always)
   init(rawValue: UInt32) { self.rawValue = rawValue }
 
-  /// Which watermark holds: none of these bits is min.
+  /// The watermark that applies: none of these bits is min.
   static var low: AllocationFlags { AllocationFlags(rawValue: 0x01) }
   static var noWatermarks: AllocationFlags { AllocationFlags(rawValue: 0x04) }
   static var oom: AllocationFlags { AllocationFlags(rawValue: 0x08) }
@@ -17,20 +17,25 @@ struct AllocationFlags: OptionSet {
   static var noFragment: AllocationFlags { AllocationFlags(rawValue: 0x100) }
   static var highAtomic: AllocationFlags { AllocationFlags(rawValue: 0x200) }
 
-  /// Rights to part of what the min watermark keeps.
+  /// Rights to part of what the min watermark keeps (ALLOC_RESERVES).
   static var reserves: AllocationFlags { [.oom, .nonBlock, .minReserve, .highAtomic] }
 }
 
-/// Taking blocks from the buddy lists and giving them back, and the watermark test.
+/// Taking blocks from the buddy lists and freeing them, and the watermark test.
 extension Machine {
-  /// Takes a block with the zone's lock held (mm/page_alloc.c:__rmqueue, 6.1; spec 2.9).
+  /// Takes a block.
   ///
   /// Reduces the count of free CMA frames if it came from there; the caller reduces the count of free frames.
+  ///
+  /// - Locks: the caller holds the zone lock.
+  /// - Kernel: mm/page_alloc.c:__rmqueue (6.1)
+  /// - Kernel: mm/page_alloc.c:__rmqueue_cma_fallback (6.1)
   func takeBlock(
     _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
     if flags.contains(.cma) {
-      // Balance movable allocations between CMA and ordinary memory while more than half of what is free is CMA.
+      // Balance movable allocations between CMA and ordinary memory while more than half of the free memory
+      // is CMA.
       if zone.freeCMA.load(.relaxed) > zone.free.load(.relaxed) / 2 {
         let frame = takeSmallestGrowing(order, .cma, id, zone)
         if frame != .none {
@@ -53,7 +58,7 @@ extension Machine {
     }
   }
 
-  /// `takeSmallest`, which makes deferred sections until there is such a block or nothing left to make.
+  /// `takeSmallest`, which makes deferred sections until a block is found or no deferred section is left.
   @inline(__always)
   private func takeSmallestGrowing(
     _ order: Int, _ type: MigrateType, _ id: ZoneID, _ zone: Zone
@@ -63,11 +68,12 @@ extension Machine {
     return growAndTake(order, type, id, zone)
   }
 
+  /// Makes deferred sections of the zone until one of them has a block of the order and type.
   @inline(never)
   private func growAndTake(
     _ order: Int, _ type: MigrateType, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
-    // Deferred pageblocks are MOVABLE or CMA; other types get at them by stealing.
+    // Deferred pageblocks are MOVABLE or CMA; requests of other types reach them by stealing.
     guard type == .movable || type == .cma else { return .none }
     while growZone(id, zone, forCMA: type == .cma) {
       let frame = takeSmallest(order, type, in: zone)
@@ -76,7 +82,10 @@ extension Machine {
     return .none
   }
 
-  /// Takes a block straight from the buddy lists (mm/page_alloc.c:rmqueue_buddy, 6.1).
+  /// Takes a block from the buddy lists, past the per-CPU lists.
+  ///
+  /// - Kernel: mm/page_alloc.c:rmqueue_buddy (6.1); without the HIGHATOMIC list as the last resort of
+  ///   requests with ALLOC_NON_BLOCK, NUMA statistics.
   func takeFromBuddy(
     _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
@@ -93,7 +102,10 @@ extension Machine {
     return frame
   }
 
-  /// Gives a block back to the buddy lists.
+  /// Frees a block to the buddy lists.
+  ///
+  /// - Kernel: mm/page_alloc.c:free_one_page (6.1)
+  /// - Kernel: mm/page_alloc.c:__free_pages_ok (6.1)
   func returnToBuddy(_ frame: FrameNumber, order: Int, _ zone: Zone) {
     zone.lock.lock()
     let type = pageblockType(of: frame)
@@ -104,7 +116,9 @@ extension Machine {
 
   // MARK: - Watermarks
 
-  /// Free frames that a request cannot use: those that splitting leaves over, reserves, and CMA.
+  /// Free frames that a request cannot use: the rest of a split block, reserves, and CMA.
+  ///
+  /// - Kernel: mm/page_alloc.c:__zone_watermark_unusable_free (6.1)
   @inline(__always)
   private func unusable(_ zone: Zone, _ order: Int, _ flags: AllocationFlags) -> Int {
     var frames = (1 &<< order) &- 1
@@ -115,7 +129,7 @@ extension Machine {
     return frames
   }
 
-  /// Frames that must stay free for others.
+  /// Frames that must stay free for other requests.
   @inline(__always)
   private func kept(_ zone: Zone, protectionFrom highest: Int, _ flags: AllocationFlags) -> Int {
     var mark = Int(truncatingIfNeeded: zone.watermark(Int(flags.rawValue & 3)).load(.relaxed))
@@ -129,7 +143,11 @@ extension Machine {
     return mark &+ Int(truncatingIfNeeded: zone.protection(fromNumber: highest).load(.relaxed))
   }
 
-  /// Whether a zone may serve a request: enough stays free, and there is a block of the order (spec 2.7).
+  /// Whether a zone may serve a request: enough stays free, and there is a block of the order.
+  ///
+  /// - Kernel: mm/page_alloc.c:zone_watermark_ok (6.1)
+  /// - Kernel: mm/page_alloc.c:__zone_watermark_ok (6.1)
+  /// - Kernel: mm/page_alloc.c:zone_watermark_fast (6.1); without the boost of a watermark.
   @inline(__always)
   func watermarkPasses(
     _ id: ZoneID, _ zone: Zone, _ order: Int, _ highest: ZoneKind, _ flags: AllocationFlags
@@ -139,7 +157,7 @@ extension Machine {
     return order == 0 || hasBlock(id, zone, order, flags)
   }
 
-  /// The first half of that: the watermark itself.
+  /// The first half of the test: the watermark itself.
   @inline(__always)
   func enoughStaysFree(
     _ zone: Zone, _ order: Int, protectionFrom highest: Int, _ flags: AllocationFlags

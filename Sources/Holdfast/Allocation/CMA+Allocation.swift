@@ -1,23 +1,26 @@
 import Interleaving
 import SystemPackage
 
-/// Allocation from CMA areas and back (mm/cma.c, 6.1; spec 4.2, 4.3).
+/// Allocation from CMA areas, and release to them.
 extension Machine {
   /// The numbers of the CMA areas, in the order of the configuration.
   public var cmaAreas: Range<Int> { configuration.cmaAreas.indices }
 
-  /// Takes `count` consecutive pages from an area, moving whatever is in them.
+  /// Allocates `count` consecutive pages from an area and moves what is in them.
   ///
-  /// Tries one window after the other, aligned as asked, ascending; a page that does not move costs its window only.
-  /// Each page comes with one reference.
+  /// Tries one window after the other, ascending, with the alignment of the request; a page that does not
+  /// move costs its window only. Each page comes with one reference.
   ///
   /// - Parameters:
   ///   - area: the area's number.
   ///   - count: pages wanted.
   ///   - alignOrder: the range begins at a multiple of 2^alignOrder frames.
-  /// - Throws: ENOMEM if drivers leave no window or pages have no place to go, EBUSY if every window stayed busy,
-  ///   EINTR after a fatal signal, EINVAL for nonsense. The bitmap is then as before.
-  /// Locks: takes the lock of contiguous allocations and what `allocateContiguous` takes; the caller holds none.
+  /// - Throws: ENOMEM if drivers leave no window or there is no memory for the pages to be moved, EBUSY if
+  ///   every window stayed busy, EINTR after a fatal signal, EINVAL for an invalid count or alignment. The
+  ///   bitmap is then as before.
+  /// - Locks: takes the lock of contiguous allocations and what `allocateContiguous` takes; the caller holds
+  ///   no lock.
+  /// - Kernel: mm/cma.c:cma_alloc (6.1)
   public func cmaAllocate(
     area index: Int, count: Int, alignOrder: Int = 0, by process: Process
   ) throws(CMAError) -> FrameRange {
@@ -40,6 +43,11 @@ extension Machine {
     }
   }
 
+  /// Tries the windows of an area.
+  ///
+  /// - Kernel: mm/cma.c:cma_bitmap_aligned_mask (6.1)
+  /// - Kernel: mm/cma.c:cma_bitmap_aligned_offset (6.1)
+  /// - Kernel: mm/cma.c:cma_bitmap_pages_to_bits (6.1)
   private func allocate(
     _ area: CMAArea, _ name: String, _ count: Int, _ alignOrder: Int, by process: Process
   ) throws(CMAError) -> FrameRange {
@@ -71,6 +79,7 @@ extension Machine {
     throw CMAError(area: name, count: count, cause: cause, windows: windows, windowTotal: total)
   }
 
+  /// Tries to empty one window; returns why that failed, or nil.
   private func tryWindow(_ range: FrameRange, by process: Process) -> ContiguousError? {
     global.contiguousLock.lock()
     defer { global.contiguousLock.unlock() }
@@ -82,13 +91,16 @@ extension Machine {
     }
   }
 
-  /// Gives pages of an area back (cma_release).
+  /// Releases pages of an area.
   ///
-  /// Every page loses the reference of its owner. Pages that someone else refers to are given back only when that
-  /// ends, though the bitmap shows them as free at once; a later allocation finds them busy.
+  /// Every page loses the reference of its owner. Pages with other references are freed when those end,
+  /// although the bitmap shows them as free at once; a later allocation finds them busy.
   ///
-  /// - Returns: pages that are still in use, and by whom.
-  /// - Throws: EINVAL for a range that is not the area's; nothing has changed then.
+  /// - Returns: pages that are still in use, and their holders.
+  /// - Throws: EINVAL for a range outside the area; nothing has changed then.
+  /// - Kernel: mm/cma.c:cma_release (6.1)
+  /// - Kernel: mm/cma.c:cma_pages_valid (6.1)
+  /// - Kernel: mm/page_alloc.c:free_contig_range (6.1)
   @discardableResult
   public func cmaRelease(area index: Int, _ range: FrameRange, by process: Process) throws(CMAError)
     -> CMARelease
@@ -118,7 +130,10 @@ extension Machine {
     return CMARelease(stillInUse: stillInUse, frames: frames, holders: holders)
   }
 
-  /// What the system's files show of an area, or nil if there is none of that number.
+  /// What the files of /sys/kernel/mm/cma and debugfs show of an area, or nil for a number without an area.
+  ///
+  /// - Kernel: mm/cma_debug.c:cma_used_get (6.1)
+  /// - Kernel: mm/cma_debug.c:cma_maxchunk_get (6.1)
   public func cmaStatus(area index: Int) -> CMAStatus? {
     guard configuration.cmaAreas.indices.contains(index) else { return nil }
     let area = cmaArea(index)
@@ -138,7 +153,7 @@ extension Machine {
       pagesFailed: area.pagesFailed.load(.relaxed))
   }
 
-  /// The frames of an area that are handed out, as its bitmap says.
+  /// The frames of an area that are allocated, as its bitmap says.
   package func handedOut(area index: Int) -> [FrameRange] {
     let area = cmaArea(index)
     return area.lock.withLock {
@@ -167,12 +182,16 @@ extension Machine {
     }
   }
 
-  /// The caller holds the area's lock.
+  /// Whether a bit of an area's bitmap is set.
+  ///
+  /// - Locks: the caller holds the area's lock.
   private func isSet(_ bit: Int, of area: CMAArea) -> Bool {
     cmaBitmapWord(area.bitmap + bit >> 6).plain(0, as: UInt64.self) >> UInt64(bit & 63) & 1 != 0
   }
 
-  /// The caller holds the area's lock.
+  /// Sets or clears bits of an area's bitmap.
+  ///
+  /// - Locks: the caller holds the area's lock.
   private func setBits(of area: CMAArea, _ bits: Range<Int>, _ value: Bool) {
     for bit in bits {
       let row = cmaBitmapWord(area.bitmap + bit >> 6)

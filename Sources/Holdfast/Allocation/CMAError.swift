@@ -1,36 +1,36 @@
 public import SystemPackage
 
-/// Why a CMA area could not give what was asked for.
+/// Why an allocation from a CMA area failed.
 ///
-/// Linux returns nothing and logs a number; this says which windows were tried and what was in the way in each.
+/// Linux returns nothing and logs a number. This lists the windows that were tried, each with its obstacles.
 public struct CMAError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What stood in the way.
+  /// The reason for the failure.
   public enum Cause: Hashable, Sendable {
     /// The machine has no area of that number.
     case noSuchArea
-    /// Nothing was asked for, or more than the area has.
+    /// The count is 0 or exceeds the area.
     case badCount(pages: Int, area: Int)
     /// Drivers hold so much of the area that no window is long enough: ENOMEM.
     case noWindow(usedPages: Int)
     /// Every window that drivers leave was busy: EBUSY.
     case busy
-    /// There was no memory to move pages out of a window to: ENOMEM.
+    /// There was no memory for the pages to be moved out of a window: ENOMEM.
     case noTarget
     /// A fatal signal was pending.
     case interrupted
-    /// A range to be released that is not the area's.
+    /// A range to be released lies outside the area.
     case outsideArea(FrameRange)
   }
 
   /// The area's name, empty if there is none.
   public let area: String
-  /// Pages asked for.
+  /// Pages requested.
   public let count: Int
-  /// What stood in the way.
+  /// The reason.
   public let cause: Cause
-  /// The windows that were tried, the first `windowLimit` of them, each with what was in the way.
+  /// The windows that were tried, the first `windowLimit` of them, each with its obstacles.
   public let windows: [ContiguousError]
-  /// How many windows were tried.
+  /// Number of windows that were tried.
   public let windowTotal: Int
   /// The most windows that an error describes one by one.
   public static let windowLimit = 16
@@ -55,13 +55,13 @@ public struct CMAError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Who holds pins or references in the windows, each once.
+  /// The holders of pins or references in the windows, each once.
   public var holders: [PinHolder] {
     var seen = Set<PinHolder>()
     return windows.flatMap(\.holders).filter { seen.insert($0).inserted }
   }
 
-  /// What the kernel would have logged, or nil where it says nothing.
+  /// What the kernel would have logged, or nil where it logs nothing.
   public var message: String? {
     switch cause {
     case .noSuchArea, .badCount, .outsideArea: nil
@@ -69,7 +69,7 @@ public struct CMAError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Plain sentences: what was asked, why it failed, each window's obstacle.
+  /// What was requested, why it failed, and each window's obstacles.
   public var description: String {
     let asked = "\(count) page\(count == 1 ? "" : "s")"
     var text =
@@ -94,18 +94,18 @@ public struct CMAError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// What the release of CMA pages found.
 public struct CMARelease: Hashable, Sendable {
-  /// Pages that someone still refers to: they come back when that ends (spec 4.3).
+  /// Pages with other references than their owner's: they are freed when those end.
   public let stillInUse: Int
   /// The first of them, at most `OfflineError.frameLimit`.
   public let frames: [StuckFrame]
-  /// Who holds them.
+  /// Their holders.
   public let holders: [PinHolder]
 
-  /// What the kernel would have warned of, or nil.
+  /// The warning that the kernel would print, or nil.
   public var message: String? { stillInUse > 0 ? "\(stillInUse) pages are still in use!" : nil }
 }
 
-/// What /sys/kernel/mm/cma and debugfs show of an area (spec 4.5).
+/// What /sys/kernel/mm/cma and debugfs show of an area.
 public struct CMAStatus: Hashable, Sendable {
   /// The name.
   public let name: String
@@ -119,6 +119,6 @@ public struct CMAStatus: Hashable, Sendable {
   public let longestRun: Int
   /// `alloc_pages_success` and `alloc_pages_fail`.
   public let pagesSucceeded: UInt64
-  /// Pages asked for in vain.
+  /// Pages of requests that failed.
   public let pagesFailed: UInt64
 }

@@ -3,7 +3,7 @@ public import SystemPackage
 
 /// Why a range could not be allocated as a whole.
 public struct ContiguousError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What stood in the way.
+  /// The reason for the failure.
   public enum Cause: Hashable, Sendable {
     /// The range is empty, holds frames that are no memory, or lies in several zones.
     case badRange
@@ -11,24 +11,24 @@ public struct ContiguousError: Error, Hashable, Sendable, CustomStringConvertibl
     case isolation(IsolationError)
     /// Frames of the range stayed in use.
     case busy
-    /// There was no memory to move pages to.
+    /// There was no memory for the pages to be moved.
     case noTarget
     /// A fatal signal was pending.
     case interrupted
   }
 
-  /// The range asked for.
+  /// The range requested.
   public let range: FrameRange
-  /// What stood in the way.
+  /// The reason.
   public let cause: Cause
   /// The folios that stayed, at most `OfflineError.frameLimit` of them.
   public let frames: [StuckFrame]
-  /// How many folios stayed.
+  /// Number of folios that stayed.
   public let frameTotal: Int
-  /// Who holds pins or references on frames of the range.
+  /// The holders of pins or references on frames of the range.
   public let holders: [PinHolder]
 
-  /// The kernel's errno: EBUSY, ENOMEM without a place for what must move, EINTR, EINVAL.
+  /// The kernel's errno: EBUSY, ENOMEM without memory for what must move, EINTR, EINVAL.
   public var errno: Errno {
     switch cause {
     case .badRange: .invalidArgument
@@ -38,7 +38,7 @@ public struct ContiguousError: Error, Hashable, Sendable, CustomStringConvertibl
     }
   }
 
-  /// Plain words: why, which frames, who.
+  /// Why, which frames, and their holders.
   public var description: String {
     var text =
       switch cause {
@@ -59,17 +59,20 @@ public struct ContiguousError: Error, Hashable, Sendable, CustomStringConvertibl
   }
 }
 
-/// Allocating exactly this range of frames (mm/page_alloc.c:alloc_contig_range, 6.1; spec 4.4).
+/// Allocating exactly this range of frames.
 extension Machine {
   /// Attempts to migrate one batch of isolated folios before the range counts as busy.
   private static let contiguousAttempts = 5
 
-  /// Moves everything out of a range and takes its frames: each with one reference of its own, contents as they were.
+  /// Moves everything out of a range and takes its frames, each with one reference, contents unchanged.
   ///
-  /// - Parameter type: the type of the pageblocks, which they keep; CMA pageblocks give frames for `.cma` only.
-  /// - Throws: EBUSY if a frame cannot be isolated or stays in use, ENOMEM if there is no place to move pages to, EINTR
-  ///   after a fatal signal. The range is then as it was, but for pages that have moved.
-  /// Locks: the caller holds none above the rank of `contiguous`.
+  /// - Parameter type: the type of the pageblocks, which they keep; CMA pageblocks give frames for `.cma`
+  ///   only.
+  /// - Throws: EBUSY if a frame cannot be isolated or stays in use, ENOMEM if there is no memory for the
+  ///   pages to be moved, EINTR after a fatal signal. The range is then as it was, except for pages that have
+  ///   moved.
+  /// - Locks: the caller holds none above the rank of `contiguous`.
+  /// - Kernel: mm/page_alloc.c:alloc_contig_range (6.1)
   func allocateContiguous(
     _ range: FrameRange, type: MigrateType, by process: Process
   ) throws(ContiguousError) {
@@ -91,7 +94,7 @@ extension Machine {
     }
     drainPerCPULists(zone)
     defer { undoIsolation(range, to: type) }
-    // What stayed may yet have been freed by its owner, so being busy is not the last word; the test is.
+    // The owner may have freed what did not move, so EBUSY is not final: the test for free frames decides.
     if let errno = migrateContiguous(range, by: process), errno != .resourceBusy {
       let cause: ContiguousError.Cause = errno == .interrupted ? .interrupted : .noTarget
       throw busy(range, cause)
@@ -105,6 +108,7 @@ extension Machine {
     if !taken { throw busy(range, .busy) }
   }
 
+  /// The failure of a range, with the folios in it that stay.
   private func busy(_ range: FrameRange, _ cause: ContiguousError.Cause) -> ContiguousError {
     let stuck = stuckFrames(in: range, memoryOffline: false)
     return ContiguousError(
@@ -112,10 +116,12 @@ extension Machine {
       holders: stuck.total > 0 ? holders(of: range) : [])
   }
 
-  /// Moves the movable folios of an isolated range to other places (__alloc_contig_migrate_range).
+  /// Moves the movable folios of an isolated range to other places.
   ///
-  /// - Returns: nil if nothing that could be isolated stayed; EBUSY after five attempts at the same folios, ENOMEM at
-  ///   once, EINTR after a fatal signal.
+  /// - Returns: nil if every folio that could be isolated has moved; EBUSY after five attempts at the same
+  ///   folios, ENOMEM at once, EINTR after a fatal signal.
+  /// - Kernel: mm/page_alloc.c:__alloc_contig_migrate_range (6.1); without reclaim_clean_pages_from_list,
+  ///   dumping the pages that stay.
   func migrateContiguous(_ range: FrameRange, by process: Process) -> Errno? {
     disableLRUBatches(for: process)
     defer { enableLRUBatches() }
@@ -142,9 +148,12 @@ extension Machine {
     return nil
   }
 
-  /// Takes the frames of an isolated range off the free lists; what the free blocks hold beside them goes back.
+  /// Takes the frames of an isolated range off the free lists.
   ///
-  /// The caller holds the zone's lock and has seen that all of the range is free.
+  /// The parts of free blocks that lie outside the range go back to the lists.
+  ///
+  /// - Locks: the caller holds the zone lock, and has tested under it that all of the range is free.
+  /// - Kernel: mm/compaction.c:isolate_freepages_range (6.1); without the count in compact_isolated.
   private func takeIsolated(_ range: FrameRange, in zone: Zone) {
     var index = range.start.index
     while index < range.endIndex {
@@ -158,7 +167,9 @@ extension Machine {
     }
   }
 
-  /// Turns a frame that was free into an allocated one: one reference, no history.
+  /// Turns a frame that was free into an allocated one: one reference, no flags.
+  ///
+  /// - Kernel: mm/compaction.c:split_map_pages (6.1)
   func prepareTaken(_ frame: FrameNumber) {
     let descriptor = page(frame)
     descriptor.type = .none

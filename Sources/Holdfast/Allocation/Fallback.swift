@@ -1,8 +1,8 @@
 import Interleaving
 
-/// Taking over memory of another type when the own lists are empty, and the reserve for atomic allocations.
+/// Taking over memory of another type when the lists of a type are empty, and the HIGHATOMIC reserve.
 extension Machine {
-  /// The types to steal from for a type, in order (spec 2.10).
+  /// The types to steal from for a type, in order (the table `fallbacks` of mm/page_alloc.c).
   @inline(__always)
   private func fallbacks(of type: MigrateType) -> (MigrateType, MigrateType) {
     switch type {
@@ -13,6 +13,9 @@ extension Machine {
   }
 
   /// The type whose list of that order would be stolen from, or nil.
+  ///
+  /// - Kernel: mm/page_alloc.c:find_suitable_fallback (6.1); without the search for stealable blocks only,
+  ///   which compaction makes in the kernel.
   private func fallback(_ order: Int, for type: MigrateType, _ zone: Zone) -> MigrateType? {
     let (first, second) = fallbacks(of: type)
     if zone.freeList(order: order, first).first != .none { return first }
@@ -20,14 +23,16 @@ extension Machine {
     return nil
   }
 
-  /// Brings free memory of another type onto the lists of `type`; false if there is none to be had.
+  /// Moves free memory of another type to the lists of `type`; false if there is none.
   ///
-  /// Called with the zone's lock held (mm/page_alloc.c:__rmqueue_fallback, 6.1).
+  /// - Locks: the caller holds the zone lock.
+  /// - Kernel: mm/page_alloc.c:__rmqueue_fallback (6.1)
+  /// - Kernel: mm/page_alloc.c:can_steal_fallback (6.1); without page_group_by_mobility_disabled.
   @inline(never)
   func steal(
     _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
   ) -> Bool {
-    // Deferred memory counts as MOVABLE blocks of the largest order: stealing looks at those first.
+    // Deferred memory counts as MOVABLE blocks of the largest order, which stealing looks at first.
     if type != .movable && zone.freeList(order: geometry.maxOrder, .movable).first == .none {
       while zone.deferred.load(.relaxed) > 0 && growZone(id, zone, forCMA: false) {
         if zone.freeList(order: geometry.maxOrder, .movable).first != .none { break }
@@ -44,7 +49,7 @@ extension Machine {
       let whole =
         current >= geometry.pageblockOrder || current >= geometry.pageblockOrder / 2 || type != .movable
       if !whole && current > order {
-        // A movable page pollutes a pageblock for a short time only, so the least is broken up.
+        // A movable page stays in a pageblock for a short time only, so the smallest block is broken up.
         for upward in order...current {
           if let victim = fallback(upward, for: type, zone) {
             stealBlock(upward, victim, for: type, whole: upward >= geometry.pageblockOrder / 2, zone)
@@ -59,6 +64,10 @@ extension Machine {
   }
 
   /// Moves the first block of a list, or all that is free in its pageblock, to the lists of `type`.
+  ///
+  /// - Kernel: mm/page_alloc.c:steal_suitable_fallback (6.1); without boosting the watermark; blocks go to
+  ///   the head of their list, in the kernel to its tail.
+  /// - Kernel: mm/page_alloc.c:change_pageblock_range (6.1)
   private func stealBlock(
     _ order: Int, _ victim: MigrateType, for type: MigrateType, whole: Bool, _ zone: Zone
   ) {
@@ -86,8 +95,11 @@ extension Machine {
 
   // MARK: - HIGHATOMIC
 
-  /// Keeps the pageblock of a block just given to an atomic request of high order for others of that kind, up to
-  /// one pageblock more than a hundredth of the zone (mm/page_alloc.c:reserve_highatomic_pageblock, 6.1).
+  /// Reserves the pageblock of a block just given to an atomic request of high order for other such requests.
+  ///
+  /// The reserve is at most one pageblock more than a hundredth of the zone.
+  ///
+  /// - Kernel: mm/page_alloc.c:reserve_highatomic_pageblock (6.1)
   func reserveHighAtomic(_ frame: FrameNumber, _ zone: Zone) {
     let most = zone.managed.load(.relaxed) / 100 + UInt64(geometry.pageblockFrames)
     if zone.highAtomic.load(.relaxed) >= most { return }
@@ -100,9 +112,11 @@ extension Machine {
     }
   }
 
-  /// Gives one such pageblock with free memory back to ordinary use, as type `type`.
+  /// Makes one HIGHATOMIC pageblock with free memory an ordinary one of type `type`.
   ///
-  /// Unless forced, the last pageblock of a zone stays (mm/page_alloc.c:unreserve_highatomic_pageblock, 6.1).
+  /// Unless forced, the last pageblock of a zone stays.
+  ///
+  /// - Kernel: mm/page_alloc.c:unreserve_highatomic_pageblock (6.1)
   func unreserveHighAtomic(_ zones: [ZoneID], type: MigrateType, force: Bool) -> Bool {
     for id in zones {
       let zone = zone(id)

@@ -1,10 +1,14 @@
 import Interleaving
 
-/// Free blocks on lists, splitting and merging. Everything here runs with the zone's lock held.
+/// Free blocks on lists, splitting and merging.
+///
+/// - Locks: the caller of everything here holds the zone lock.
 extension Machine {
   // MARK: - Links
 
-  /// Puts a frame at the front of a list, whose lock is held.
+  /// Puts a frame at the front of a list.
+  ///
+  /// - Locks: the caller holds the list's lock.
   @inline(__always)
   package func pushFirst(_ frame: FrameNumber, on list: FrameList) {
     let page = page(frame)
@@ -16,7 +20,9 @@ extension Machine {
     list.count = list.count &+ 1
   }
 
-  /// Puts a frame at the end of a list, whose lock is held.
+  /// Puts a frame at the end of a list.
+  ///
+  /// - Locks: the caller holds the list's lock.
   @inline(__always)
   package func pushLast(_ frame: FrameNumber, on list: FrameList) {
     let page = page(frame)
@@ -28,7 +34,9 @@ extension Machine {
     list.count = list.count &+ 1
   }
 
-  /// Takes a frame off the list that it is on, whose lock is held.
+  /// Takes a frame off the list that it is on.
+  ///
+  /// - Locks: the caller holds the list's lock.
   @inline(__always)
   package func unlink(_ frame: FrameNumber, from list: FrameList) {
     let page = page(frame)
@@ -42,6 +50,9 @@ extension Machine {
   // MARK: - Free blocks
 
   /// Makes frames a free block on the list of a type, changing no count and without merging.
+  ///
+  /// - Kernel: mm/page_alloc.c:add_to_free_list (6.1)
+  /// - Kernel: mm/page_alloc.c:add_to_free_list_tail (6.1)
   @inline(__always)
   package func addToFreeList(
     _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
@@ -51,7 +62,9 @@ extension Machine {
     if last { pushLast(frame, on: list) } else { pushFirst(frame, on: list) }
   }
 
-  /// Takes a free block off its list, changing no count; its frames are nobody's then.
+  /// Takes a free block off its list, changing no count; its frames are then neither free nor allocated.
+  ///
+  /// - Kernel: mm/page_alloc.c:del_page_from_free_list (6.1)
   @inline(__always)
   package func removeFromFreeList(_ frame: FrameNumber, order: Int, in zone: Zone) {
     let page = page(frame)
@@ -60,13 +73,17 @@ extension Machine {
     page.state = PageState(order: order, type: .none, listType: type)
   }
 
-  /// Adds to a count that is written under the zone's lock only and read freely.
+  /// Adds to a count that is written under the zone lock only and read without it.
   @inline(__always)
   func add(_ frames: Int, to cell: AtomicUInt64) {
     cell.store(cell.load(.relaxed) &+ UInt64(bitPattern: Int64(frames)), .relaxed)
   }
 
-  /// Counts frames that became free on, or left, the lists of a type: those of ISOLATE pageblocks do not count.
+  /// Counts frames that became free on, or left, the lists of a type.
+  ///
+  /// Frames of ISOLATE pageblocks do not count as free.
+  ///
+  /// - Kernel: include/linux/vmstat.h:__mod_zone_freepage_state (6.1)
   @inline(__always)
   package func countFree(_ frames: Int, _ type: MigrateType, in zone: Zone) {
     if type == .isolate { return }
@@ -75,6 +92,8 @@ extension Machine {
   }
 
   /// Whether a frame heads a free block of that order in the zone given by its bits of the flag word.
+  ///
+  /// - Kernel: mm/internal.h:find_buddy_page_pfn (6.1)
   @inline(__always)
   private func isFreeBlock(_ index: Int, order: Int, zoneBits: UInt64) -> Bool {
     let page = page(FrameNumber(index))
@@ -82,10 +101,15 @@ extension Machine {
       && page.flagWord.load(.relaxed) &>> PageFlags.zoneShift == zoneBits
   }
 
-  /// Gives a block back: merges it with its free buddies and puts it on the list of its type.
+  /// Frees a block: merges it with its free buddies and puts it on the list of its type.
   ///
   /// From pageblock order on, blocks merge only if their pageblocks' types are the same or both may be stolen
-  /// from (mm/page_alloc.c:__free_one_page, 6.1). Counts nothing.
+  /// from. Changes no count.
+  ///
+  /// - Parameter last: puts the block at the end of its list (FPI_TO_TAIL).
+  /// - Kernel: mm/page_alloc.c:__free_one_page (6.1); without capture by compaction, guard pages, shuffling,
+  ///   page reporting.
+  /// - Kernel: mm/page_alloc.c:buddy_merge_likely (6.1)
   @inline(__always)
   package func insertFree(
     _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
@@ -108,16 +132,20 @@ extension Machine {
     if index != frame.index { page(frame).type = .none }
     var last = last
     if !last && order < largest &- 1 {
-      // If the block next to the merged pair is free, the pair may soon be complete: take this one late.
+      // If the block next to the merged pair is free, the pair may soon be complete: this block is taken
+      // late.
       let pair = index & ~(1 &<< order)
       last = isFreeBlock(pair ^ (2 &<< order), order: order &+ 1, zoneBits: zoneBits)
     }
     addToFreeList(FrameNumber(index), order: order, type, in: zone, last: last)
   }
 
-  /// Takes the first block of the smallest sufficient order from the lists of a type; `.none` if there is none.
+  /// Takes the first block of the smallest sufficient order from the lists of a type, or `.none`.
   ///
-  /// What is split off goes back on the same type's lists. Counts nothing.
+  /// The rest of a split block goes back on the same type's lists. Changes no count.
+  ///
+  /// - Kernel: mm/page_alloc.c:__rmqueue_smallest (6.1)
+  /// - Kernel: mm/page_alloc.c:expand (6.1)
   @inline(__always)
   func takeSmallest(_ order: Int, _ type: MigrateType, in zone: Zone) -> FrameNumber {
     var current = order
@@ -140,7 +168,7 @@ extension Machine {
 
   // MARK: - Pageblocks
 
-  /// The frames of the pageblock that holds a frame; zones never share one.
+  /// The frames of the pageblock that holds a frame; a pageblock belongs to one zone.
   private func pageblock(of frame: FrameNumber) -> FrameRange {
     FrameRange(
       start: FrameNumber(frame.index & ~(geometry.pageblockFrames - 1)), count: geometry.pageblockFrames)
@@ -148,12 +176,14 @@ extension Machine {
 
   /// Moves the free blocks of a pageblock from the lists of one type to those of another.
   ///
-  /// The zone's lock is held, the pageblock's metadata is there, and the caller has set the pageblock's type
-  /// and the zone's count of ISOLATE pageblocks; this keeps `free` and `freeCMA`. A free block larger than the
-  /// pageblock is split, each part going to its own pageblock's type. Where whole pageblocks of one type lie
-  /// next to each other afterwards, they merge.
+  /// The pageblock has metadata, and the caller has set its type and the zone's count of ISOLATE pageblocks;
+  /// this changes `free` and `freeCMA`. A free block larger than the pageblock is split, and each part goes
+  /// to the list of its own pageblock's type. Whole pageblocks of one type that are neighbours afterwards
+  /// merge.
   ///
-  /// - Returns: how many frames moved.
+  /// - Returns: number of frames moved.
+  /// - Locks: the caller holds the zone lock.
+  /// - Kernel: mm/page_alloc.c:move_freepages_block (6.1)
   @discardableResult
   package func moveFreePages(
     inPageblockOf frame: FrameNumber, from: MigrateType, to: MigrateType
@@ -163,7 +193,10 @@ extension Machine {
     return moveFreePages(inPageblockOf: frame, to: to, movable: &movable)
   }
 
-  /// As above; also counts allocated frames that look movable: those on an LRU list.
+  /// `moveFreePages` that also counts allocated frames that look movable: those on an LRU list.
+  ///
+  /// - Kernel: mm/page_alloc.c:move_freepages (6.1); without movable pages off the LRU; blocks go to the head
+  ///   of their list, in the kernel to its tail.
   func moveFreePages(inPageblockOf frame: FrameNumber, to: MigrateType, movable: inout Int) -> Int {
     let zone = zone(page(frame).zone)
     let range = pageblock(of: frame)
@@ -193,6 +226,8 @@ extension Machine {
   }
 
   /// Splits the free block that holds more than this pageblock, if there is one, into pageblocks.
+  ///
+  /// - Kernel: mm/page_alloc.c:split_free_page (6.1); without an offset inside a pageblock.
   private func splitFreeBlock(over range: FrameRange, in zone: Zone) {
     var order = geometry.pageblockOrder + 1
     while order <= geometry.maxOrder {
@@ -202,7 +237,7 @@ extension Machine {
         removeFromFreeList(first, order: order, in: zone)
         var part = first
         while part.index < first.index + 1 << order {
-          // This pageblock's type may have changed already; its frames are still counted under the old one.
+          // The type of this pageblock may be new already; its frames are still counted under the old one.
           let type = part == range.start ? old : pageblockType(of: part)
           countFree(-geometry.pageblockFrames, old, in: zone)
           countFree(geometry.pageblockFrames, type, in: zone)
@@ -218,6 +253,8 @@ extension Machine {
 
 extension MigrateType {
   /// Whether blocks of the type may merge with those of another such type, and be stolen.
+  ///
+  /// - Kernel: include/linux/mmzone.h:migratetype_is_mergeable (6.1)
   @inline(__always)
   var isMergeable: Bool { rawValue < 3 }
 }

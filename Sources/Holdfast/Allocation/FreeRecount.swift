@@ -1,6 +1,6 @@
 import Interleaving
 
-/// Free memory of a zone, counted by walking every descriptor instead of believing counters and lists.
+/// Free memory of a zone, counted by walking every descriptor instead of trusting counters and lists.
 package struct FreeRecount: Equatable {
   /// Frames in buddy blocks that count as free, those without metadata included.
   package var free = 0
@@ -14,14 +14,14 @@ package struct FreeRecount: Equatable {
   package var perType = [0, 0, 0, 0, 0, 0]
   /// Pageblocks of type ISOLATE that begin in the zone.
   package var isolatedPageblocks = 0
-  /// What contradicts itself, in words; empty if all is well.
+  /// Contradictions, in words; empty if there are none.
   package var problems: [String] = []
 }
 
 extension Machine {
   /// Counts the free memory of a zone again and compares it with the zone's lists and counts.
   ///
-  /// Checks invariants 3 and 5 to 7. Nobody may allocate or free meanwhile.
+  /// Checks invariants 3 and 5 to 7. No allocation or freeing may happen meanwhile.
   package func recountFree(zone id: ZoneID) -> FreeRecount {
     var recount = FreeRecount()
     let zone = zone(id)
@@ -51,7 +51,7 @@ extension Machine {
     return recount
   }
 
-  /// Counts one buddy block and looks whether it may be as it is.
+  /// Counts one buddy block and checks its state.
   private func check(_ frame: FrameNumber, _ state: PageState, _ recount: inout FreeRecount) {
     let frames = 1 << state.order
     recount.perType[Int(state.listType.rawValue)] += frames
@@ -70,7 +70,7 @@ extension Machine {
       }
       if part > 0 && page.type != .none { recount.problems.append("\(frame + part) is in two free blocks") }
     }
-    // Between types that may be stolen from, single blocks of another type than their pageblock's are right.
+    // Among mergeable types a single block may be on the list of another type than its pageblock's.
     let type = pageblockType(of: frame)
     if type != state.listType && !(type.isMergeable && state.listType.isMergeable) && type != .highAtomic {
       recount.problems.append("\(frame) of a pageblock \(type) is on list \(state.listType)")
@@ -110,7 +110,7 @@ extension Machine {
     return frames
   }
 
-  /// Holds lists and counts of a zone against the blocks that were found.
+  /// Compares lists and counts of a zone with the blocks that were found.
   private func compare(_ id: ZoneID, _ blocks: [PageState: Int], _ recount: inout FreeRecount) {
     let zone = zone(id)
     for order in 0...geometry.maxOrder {
@@ -138,7 +138,7 @@ extension Machine {
     }
   }
 
-  /// The length of a list whose entries are all as they should be and linked both ways, else nil.
+  /// The length of a list if all its entries are of the right state and linked both ways, else nil.
   private func length(_ list: FrameList, _ isRight: (PageState) -> Bool) -> Int? {
     var count = 0
     var previous = FrameNumber.none
@@ -154,8 +154,9 @@ extension Machine {
     return list.last == previous ? count : nil
   }
 
-  /// Free blocks of an order in a zone, as /proc/buddyinfo counts them: of all types, and memory without
-  /// metadata as blocks of the largest order.
+  /// Free blocks of an order in a zone, of all types, as /proc/buddyinfo counts them.
+  ///
+  /// Memory without metadata counts as blocks of the largest order.
   package func freeBlocks(_ id: ZoneID, order: Int) -> Int {
     let zone = zone(id)
     let listed = MigrateType.allCases.reduce(0) { $0 + zone.freeList(order: order, $1).count }

@@ -1,4 +1,4 @@
-/// GFP_* flags: what an allocation may do and where it may go, with the bits of Linux 6.1 (spec 2.2).
+/// GFP_* flags: what an allocation may do and from where it may be served, with the bits of Linux 6.1.
 @frozen
 public struct GFPFlags: OptionSet, Hashable, Sendable {
   /// The bits.
@@ -10,7 +10,7 @@ public struct GFPFlags: OptionSet, Hashable, Sendable {
 
   /// __GFP_DMA: ZONE_DMA.
   public static var dma: GFPFlags { GFPFlags(rawValue: 0x01) }
-  /// __GFP_HIGHMEM: with `movable`, ZONE_MOVABLE; alone nothing on x86-64.
+  /// __GFP_HIGHMEM: together with `movable`, ZONE_MOVABLE; alone it has no effect on x86-64.
   public static var highMem: GFPFlags { GFPFlags(rawValue: 0x02) }
   /// __GFP_DMA32: ZONE_DMA32 and below.
   public static var dma32: GFPFlags { GFPFlags(rawValue: 0x04) }
@@ -36,17 +36,17 @@ public struct GFPFlags: OptionSet, Hashable, Sendable {
   public static var noWarn: GFPFlags { GFPFlags(rawValue: 0x2000) }
   /// __GFP_RETRY_MAYFAIL.
   public static var retryMayFail: GFPFlags { GFPFlags(rawValue: 0x4000) }
-  /// __GFP_NOFAIL: the reserves may be used before giving up.
+  /// __GFP_NOFAIL: the request may use the reserves before it fails.
   public static var noFail: GFPFlags { GFPFlags(rawValue: 0x8000) }
-  /// __GFP_NORETRY: give up early.
+  /// __GFP_NORETRY: the request fails early.
   public static var noRetry: GFPFlags { GFPFlags(rawValue: 0x1_0000) }
-  /// __GFP_COMP: a folio with a head and tails, if of order 1 or more.
+  /// __GFP_COMP: a folio with a head and tails, for order 1 or more.
   public static var compound: GFPFlags { GFPFlags(rawValue: 0x4_0000) }
-  /// __GFP_NOMEMALLOC: no reserves.
+  /// __GFP_NOMEMALLOC: the request may not use reserves.
   public static var noMemalloc: GFPFlags { GFPFlags(rawValue: 0x8_0000) }
   /// __GFP_HARDWALL.
   public static var hardwall: GFPFlags { GFPFlags(rawValue: 0x10_0000) }
-  /// __GFP_THISNODE: the given node only.
+  /// __GFP_THISNODE: only the given node.
   public static var thisNode: GFPFlags { GFPFlags(rawValue: 0x20_0000) }
 
   /// __GFP_RECLAIM: both reclaim bits.
@@ -68,7 +68,9 @@ public struct GFPFlags: OptionSet, Hashable, Sendable {
   /// GFP_TRANSHUGE.
   public static var transhuge: GFPFlags { GFPFlags(rawValue: 0x1c_24ca) }
 
-  /// The highest zone that may serve the flags, or nil for an illegal combination (spec 2.3).
+  /// The highest zone that may serve the flags, or nil for an illegal combination.
+  ///
+  /// - Kernel: include/linux/gfp.h:gfp_zone (6.1)
   @inline(__always)
   public var highestZone: ZoneKind? { ZoneKind(rawValue: highestZoneNumber) }
 
@@ -80,7 +82,9 @@ public struct GFPFlags: OptionSet, Hashable, Sendable {
     return Int(truncatingIfNeeded: table &>> UInt64((rawValue & 0xf) &* 4)) & 0xf
   }
 
-  /// The type of pageblock wanted, or nil for `movable` together with `reclaimable` (spec 2.4).
+  /// The type of pageblock wanted, or nil for `movable` together with `reclaimable`.
+  ///
+  /// - Kernel: include/linux/gfp.h:gfp_migratetype (6.1)
   @inline(__always)
   public var migrateType: MigrateType? {
     switch rawValue & 0x18 {
@@ -91,9 +95,10 @@ public struct GFPFlags: OptionSet, Hashable, Sendable {
     }
   }
 
-  /// The flags that are left in an allocation scope (spec 2.12).
+  /// The flags that are left in an allocation scope.
   ///
-  /// - Parameter clearsMovable: whether the pin scope takes `movable` away; before 5.13 it only avoided CMA.
+  /// - Parameter clearsMovable: whether the pin scope removes `movable`; before 5.13 it only excluded CMA.
+  /// - Kernel: include/linux/sched/mm.h:current_gfp_context (6.1)
   @inline(__always)
   func limited(by scope: AllocationScope, clearsMovable: Bool) -> GFPFlags {
     if scope.isEmpty { return self }

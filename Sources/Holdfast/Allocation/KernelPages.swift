@@ -1,14 +1,15 @@
 import Interleaving
 
-/// Allocations as a driver or the kernel itself makes them: alloc_pages and __free_pages.
+/// Allocations of drivers and of the kernel itself.
 extension Machine {
-  /// Allocates 2^order frames in the way of the kernel's alloc_pages.
+  /// Allocates 2^order frames as a driver or the kernel does.
   ///
   /// - Parameters:
   ///   - node: where to begin, or nil for the node of the process's processor.
-  ///   - slab: whether the frames become slab memory: never movable, never to be pinned.
-  ///   - process: who allocates; its allocation scopes hold.
+  ///   - slab: whether the frames become slab memory, which is never movable and never pinned.
+  ///   - process: the process that allocates; its allocation scopes apply.
   /// - Throws: `AllocationError`, ENOMEM or EINVAL.
+  /// - Kernel: mm/mempolicy.c:alloc_pages (6.1); without memory policies.
   public func allocate(
     order: Int = 0, gfp: GFPFlags = .kernel, node: Int? = nil, slab: Bool = false, by process: Process
   ) throws(AllocationError) -> FrameNumber {
@@ -24,7 +25,7 @@ extension Machine {
     return try allocateCarefully(order, gfp, node, slab, process)
   }
 
-  /// `allocate`, whatever it is that is asked for.
+  /// `allocate` for every request.
   @inline(never)
   private func allocateCarefully(
     _ order: Int, _ gfp: GFPFlags, _ node: Int?, _ slab: Bool, _ process: Process
@@ -41,10 +42,11 @@ extension Machine {
 
   /// Drops the reference of `allocate`, and frees the frames if it was the last one.
   ///
-  /// If somebody else still holds a reference on the first frame, a folio stays as a whole; of frames
-  /// without a head all but the first are freed at once (mm/page_alloc.c:__free_pages, 6.1).
+  /// If there is another reference to the first frame, a folio stays as a whole; of frames without a head all
+  /// except the first are freed at once.
   ///
   /// - Throws: `AllocationError` (EINVAL) if the frame is not the first one of an allocation.
+  /// - Kernel: mm/page_alloc.c:__free_pages (6.1)
   public func free(
     _ frame: FrameNumber, order: Int = 0, by process: Process
   ) throws(AllocationError) {
@@ -63,7 +65,7 @@ extension Machine {
     }
   }
 
-  /// `free`, whatever it is that is to be freed.
+  /// `free` for every kind of allocation.
   @inline(never)
   private func freeCarefully(
     _ frame: FrameNumber, _ order: Int, on processor: Int

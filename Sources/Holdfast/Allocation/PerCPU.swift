@@ -1,12 +1,15 @@
 import Interleaving
 
-/// Each processor's own lists of free blocks in each zone (spec 2.11).
+/// The per-CPU lists of free blocks, one set for each processor in each zone.
 extension Machine {
-  /// Which list holds blocks of an order and type; negative if such blocks are not kept on lists.
+  /// The list for blocks of an order and type; negative if such blocks are not kept on per-CPU lists.
+  ///
+  /// - Kernel: mm/page_alloc.c:order_to_pindex (6.1)
+  /// - Kernel: mm/page_alloc.c:pcp_allowed_order (6.1)
   @inline(__always)
   func perCPUIndex(_ order: Int, _ type: MigrateType) -> Int { perCPUIndex(order, number: type.rawValue) }
 
-  /// The same, given the number of the type.
+  /// The same for the number of the type.
   @inline(__always)
   func perCPUIndex(_ order: Int, number: UInt8) -> Int {
     if order == 0 { return Int(number) }
@@ -19,10 +22,17 @@ extension Machine {
   }
 
   /// The order of the blocks on a list.
+  ///
+  /// - Kernel: mm/page_alloc.c:pindex_to_order (6.1)
   @inline(__always)
   private func perCPUOrder(_ index: Int) -> Int { index < 12 ? index / 3 : geometry.hugeOrder }
 
   /// Takes a block from a processor's list, filling it from the buddy lists if it is empty.
+  ///
+  /// - Locks: takes the per-CPU lock, and the zone lock to fill the list.
+  /// - Kernel: mm/page_alloc.c:rmqueue_pcplist (6.1); without pcp->free_factor, the fallback to the buddy
+  ///   lists if the per-CPU lock is taken: this waits for the lock.
+  /// - Kernel: mm/page_alloc.c:__rmqueue_pcplist (6.1)
   @inline(__always)
   func takePerCPU(
     _ index: Int, _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone,
@@ -39,12 +49,12 @@ extension Machine {
 
   /// Takes the first block of a list; `.none` if it is empty.
   ///
-  /// The lists' lock is held.
+  /// - Locks: the caller holds the per-CPU lock.
   @inline(__always)
   func popFirst(of list: FrameList, in lists: PerCPULists, _ order: Int) -> FrameNumber {
     let frame = list.first
     if frame != .none {
-      // As `unlink`, for the first of the list.
+      // As `unlink`, for the first frame of the list.
       let next = page(frame).next
       list.first = next
       if next == .none { list.last = .none } else { page(next).previous = .none }
@@ -54,14 +64,18 @@ extension Machine {
     return frame
   }
 
-  /// Brings a batch of blocks onto an empty list, in the order in which they came off the buddy lists, so that
-  /// neighbours are handed out one after the other (mm/page_alloc.c:rmqueue_bulk, 6.1).
+  /// Brings a batch of blocks onto an empty list.
+  ///
+  /// They keep the order in which they came off the buddy lists, so that neighbours are handed out one after
+  /// the other.
+  ///
+  /// - Kernel: mm/page_alloc.c:rmqueue_bulk (6.1)
   @inline(never)
   private func refill(
     _ lists: PerCPULists, _ list: FrameList, _ order: Int, _ type: MigrateType, _ flags: AllocationFlags,
     _ id: ZoneID, _ zone: Zone
   ) {
-    // While lists are disabled, take just what is asked for.
+    // While the lists are disabled, no more blocks are taken than the request needs.
     var batch = zone.perCPUDisabled.load(.relaxed) != 0 ? 1 : Int(zone.perCPUBatch.load(.relaxed))
     if batch > 1 { batch = max(batch >> order, 2) }
     zone.lock.lock()
@@ -78,14 +92,22 @@ extension Machine {
     lists.count = lists.count &+ taken << order
   }
 
-  /// Puts a free block on its processor's list; false if it must go to the buddy lists: its pageblock is
-  /// isolated, the order has no list, or lists are disabled.
+  /// Puts a free block on its processor's list; false if it must go to the buddy lists.
+  ///
+  /// It must if its pageblock is isolated, the order has no list, or the lists are disabled.
+  ///
+  /// - Kernel: mm/page_alloc.c:free_unref_page (6.1); without the fallback to the buddy lists if the per-CPU
+  ///   lock is taken: this waits for the lock.
+  /// - Kernel: mm/page_alloc.c:free_unref_page_prepare (6.1)
+  /// - Kernel: mm/page_alloc.c:free_unref_page_commit (6.1); without pcp->free_factor (nr_pcp_free), the
+  ///   lower limit during reclaim (nr_pcp_high).
   @inline(__always)
   func givePerCPU(_ frame: FrameNumber, _ order: Int, _ id: ZoneID, _ zone: Zone, _ processor: Int) -> Bool {
     if order > geometry.pageblockOrder || order > 3 && order != geometry.hugeOrder { return false }
     let lists = perCPULists(processor, id)
     lists.lock.lock()
-    // Both are looked at under the lock: whoever isolates a pageblock or disables lists drains them under it.
+    // Both are read under the lock: a path that isolates a pageblock or disables the lists drains them under
+    // it.
     let type = pageblockTypeNumber(of: frame)
     if type == MigrateType.isolate.rawValue || lists.limit == 0 {
       lists.lock.unlock()
@@ -103,9 +125,12 @@ extension Machine {
     return true
   }
 
-  /// Gives at least so many frames back to the buddy lists, the longest unused of each list first.
+  /// Moves at least `frames` frames back to the buddy lists, from each list the longest unused first.
   ///
-  /// Begins with one list and goes on with the others. The lists' lock is held.
+  /// Begins with list `first` and continues with the others.
+  ///
+  /// - Locks: the caller holds the per-CPU lock; takes the zone lock.
+  /// - Kernel: mm/page_alloc.c:free_pcppages_bulk (6.1)
   @inline(never)
   private func spill(_ lists: PerCPULists, _ id: ZoneID, _ zone: Zone, _ frames: Int, from first: Int) {
     zone.lock.lock()
@@ -128,7 +153,10 @@ extension Machine {
     zone.lock.unlock()
   }
 
-  /// Gives everything on all processors' lists of a zone back to the buddy lists.
+  /// Moves everything on all processors' lists of a zone back to the buddy lists.
+  ///
+  /// - Kernel: mm/page_alloc.c:drain_all_pages (6.1)
+  /// - Kernel: mm/page_alloc.c:drain_pages_zone (6.1); without dropping the lock between batches.
   package func drainPerCPULists(_ id: ZoneID) {
     let zone = zone(id)
     for processor in 0..<configuration.processors {
@@ -139,9 +167,11 @@ extension Machine {
     }
   }
 
-  /// Keeps free memory of a zone from waiting on processors' lists until `enablePerCPULists`, and drains them.
+  /// Keeps free memory of a zone off the per-CPU lists until `enablePerCPULists`, and drains them.
   ///
-  /// Calls nest (mm/page_alloc.c:zone_pcp_disable, 6.1).
+  /// Calls nest; in the kernel a mutex lets one caller at a time disable them.
+  ///
+  /// - Kernel: mm/page_alloc.c:zone_pcp_disable (6.1)
   package func disablePerCPULists(_ id: ZoneID) {
     zone(id).perCPUDisabled.fetchAdd(1)
     for processor in 0..<configuration.processors { limitLists(processor, id) }
@@ -149,12 +179,16 @@ extension Machine {
   }
 
   /// Ends one `disablePerCPULists`.
+  ///
+  /// - Kernel: mm/page_alloc.c:zone_pcp_enable (6.1)
   package func enablePerCPULists(_ id: ZoneID) {
     zone(id).perCPUDisabled.fetchAdd(UInt32.max)
     for processor in 0..<configuration.processors { limitLists(processor, id) }
   }
 
-  /// Tells a processor's lists how many frames they may hold now.
+  /// Sets the number of frames that a processor's lists may hold now.
+  ///
+  /// - Kernel: mm/page_alloc.c:pageset_update (6.1)
   func limitLists(_ processor: Int, _ id: ZoneID) {
     let zone = zone(id)
     let lists = perCPULists(processor, id)

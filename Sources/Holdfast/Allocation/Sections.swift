@@ -1,23 +1,24 @@
 import Interleaving
 
-/// Whether the metadata of a section is there.
+/// Whether a section has metadata.
 enum SectionState: UInt8 {
-  /// No memory, or offline memory whose metadata nobody needs.
+  /// No memory, or offline memory, which needs no metadata.
   case absent
-  /// Memory of a single zone, all of it free, counted as such, without metadata.
+  /// Memory of a single zone, all of it free and counted as free, without metadata.
   case deferred
   /// Every frame that is memory has a descriptor.
   case made
 }
 
-/// Metadata that comes into being when first needed.
+/// Metadata that is made when it is first needed.
 ///
 /// A deferred section lies wholly in one zone, whose lock protects its state and count. Sections that span
 /// zones or have holes are made at boot.
 extension Machine {
-  /// Whether the metadata of a section is there.
+  /// Whether a section has metadata.
   ///
-  /// Changed under the lock of its zone while deferred, else under the hotplug lock; read freely.
+  /// - Locks: written under the lock of its zone while deferred, else under the hotplug lock; read without a
+  ///   lock.
   func sectionState(_ section: Int) -> SectionState {
     SectionState(rawValue: ByteCells(arena + layout.sections).load(section)) ?? .absent
   }
@@ -50,10 +51,10 @@ extension Machine {
     return block.zone ?? extent(of: frame)?.zone
   }
 
-  /// Makes the metadata of all deferred sections that touch a range, for whoever is about to look at frames
-  /// by number.
+  /// Makes the metadata of all deferred sections that touch a range, before frames are looked at by number.
   ///
-  /// - Returns: false if the host refused the bytes of a section (memory ground); its frames look absent then.
+  /// - Returns: false if the host refused the bytes of a section (memory ground); its frames look absent
+  ///   then.
   @discardableResult
   package func materialise(_ range: FrameRange) -> Bool {
     guard range.count > 0 else { return true }
@@ -72,15 +73,18 @@ extension Machine {
     return complete
   }
 
-  /// Makes the next deferred section of a zone whose lock is held, lowest first; false if there is none.
+  /// Makes the next deferred section of a zone, the lowest first; false if there is none.
   ///
-  /// - Parameter forCMA: wants a section with frames of a CMA area.
+  /// - Parameter forCMA: makes only a section with frames of a CMA area.
+  /// - Locks: the caller holds the zone lock.
+  /// - Kernel: mm/page_alloc.c:deferred_grow_zone (6.1); without an end: the kernel defers struct pages until
+  ///   boot is over, this engine until they are needed.
   func growZone(_ id: ZoneID, _ zone: Zone, forCMA: Bool) -> Bool {
     if forCMA { return growCMA(id, zone) }
     var section = zone.deferredCursor
     while section < frameCount >> geometry.sectionOrder, zone.deferred.load(.relaxed) > 0 {
       if isDeferred(section, of: id) {
-        // A section whose bytes the host refuses stays deferred, to be tried again.
+        // A section whose bytes the host refuses stays deferred and is tried again.
         guard makeDeferred(section, in: zone) else { return false }
         zone.deferredCursor = section + 1
         return true
@@ -91,6 +95,7 @@ extension Machine {
     return false
   }
 
+  /// Makes the first deferred section with frames of a CMA area.
   private func growCMA(_ id: ZoneID, _ zone: Zone) -> Bool {
     for index in configuration.cmaAreas.indices {
       let area = cmaArea(index)
@@ -129,9 +134,8 @@ extension Machine {
 
   /// Makes the metadata of a section of boot memory and puts its frames on the free lists, without counting.
   ///
-  /// The caller holds the lock of its zone, or boots.
-  ///
-  /// - Returns: how many frames became free.
+  /// - Returns: number of frames that became free.
+  /// - Locks: the caller holds the zone lock, except at boot.
   func makeSection(_ section: Int) -> Int {
     let range = frames(ofSection: section)
     var managed = 0
@@ -154,10 +158,14 @@ extension Machine {
     return managed
   }
 
-  /// Puts frames on the free lists in the largest blocks that fit into pageblocks; returns how many.
+  /// Puts frames on the free lists in the largest blocks that fit into pageblocks; returns their number.
   ///
-  /// They go in ascending, each last on its list, so that memory is handed out from the lowest frame on as after a
-  /// boot of Linux. The zone's lock is held. Counts nothing.
+  /// They are added ascending, each at the end of its list, so that memory is handed out from the lowest
+  /// frame on as after a boot of Linux. Changes no count.
+  ///
+  /// - Locks: the caller holds the zone lock.
+  /// - Kernel: mm/page_alloc.c:__free_pages_core (6.1); without the count of managed pages, blocks larger
+  ///   than a pageblock, which come about by merging.
   package func freeRun(_ first: Int, _ end: Int, in zone: Zone) -> Int {
     var next = first
     while next < end {

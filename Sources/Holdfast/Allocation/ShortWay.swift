@@ -1,11 +1,11 @@
 import Interleaving
 
-/// The short way in and out: a block that waits on the processor's list, and one that goes back there.
+/// The short way to allocate and free: a block on the processor's list is taken, or put there.
 ///
-/// What most calls are. Nothing rare is done here, not even waiting for a lock, so that nothing has to be kept
-/// for it: whoever calls takes the long way when the short one says no, which it does before it changes anything.
+/// Most calls end here. Nothing rare is done here, not even waiting for a lock, so that no registers have to
+/// be saved for it. The short way refuses before it changes anything, and the caller then takes the long way.
 extension Machine {
-  /// `allocate` for plain flags, if a block waits; `.none`, having changed nothing, if it takes more than that.
+  /// `allocate` for plain flags, if the list has a block; otherwise `.none`, and nothing has changed.
   ///
   /// The caller is in no allocation scope, and `gfp` asks neither for zeros nor for a folio.
   @inline(__always)
@@ -18,11 +18,10 @@ extension Machine {
     return frame
   }
 
-  /// Takes a block from the processor's list in the first zone of its node that a request may use, as `take` would,
-  /// and counts it.
+  /// Takes a block from the processor's list in the first zone of its node that a request may use.
   ///
-  /// Whether types may be mixed in a pageblock makes no difference for a block that waits already. The caller is
-  /// in no allocation scope.
+  /// Counts the block; `take` would take the same one. Whether types may be mixed in a pageblock makes no
+  /// difference for a block that is on the list already. The caller is in no allocation scope.
   @inline(__always)
   func takeQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let route = self.route(processor, gfp)
@@ -31,7 +30,7 @@ extension Machine {
     let zone = Zone(zoneTable + route.zoneOffset)
     let flags: AllocationFlags = route.type == MigrateType.movable.rawValue ? [.low, .cma] : .low
     guard enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
-    // As `hasBlock`, where the answer is plain.
+    // As `hasBlock`, where one look suffices.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
     let lists = PerCPULists(perCPUTable + route.listsOffset)
     guard lists.lock.tryLock() else { return .none }
@@ -43,16 +42,16 @@ extension Machine {
     return frame
   }
 
-  /// Drops the one reference on a block that `allocate` gave and puts it on its processor's list, as `free` would.
+  /// Drops the one reference on a block from `allocate` and puts it on its processor's list, as `free` would.
   ///
-  /// False, having changed nothing, if it is not as plain as that. True with a block that the lists would not take
-  /// stands in `refused`: nobody references it any more, and its flags are clear.
+  /// Returns false if the block needs more than that; nothing has changed then. Returns true with `refused`
+  /// set if the list did not take the block, which then has no references and no flags.
   @inline(__always)
   func giveQuickly(
     _ frame: FrameNumber, _ order: Int, _ cpu: Processor, on processor: Int, refused: inout Bool
   ) -> Bool {
     let page = page(frame)
-    // Of that order and allocated, so there is no need to look whether there are such orders.
+    // The guard below finds the page allocated with that order, so the order is valid.
     let word = page.flagWord.load(.relaxed)
     guard page.state.isAllocated(order: order),
       word & (PageFlags.reserved.rawValue | PageFlags.slab.rawValue) == 0
@@ -71,7 +70,7 @@ extension Machine {
       processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
   }
 
-  /// Puts a block that nobody references on its processor's list, false if the list does not take it as it is.
+  /// Puts a block without references on its processor's list; false if the list does not take it as it is.
   @inline(__always)
   func listQuickly(_ frame: FrameNumber, _ page: Page, _ order: Int, _ lists: PerCPULists) -> Bool {
     let word = page.flagWord.load(.relaxed)
@@ -95,7 +94,7 @@ extension Machine {
 }
 
 extension MigrateType {
-  /// The number of the type among whose blocks those of a pageblock wait: the movable, if it has no list of its own.
+  /// The type on whose per-CPU list blocks of a pageblock wait: MOVABLE for types without such a list.
   @inline(__always)
   static func listed(_ number: UInt8) -> UInt8 { number <= reclaimable.rawValue ? number : movable.rawValue }
 }

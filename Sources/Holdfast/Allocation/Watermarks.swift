@@ -1,14 +1,20 @@
 import Interleaving
 
 extension Machine {
-  /// Computes from the managed frames of the zones what depends on them: watermarks, protection, list sizes.
+  /// Computes watermarks, lowmem reserves and the sizes of per-CPU lists from the zones' managed frames.
   ///
-  /// Protection is what lower zones keep from requests that higher ones could serve; the lists are the per-CPU ones.
-  /// The hotplug lock is held, except at boot (mm/page_alloc.c:init_per_zone_wmark_min, 6.1; spec 2.7 and 2.11).
+  /// A lowmem reserve is what a lower zone keeps from requests that a higher one could serve.
+  ///
+  /// - Locks: the caller holds the hotplug lock, except at boot.
+  /// - Kernel: mm/page_alloc.c:init_per_zone_wmark_min (6.1); without khugepaged's recommended minimum,
+  ///   thresholds of statistics.
+  /// - Kernel: mm/page_alloc.c:calculate_min_free_kbytes (6.1); without subtracting the high watermarks from
+  ///   the managed pages (nr_free_zone_pages).
+  /// - Kernel: mm/page_alloc.c:__setup_per_zone_wmarks (6.1); without highmem zones, WMARK_PROMO, boosts.
   func recomputeWatermarks() {
     let zones = (0..<layout.zoneCount).map { ZoneID(rawValue: $0) }
     func managed(_ id: ZoneID) -> Int { Int(zone(id).managed.load(.relaxed)) }
-    // In 6.1 ZONE_MOVABLE takes its share of the watermarks, but does not raise them.
+    // In 6.1 ZONE_MOVABLE gets its share of the watermarks, but does not raise their sum.
     let total = zones.reduce(0) { $0 + managed($1) }
     let low = zones.reduce(0) { $0 + ($1.kind <= .normal ? managed($1) : 0) }
     let kibibytes = configuration.minFreeKiB ?? min(max(Self.squareRoot(low * 4 * 16), 128), 262_144)
@@ -24,6 +30,9 @@ extension Machine {
     routeAllocations()
   }
 
+  /// Sets the lowmem reserves of a zone.
+  ///
+  /// - Kernel: mm/page_alloc.c:setup_per_zone_lowmem_reserve (6.1)
   private func protect(_ id: ZoneID, managed: (ZoneID) -> Int) {
     let zone = zone(id)
     let ratio: Int? =
@@ -43,6 +52,11 @@ extension Machine {
     }
   }
 
+  /// Sets the batch and the limit of a zone's per-CPU lists.
+  ///
+  /// - Kernel: mm/page_alloc.c:zone_batchsize (6.1)
+  /// - Kernel: mm/page_alloc.c:zone_highsize (6.1); without percpu_pagelist_high_fraction.
+  /// - Kernel: mm/page_alloc.c:zone_set_pageset_high_and_batch (6.1)
   private func sizeLists(_ id: ZoneID, managed: Int, low: Int) {
     var batch = max(min(managed >> 10, 256) / 4, 1)
     batch += batch / 2
@@ -54,6 +68,7 @@ extension Machine {
     for processor in 0..<configuration.processors { limitLists(processor, id) }
   }
 
+  /// The square root, rounded down.
   private static func squareRoot(_ value: Int) -> Int {
     var root = Int(Double(value).squareRoot())
     while root * root > value { root -= 1 }

@@ -39,13 +39,12 @@ extension Machine {
   /// Compacts a zone until it has a free block of an order, or as a whole.
   ///
   /// For an order, an asynchronous run comes first and one that waits for locks second. A run begins where
-  /// the last one stopped. Pinned pages are left where they are.
+  /// the last one stopped. Pinned pages are left where they are. compact_stall, compact_success and
+  /// compact_fail count each zone; in the kernel they count each allocation.
   ///
   /// - Parameter order: the order wanted, or `wholeZone`.
   /// - Returns: how it ended and what was moved.
   /// - Locks: takes the zone lock, page locks and page-table locks; the caller holds none above `contiguous`.
-  /// - Kernel: mm/page_alloc.c:__alloc_pages_direct_compact (6.1); without one stall count for all zones
-  ///   (compact_stall counts each zone here), capture, the deferral of a zone in which compaction failed.
   /// - Kernel: mm/compaction.c:compact_zone_order (6.1); without the migratetype, flags and highest zone of
   ///   the request, the minimum priority, capture.
   public func compact(zone id: ZoneID, order: Int, by process: Process) -> CompactionResult {
