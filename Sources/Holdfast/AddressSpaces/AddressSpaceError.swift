@@ -11,7 +11,7 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
     case reserveHugePages = "reserve huge pages"
   }
 
-  /// What was wrong.
+  /// The reason for the failure.
   public enum Cause: Hashable, Sendable {
     /// The process or object does not exist, or has ended.
     case noSuchProcess, noSuchObject
@@ -21,7 +21,7 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
     case noSuchNode(Int)
     /// The length is zero or negative.
     case emptyRange
-    /// An address, offset or length is not a multiple of so many bytes.
+    /// An address, offset or length is not a multiple of `bytes` bytes.
     case unaligned(bytes: UInt64)
     /// Start plus length wraps around.
     case overflow
@@ -41,27 +41,27 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
     case busError
     /// The page is damaged.
     case poisoned
-    /// No frame could be had.
+    /// No frame could be allocated.
     case noMemory
     /// The table of that name has no free row.
     case tableFull(String)
-    /// Too few huge pages are free for the mapping: so many were wanted.
+    /// Too few huge pages are free for the mapping; the value is how many it needs.
     case noHugePages(Int)
-    /// RLIMIT_MEMLOCK: pages locked already, pages asked for, and the limit in pages.
+    /// RLIMIT_MEMLOCK: pages locked already, pages requested, and the limit in pages.
     case memlockLimit(locked: UInt64, requested: UInt64, limit: UInt64)
-    /// A failure that was asked for.
+    /// A failure was injected.
     case injected
   }
 
   /// The call that failed.
   public let operation: Operation
-  /// What was wrong.
+  /// The reason.
   public let cause: Cause
-  /// Where, if the fault has a place.
+  /// The address, if the failure belongs to one.
   public let address: VirtualAddress?
-  /// The kernel's word for it.
+  /// The kernel's errno.
   public let errno: Errno
-  /// How the allocation behind a lack of memory went.
+  /// The allocation that failed, if memory was short.
   public let allocation: AllocationError?
 
   /// A failure of `operation`.
@@ -85,7 +85,7 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
 }
 
 extension AddressSpaceError.Cause: CustomStringConvertible {
-  /// The cause in plain words.
+  /// The reason in plain words.
   public var description: String {
     switch self {
     case .noSuchProcess: "the process does not exist"

@@ -3,13 +3,17 @@ import SystemPackage
 
 /// madvise, and faulting pages in ahead of use.
 extension Machine {
-  /// Gives advice about a range (madvise; generic errors: spec 9.1).
+  /// Gives advice about a range: the system call madvise.
   ///
-  /// The advice is applied to the mapped parts of the range even if it has holes, which are reported at the end.
+  /// The advice is applied to the mapped parts of the range even if it has holes, which are reported at the
+  /// end.
   ///
   /// - Throws: EINVAL for an unaligned start, a wrap-around, or an area that does not take the advice; ENOMEM
   ///   for holes or lack of memory; EAGAIN if the table of areas is full; EFAULT if a page to be populated
   ///   lies beyond its object. A length of zero is no error.
+  /// - Locks: takes the space's lock, exclusively for advice that changes areas.
+  /// - Kernel: mm/madvise.c:do_madvise (6.1); without the kinds of advice that `Advice` does not list.
+  /// - Kernel: mm/khugepaged.c:hugepage_madvise (6.1); without khugepaged.
   public func advise(
     _ process: Process, _ range: AddressRange, _ advice: Advice
   ) throws(AddressSpaceError) {
@@ -42,7 +46,11 @@ extension Machine {
     }
   }
 
-  /// Calls `body` with every area that meets the span and the part of the span in it; a hole is an error at last.
+  /// Calls `body` with every area that meets the span, and with the part of the span in it.
+  ///
+  /// A hole is an error at the end.
+  ///
+  /// - Kernel: mm/madvise.c:madvise_walk_vmas (6.1)
   private func forEachMapped(
     _ space: AddressSpace, _ span: PageSpan,
     _ body: (Area, PageSpan) throws(AddressSpaceError) -> Void
@@ -64,6 +72,11 @@ extension Machine {
     }
   }
 
+  /// Drops the pages of a part of an area.
+  ///
+  /// - Kernel: mm/madvise.c:madvise_dontneed_free (6.1); without userfaultfd, MADV_FREE,
+  ///   MADV_DONTNEED_LOCKED.
+  /// - Kernel: mm/madvise.c:madvise_dontneed_free_valid_vma (6.1)
   private func dropPages(
     _ space: AddressSpace, _ area: Area, _ part: PageSpan, on processor: Int
   ) throws(AddressSpaceError) {
@@ -84,7 +97,9 @@ extension Machine {
 
   // MARK: - Populating
 
-  /// Faults every page of a span in (madvise_populate).
+  /// Faults in every page of a span.
+  ///
+  /// - Kernel: mm/madvise.c:madvise_populate (6.1); without the other checks of check_vma_flags, signals.
   private func populate(
     _ space: AddressSpace, _ span: PageSpan, write: Bool, for process: Process
   ) throws(AddressSpaceError) {
@@ -110,9 +125,13 @@ extension Machine {
     }
   }
 
-  /// MAP_POPULATE: what cannot be faulted in is left out, area by area (__mm_populate).
+  /// Faults in the pages of a new mapping (MAP_POPULATE); an area in which that fails is left as it is.
   ///
-  /// Private writable memory is faulted for writing, so that its pages are there at once.
+  /// Private writable memory is faulted for writing, so that its pages exist at once.
+  ///
+  /// - Kernel: mm/gup.c:__mm_populate (6.1)
+  /// - Kernel: mm/gup.c:populate_vma_page_range (6.1); without get_user_pages and with it PG_referenced,
+  ///   FOLL_FORCE, lru_add_drain at the end: the new pages stay in the LRU batch.
   func populateQuietly(_ space: AddressSpace, _ span: PageSpan, for process: Process) {
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
@@ -129,7 +148,9 @@ extension Machine {
 
   /// Faults until a page is mapped as wanted.
   ///
-  /// The space's lock is held shared.
+  /// - Locks: the caller holds the space's lock, shared.
+  /// - Kernel: mm/gup.c:faultin_vma_page_range (6.1); without get_user_pages and with it PG_referenced,
+  ///   lru_add_drain at the end: the new pages stay in the LRU batch.
   private func populatePage(
     _ space: AddressSpace, _ area: Area, _ page: UInt64, write: Bool, for process: Process
   ) -> FaultResult {
@@ -147,7 +168,7 @@ extension Machine {
     }
   }
 
-  /// What a fault's outcome means to the caller of a system call or to user space.
+  /// The error that a fault's result is for the caller of a system call or for user space.
   func faultError(
     _ operation: AddressSpaceError.Operation, _ result: FaultResult, at address: VirtualAddress?
   ) -> AddressSpaceError {

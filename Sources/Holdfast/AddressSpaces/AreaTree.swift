@@ -1,11 +1,14 @@
 /// The areas of a space, in a treap ordered by address.
 ///
-/// The priority of an area is a mixing function of its row's number, so that the tree's shape needs no state
-/// of its own and is the same in every run. The space's lock is held: shared to look, exclusive to change.
+/// The priority of an area is a hash of its row's number, so that the tree's shape needs no state of its own
+/// and is the same in every run. (Linux 6.1 keeps areas in a maple tree.)
+///
+/// - Locks: the caller holds the space's lock, shared to read the tree, exclusive to change it.
 extension Machine {
   /// The area that contains a page, or nil.
   ///
-  /// The caller holds the space's lock.
+  /// - Locks: the caller holds the space's lock.
+  /// - Kernel: include/linux/mm.h:vma_lookup (6.1)
   package func findArea(_ space: AddressSpace, _ page: UInt64) -> Area? {
     guard let area = firstArea(space, from: page), area.start <= page else { return nil }
     return area
@@ -13,7 +16,8 @@ extension Machine {
 
   /// The area that contains a page, else the next one above, else nil.
   ///
-  /// The caller holds the space's lock.
+  /// - Locks: the caller holds the space's lock.
+  /// - Kernel: mm/mmap.c:find_vma (6.1)
   package func firstArea(_ space: AddressSpace, from page: UInt64 = 0) -> Area? {
     var at = space.areaRoot
     var best: Area?
@@ -31,7 +35,7 @@ extension Machine {
 
   /// The highest area that begins below a page, or nil.
   ///
-  /// The caller holds the space's lock.
+  /// - Locks: the caller holds the space's lock.
   func lastArea(_ space: AddressSpace, startingBelow page: UInt64) -> Area? {
     var at = space.areaRoot
     var best: Area?
@@ -58,13 +62,13 @@ extension Machine {
     }
   }
 
-  /// Puts an area into the tree.
+  /// Inserts an area into the tree.
   func insertArea(_ space: AddressSpace, _ new: Area) {
     space.areaRoot = inserted(new, under: space.areaRoot)
     space.areaCount += 1
   }
 
-  /// Takes an area out of the tree.
+  /// Removes an area from the tree.
   func removeArea(_ space: AddressSpace, _ old: Area) {
     space.areaRoot = removed(old, from: space.areaRoot)
     space.areaCount -= 1

@@ -1,12 +1,16 @@
 import Interleaving
 
-/// The life of areas, and the groups and objects that they are listed in.
+/// Making and freeing areas, and the groups and objects that they are listed in.
 extension Machine {
   // MARK: - Users of groups and objects
 
-  /// Takes one more use of a group unless it is gone.
+  /// Takes one more use of a group, unless it has been freed.
   ///
-  /// The number may be stale: the caller checks afterwards that what it read the number from still says so.
+  /// The number may be out of date: the caller checks afterwards that the place where it read the number
+  /// still has it.
+  ///
+  /// - Kernel: mm/rmap.c:folio_get_anon_vma (6.1); without reading the folio's mapping, which the caller
+  ///   does.
   func holdGroup(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let group = anonGroup(id)
@@ -16,7 +20,9 @@ extension Machine {
     }
   }
 
-  /// Gives a use of a group back; the last one frees it.
+  /// Drops a use of a group; the last one frees it.
+  ///
+  /// - Kernel: include/linux/rmap.h:put_anon_vma (6.1)
   func releaseGroup(_ id: RowID) {
     let last = global.tablesLock.withLock {
       let group = anonGroup(id)
@@ -26,7 +32,7 @@ extension Machine {
     if last { returnPoolRow(.anonGroups, id) }
   }
 
-  /// Takes one more use of an object unless it is gone.
+  /// Takes one more use of an object, unless it has been freed.
   func holdObject(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let object = object(id)
@@ -36,13 +42,13 @@ extension Machine {
     }
   }
 
-  /// Gives a use of an object back; the last one frees its pages.
+  /// Drops a use of an object; the last one frees its pages.
   ///
-  /// The caller holds no lock above the space's: pages are locked one by one.
+  /// - Locks: the caller holds no lock above the space's: pages are locked one by one.
   func releaseObject(_ id: RowID, on processor: Int) {
     let last = global.tablesLock.withLock {
       let object = object(id)
-      // The row counts as in use until its pages are gone, though nobody can take a use of it any more.
+      // The row counts as in use until its pages are freed, although no new use can be taken.
       guard object.users == 1 else {
         object.users -= 1
         return false
@@ -57,9 +63,10 @@ extension Machine {
 
   // MARK: - Areas
 
-  /// Makes an area and puts it into its space's tree; it takes over the caller's use of `object`.
+  /// Makes an area and inserts it into its space's tree; it takes over the caller's use of `object`.
   ///
-  /// - Returns: nil if the table of areas is full. The caller holds the space's lock exclusively.
+  /// - Returns: nil if the table of areas is full.
+  /// - Locks: the caller holds the space's lock exclusively.
   func createArea(
     _ space: RowID, _ span: PageSpan, flags: AreaFlags, object: RowID, offset: UInt64
   ) -> Area? {
@@ -79,9 +86,13 @@ extension Machine {
     return new
   }
 
-  /// Cuts an area in two at a page inside it; returns the upper one, or nil if the table of areas is full.
+  /// Splits an area at a page inside it; returns the upper part, or nil if the table of areas is full.
   ///
-  /// A huge mapping across the cut is split first. The caller holds the space's lock exclusively.
+  /// A huge mapping across the page is split first.
+  ///
+  /// - Locks: the caller holds the space's lock exclusively.
+  /// - Kernel: mm/mmap.c:__split_vma (6.1); without memory policies, files, the limit of areas of a process.
+  /// - Kernel: mm/huge_memory.c:vma_adjust_trans_huge (6.1)
   func splitArea(_ space: AddressSpace, _ old: Area, at page: UInt64, on processor: Int) -> Area? {
     guard let id = takePoolRow(.areas) else { return nil }
     if !old.flags.contains(.hugetlb) { splitHugeMapping(space, page, on: processor) }
@@ -96,7 +107,7 @@ extension Machine {
     if new.object != .none { _ = holdObject(new.object) }
     if new.anonGroup != .none { _ = holdGroup(new.anonGroup) }
 
-    // Walks of the mappings must see the two areas together or the old one alone.
+    // A reverse-mapping walk must see both areas together, or the old one alone.
     let backing = new.object == .none ? nil : object(new.object)
     let group = new.anonGroup == .none ? nil : anonGroup(new.anonGroup)
     backing?.lock.lock()
@@ -110,9 +121,12 @@ extension Machine {
     return new
   }
 
-  /// Takes an area out of its space and frees it; nothing is mapped in it any more.
+  /// Removes an area from its space and frees it; nothing is mapped in it any more.
   ///
-  /// The caller holds the space's lock exclusively.
+  /// - Locks: the caller holds the space's lock exclusively.
+  /// - Kernel: mm/mmap.c:remove_vma (6.1); without files, memory policies.
+  /// - Kernel: mm/rmap.c:unlink_anon_vmas (6.1); without chains of several anon_vmas.
+  /// - Kernel: mm/mmap.c:unlink_file_vma (6.1)
   func destroyArea(_ space: AddressSpace, _ old: Area, on processor: Int) {
     removeArea(space, old)
     let object = old.object
@@ -130,9 +144,11 @@ extension Machine {
     if object != .none { releaseObject(object, on: processor) }
   }
 
-  /// Gives an area its anonymous group if it has none (anon_vma_prepare).
+  /// Gives an area its anonymous group if it has none.
   ///
-  /// - Returns: false if the table of groups is full. The caller holds the space's lock.
+  /// - Returns: false if the table of groups is full.
+  /// - Locks: the caller holds the space's lock.
+  /// - Kernel: mm/rmap.c:__anon_vma_prepare (6.1); without sharing the anon_vma of a neighbour.
   func prepareGroup(_ space: AddressSpace, _ area: Area) -> Bool {
     if area.anonGroup != .none { return true }
     guard let id = takePoolRow(.anonGroups) else { return false }

@@ -2,7 +2,9 @@ import Interleaving
 
 /// Faults on private anonymous memory that has no page yet.
 extension Machine {
-  /// Maps the zero page for a read, a new page of zeros for a write (do_anonymous_page).
+  /// Maps the zero page for a read, a new page of zeros for a write.
+  ///
+  /// - Kernel: mm/memory.c:do_anonymous_page (6.1); without userfaultfd, memory control groups.
   func anonymousFault(_ fault: Fault) -> FaultResult {
     guard fault.flags.contains(.write) else {
       install(fault) { place in
@@ -27,7 +29,7 @@ extension Machine {
     case failure(FaultResult)
   }
 
-  /// Allocates a page for anonymous memory, whose area gets its group if it has none.
+  /// Allocates a page for anonymous memory and gives its area a group if it has none.
   func newAnonymousPage(_ fault: Fault, _ gfp: GFPFlags, order: Int = 0) -> NewPage {
     guard prepareGroup(fault.space, fault.area) else { return .failure(.outOfMemory(nil)) }
     do {
@@ -39,7 +41,7 @@ extension Machine {
     }
   }
 
-  /// Calls `body` with the PTE of the fault if it is none, under the page-table lock.
+  /// Calls `body` with the fault's PTE if that is none, under the page-table lock.
   @discardableResult
   func install(_ fault: Fault, _ body: (EntrySlot) -> Void) -> Bool {
     fault.space.pageTableLock.withLock {
@@ -51,10 +53,13 @@ extension Machine {
     }
   }
 
-  /// Maps a new page of one's own: the reference of its allocation becomes the entry's.
+  /// Maps a new page that only this process has; the reference of its allocation becomes the entry's.
   ///
-  /// First the mapping is counted, then the page joins the LRU batch, then the entry is written, so that whoever
-  /// finds the page by the entry finds it complete. The page-table lock is held.
+  /// First the mapping is counted, then the page is put into the LRU batch, then the entry is written: a walk
+  /// that finds the page by the entry finds it complete.
+  ///
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/rmap.c:page_add_new_anon_rmap (6.1)
   func mapNewAnonymous(_ fault: Fault, _ place: EntrySlot, _ frame: FrameNumber, _ extraBits: UInt64) {
     setAnonymous(frame, fault.area, page: fault.page)
     addMapping(frame, fault.area, page: fault.page, huge: false, exclusive: true, on: fault.processor)

@@ -4,7 +4,10 @@ import Interleaving
 extension Machine {
   /// Serves a fault at the level of PMD entries, or returns nil if single pages must serve it.
   ///
-  /// The table that holds the PMD entry exists.
+  /// The table that holds the PMD entry exists. In the kernel this is the middle of
+  /// mm/memory.c:__handle_mm_fault (6.1).
+  ///
+  /// - Kernel: mm/huge_memory.c:huge_pmd_set_accessed (6.1)
   func hugeFault(_ fault: Fault) -> FaultResult? {
     let space = fault.space
     guard let upper = slot(space, fault.page, level: 1) else { return nil }
@@ -40,13 +43,21 @@ extension Machine {
   }
 
   /// Whether an area asks for huge pages and has room for one around a page.
+  ///
+  /// - Kernel: mm/huge_memory.c:hugepage_vma_check (6.1); without the setting "always", shared memory,
+  ///   khugepaged.
   private func wantsHuge(_ area: Area, _ page: UInt64) -> Bool {
     let first = page & ~(hugePages &- 1)
     return area.flags.contains(.hugePage) && geometry.hugeOrder <= geometry.maxOrder
       && first >= area.start && first &+ hugePages <= area.end
   }
 
-  /// Maps a new huge page of zeros (do_huge_pmd_anonymous_page); nil if it cannot be had.
+  /// Maps a new huge page of zeros; nil if none can be allocated.
+  ///
+  /// - Kernel: mm/huge_memory.c:do_huge_pmd_anonymous_page (6.1); without the huge zero page, khugepaged, the
+  ///   first attempt on the local node alone.
+  /// - Kernel: mm/huge_memory.c:__do_huge_pmd_anonymous_page (6.1); without userfaultfd, memory control
+  ///   groups.
   private func newHugeFault(_ fault: Fault) -> FaultResult? {
     let space = fault.space
     let head: FrameNumber
@@ -83,10 +94,13 @@ extension Machine {
     return .success
   }
 
-  /// Makes a huge page that is mapped read-only writable if it is ours alone (do_huge_pmd_wp_page).
+  /// Makes a huge page that is mapped read-only writable, if this process alone has it.
   ///
-  /// - Returns: false if it is not, or may not be: then its mapping is split and the one page copied. The
-  ///   page-table lock is held.
+  /// - Returns: false if others have it too, or may have it: then the mapping is split and the one page
+  ///   copied.
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/huge_memory.c:do_huge_pmd_wp_page (6.1); without waiting for the page lock (a locked folio
+  ///   is split here), swap cache.
   private func reuseHuge(_ fault: Fault, _ upper: EntrySlot, _ entry: PageTableEntry) -> Bool {
     let head = entry.frame
     let folio = page(head)

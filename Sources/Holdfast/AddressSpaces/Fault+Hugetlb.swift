@@ -1,12 +1,16 @@
 import Interleaving
 import SystemPackage
 
-/// Faults on hugetlb areas: one huge page for each PMD entry, from the pool.
+/// Faults on hugetlb areas: one huge page of the pool for each PMD entry.
 ///
-/// The cache of a hugetlb object also holds, for places without a page, whether a huge page was promised when
-/// the object was mapped, and whether a fault is filling the place (Linux: the reservation map and the fault mutex).
+/// For indexes without a page, the page cache of a hugetlb object also holds two marks: a huge page was
+/// reserved when the object was mapped, or a fault is filling the index. Linux has the reservation map and
+/// hugetlb_fault_mutex_table for these.
 extension Machine {
-  /// Serves a fault on a hugetlb area (hugetlb_fault).
+  /// Serves a fault on a hugetlb area.
+  ///
+  /// - Kernel: mm/hugetlb.c:hugetlb_fault (6.1); without shared page tables, userfaultfd, hwpoison entries,
+  ///   the page lock while an entry is marked accessed.
   func hugetlbFault(_ fault: Fault) -> FaultResult {
     let space = fault.space
     if let failure = ensureTable(space, fault.page, level: 1, for: fault.process) { return failure }
@@ -32,6 +36,10 @@ extension Machine {
     return .success
   }
 
+  /// Serves a fault on an entry that is none.
+  ///
+  /// - Kernel: mm/hugetlb.c:hugetlb_no_page (6.1); without userfaultfd, poisoned pages, the copy in the same
+  ///   fault when a private mapping of a cached page is written: a second fault makes it here.
   private func missingHugetlb(_ fault: Fault) -> FaultResult {
     let id = fault.area.object
     let index = fault.area.offset(of: fault.page) & ~(hugePages &- 1)
@@ -47,7 +55,7 @@ extension Machine {
       return privateHugetlb(fault, promised: false)
     }
 
-    // One fault fills a place; others come back and find what it did.
+    // One fault fills an index; others return, fault again and find the page.
     var isPromised = false
     let claim = withCacheSlot(object(id), index, level: 1, for: fault.process) { place in
       let entry = place.entry
@@ -74,7 +82,7 @@ extension Machine {
     return .success
   }
 
-  /// Replaces the mark of a fault at work, unless a page took its place.
+  /// Replaces the mark of a fault that fills an index, unless a page has replaced it already.
   private func endClaim(_ id: RowID, _ index: UInt64, _ entry: PageTableEntry) {
     let object = object(id)
     object.lock.withLock {
@@ -83,6 +91,10 @@ extension Machine {
     }
   }
 
+  /// Takes a huge page of zeros out of the pool.
+  ///
+  /// - Kernel: mm/hugetlb.c:alloc_huge_page (6.1); without subpools, pages beyond the pool (overcommit),
+  ///   control groups, reservations of private mappings that are restored on error.
   private func newHugePage(_ fault: Fault, promised: Bool) -> FrameNumber? {
     guard let head = dequeueHugePage(promised: promised, for: fault.process) else { return nil }
     zeroContents(head, count: Int(hugePages))
@@ -90,6 +102,9 @@ extension Machine {
     return head
   }
 
+  /// Puts a new huge page into the page cache and maps it.
+  ///
+  /// - Kernel: mm/hugetlb.c:hugetlb_add_to_page_cache (6.1)
   private func sharedHugetlb(_ fault: Fault, _ index: UInt64, promised: Bool) -> FaultResult {
     guard let head = newHugePage(fault, promised: promised) else { return .busError }
     guard page(head).lock.tryLock() else { fatalError("\(head) came locked out of its pool") }
@@ -100,7 +115,7 @@ extension Machine {
     return .success
   }
 
-  /// Maps a locked folio of the cache, unlocks it, and lets its entry keep the caller's reference.
+  /// Maps a locked folio of the page cache and unlocks it; the entry keeps the caller's reference.
   private func mapCachedHugetlb(_ fault: Fault, _ head: FrameNumber) {
     let isWrite = fault.flags.contains(.write) && fault.area.flags.contains(.shared)
     let isMapped = installHugetlb(fault, head, exclusive: false, isWrite ? writtenBits(fault.area) : 0)
@@ -109,6 +124,7 @@ extension Machine {
     if !isMapped { putFolio(head, on: fault.processor) }
   }
 
+  /// Maps a new huge page that only this process has.
   private func privateHugetlb(_ fault: Fault, promised: Bool) -> FaultResult {
     guard prepareGroup(fault.space, fault.area) else { return .outOfMemory(nil) }
     guard let head = newHugePage(fault, promised: promised) else { return .busError }
@@ -120,6 +136,7 @@ extension Machine {
     return .success
   }
 
+  /// Writes the PMD entry of a huge page if it is none.
   private func installHugetlb(
     _ fault: Fault, _ head: FrameNumber, exclusive: Bool, _ extraBits: UInt64
   ) -> Bool {
@@ -134,9 +151,11 @@ extension Machine {
     return isMapped
   }
 
-  /// Makes a huge page that is mapped read-only one's own (hugetlb_wp).
+  /// Serves a write to a huge page that is mapped read-only: the page is reused or copied.
   ///
-  /// Called with the page-table lock held, which it gives back.
+  /// - Locks: the caller holds the page-table lock, which this releases.
+  /// - Kernel: mm/hugetlb.c:hugetlb_wp (6.1); without unmapping other private mappings when the pool is
+  ///   empty, userfaultfd, MMU notifiers, reservations.
   private func writeProtectedHugetlb(
     _ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry
   ) -> FaultResult {
@@ -186,9 +205,10 @@ extension Machine {
 
   // MARK: - Reservations
 
-  /// Promises a huge page to every place of an object's range that has none; all or nothing.
+  /// Reserves a huge page for every index of an object's range that has none; all or nothing.
   ///
-  /// - Returns: nil, or why it could not be done.
+  /// - Returns: nil, or why it failed.
+  /// - Kernel: mm/hugetlb.c:hugetlb_reserve_pages (6.1); without subpools, control groups, VM_NORESERVE.
   func reserveHugetlb(
     _ id: RowID, offset: UInt64, pages: UInt64, for process: Process
   ) -> AddressSpaceError? {
@@ -221,6 +241,9 @@ extension Machine {
     return failure
   }
 
+  /// Reserves one free huge page.
+  ///
+  /// - Kernel: mm/hugetlb.c:hugetlb_acct_memory (6.1); without surplus pages, cpusets.
   private func promiseHugePage() -> Bool {
     global.hugetlbLock.withLock {
       let free = configuration.nodes.indices.reduce(0) { $0 + hugetlbPool($1).freeList.count }
@@ -230,7 +253,7 @@ extension Machine {
     }
   }
 
-  /// Takes a promise back, if there still is one.
+  /// Ends the reservation of an index, if it still has one.
   func releaseReservation(_ object: BackingObject, _ index: UInt64) {
     object.lock.withLock {
       guard let place = cacheSlot(object, index), place.entry == .reservedCachePage else { return }

@@ -2,7 +2,13 @@ import Interleaving
 
 /// Faults on mappings of shared anonymous memory and memfds that have no entry yet.
 extension Machine {
-  /// Maps a page of the object, or for a write to a private mapping a copy of it (do_fault).
+  /// Maps a page of the object, or for a write to a private mapping a copy of it.
+  ///
+  /// - Kernel: mm/memory.c:do_fault (6.1)
+  /// - Kernel: mm/memory.c:do_read_fault (6.1); without do_fault_around: one page is mapped, in the kernel up
+  ///   to 16.
+  /// - Kernel: mm/memory.c:do_shared_fault (6.1); without page_mkwrite.
+  /// - Kernel: mm/memory.c:finish_fault (6.1); without huge pages of shared memory.
   func objectFault(_ fault: Fault) -> FaultResult {
     let isWrite = fault.flags.contains(.write)
     if isWrite, !fault.area.flags.contains(.shared) { return copyOnWriteFault(fault) }
@@ -26,7 +32,9 @@ extension Machine {
     return .success
   }
 
-  /// Maps a private copy of a page of the object (do_cow_fault).
+  /// Maps a private copy of a page of the object.
+  ///
+  /// - Kernel: mm/memory.c:do_cow_fault (6.1); without memory control groups.
   private func copyOnWriteFault(_ fault: Fault) -> FaultResult {
     let new: FrameNumber
     switch newAnonymousPage(fault, .highUserMovable) {
@@ -51,8 +59,13 @@ extension Machine {
     return .success
   }
 
-  /// The object's folio for the page of a fault, locked and with a reference; a new one of zeros if the object
-  /// has none there (shmem_fault).
+  /// The object's folio for the page of a fault, locked and with a reference.
+  ///
+  /// If the object has no page there, a new one of zeros is added.
+  ///
+  /// - Kernel: mm/shmem.c:shmem_fault (6.1); without waiting for a hole to be punched.
+  /// - Kernel: mm/shmem.c:shmem_get_folio_gfp (6.1); without swap, huge pages, userfaultfd, the size limit of
+  ///   the file system.
   private func objectPage(_ fault: Fault) -> NewPage {
     let id = fault.area.object
     let index = fault.area.offset(of: fault.page)
@@ -72,7 +85,7 @@ extension Machine {
         return .failure(.outOfMemory(error))
       }
       let folio = page(new)
-      // Nobody else knows the page yet: its lock is free.
+      // No other thread knows the page yet, so its lock is free.
       guard folio.lock.tryLock() else { fatalError("\(new) was allocated locked") }
       folio.set([.swapBacked, .uptodate])
       switch insertCached(id, index, new, for: fault.process) {

@@ -1,10 +1,14 @@
 import Interleaving
 
-/// Writes to, and unsharing of, pages that are mapped read-only (do_wp_page).
+/// Writes to, and unsharing of, pages that are mapped read-only.
 extension Machine {
-  /// Makes the page behind a read-only entry one's own: the same one if nobody else can see it, else a copy.
+  /// Serves a write to, or the unsharing of, a page that is mapped read-only.
   ///
-  /// Called with the page-table lock held, which it gives back.
+  /// The page is reused if no other process can see it, otherwise it is copied.
+  ///
+  /// - Locks: the caller holds the page-table lock, which this releases.
+  /// - Kernel: mm/memory.c:do_wp_page (6.1); without KSM, swap cache, userfaultfd.
+  /// - Kernel: mm/memory.c:wp_page_shared (6.1); without page_mkwrite.
   func writeProtectFault(_ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry) -> FaultResult {
     let space = fault.space
     let isUnshare = fault.flags.contains(.unshare)
@@ -28,19 +32,19 @@ extension Machine {
     return copyPage(fault, entry)
   }
 
-  /// Whether an anonymous page may be written in place by the one that maps it.
+  /// Whether the process that maps an anonymous page may write to it in place.
   ///
-  /// The page-table lock is held.
+  /// From 5.19 on it may if the page is exclusive, so that a pin never loses its page. It may also if the
+  /// entry's reference is the only one, after this processor's LRU batch was drained. Before 5.19 only the
+  /// count decides.
   ///
-  /// From 5.19 on an exclusive page always may, so that a pin never loses the page (spec 5.9, bug 15); another
-  /// one if the entry's reference is the only one, after a look past the batches of this processor. Before,
-  /// only the count decides.
+  /// - Locks: the caller holds the page-table lock.
   private func mayReuse(_ frame: FrameNumber, on processor: Int) -> Bool {
     let head = self.head(of: frame)
     let folio = page(head)
     if policy.tracksExclusive {
       if has(.exclusiveReuse), page(frame).has(.anonExclusive) { return true }
-      // A batch may hold one reference and the swap cache one; more than that means another user.
+      // An LRU batch may hold one reference and the swap cache one; a higher count means another user.
       if folio.refcount.load() > 3 { return false }
       if !folio.has(.lru) { drainLRU(processor: processor, on: processor) }
     }
@@ -51,15 +55,20 @@ extension Machine {
     return true
   }
 
+  /// Makes an entry writable and dirty, as far as the area allows it.
+  ///
+  /// - Kernel: mm/memory.c:wp_page_reuse (6.1); without the NUMA hint's CPU, the counter pgreuse.
   private func makeWritable(_ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry) {
     setEntry(
       place,
       PageTableEntry(rawValue: entry.rawValue | PageTableEntry.accessed | writtenBits(fault.area)))
   }
 
-  /// Replaces the page by a copy (wp_page_copy).
+  /// Replaces the page by a copy.
   ///
-  /// Called with the page-table lock held, which it gives back.
+  /// - Locks: the caller holds the page-table lock, which this releases.
+  /// - Kernel: mm/memory.c:wp_page_copy (6.1); without MMU notifiers, memory control groups, swap cache,
+  ///   poisoned sources.
   private func copyPage(_ fault: Fault, _ entry: PageTableEntry) -> FaultResult {
     let space = fault.space
     let isZeroPage = entry.isSpecial

@@ -1,6 +1,6 @@
 import Interleaving
 
-/// How a fault came about (FAULT_FLAG_*, spec 5.6).
+/// How a fault came about: FAULT_FLAG_* with the kernel's numbers.
 package struct FaultFlags: OptionSet, Hashable, Sendable {
   package let rawValue: UInt32
   package init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -15,28 +15,32 @@ package struct FaultFlags: OptionSet, Hashable, Sendable {
   package static let unshare = FaultFlags(rawValue: 0x400)
 }
 
-/// What became of a fault (VM_FAULT_*, spec 5.6).
+/// Result of a fault: VM_FAULT_*.
 package enum FaultResult: Sendable {
-  /// The entry is as wanted, or worth another look.
+  /// The entry is as wanted, or must be looked at again.
   case success
   /// No memory: the allocation's error, or nil if a table of the machine is full.
   case outOfMemory(AllocationError?)
-  /// Beyond the end of the object, or no huge page for a hugetlb area.
+  /// The address lies beyond the end of the object, or there is no huge page for a hugetlb area.
   case busError
   /// The area does not allow the access.
   case segmentationFault
   /// The page is damaged.
   case hwpoison
-  /// The caller did not want to wait; the space's lock is still held.
+  /// The caller did not want to wait. The space's lock is still held.
   case retry
 }
 
 extension Machine {
-  /// Serves a fault (handle_mm_fault, 6.1).
+  /// Serves a fault.
   ///
-  /// The caller holds the space's lock shared, has checked the area's protection, and looks at the entry again
-  /// afterwards: success does not say that the page is still there. Allocations follow the scope of `process`,
-  /// which need not own the space.
+  /// The caller has checked the area's protection, and looks at the entry again afterwards: success does not
+  /// say that the page is still mapped. Allocations follow the scope of `process`, which need not own the
+  /// space. The check of the flags is that of later kernels, mm/memory.c:sanitize_fault_flags (6.12).
+  ///
+  /// - Locks: the caller holds the space's lock, shared.
+  /// - Kernel: mm/memory.c:handle_mm_fault (6.1); without protection keys, memory control groups, the
+  ///   multi-generational LRU, VM_FAULT_RETRY and VM_FAULT_COMPLETED: the lock is never dropped.
   package func handleFault(
     _ process: Process, _ space: AddressSpace, _ area: Area, page: UInt64, _ flags: FaultFlags
   ) -> FaultResult {
@@ -66,7 +70,7 @@ extension Machine {
 
   /// The frame that a page is mapped to, or nil.
   ///
-  /// The page-table lock is held.
+  /// - Locks: the caller holds the page-table lock.
   package func mappedFrame(_ space: AddressSpace, _ page: UInt64) -> FrameNumber? {
     guard let place = leafSlot(space, page) else { return nil }
     let entry = place.entry
@@ -74,6 +78,10 @@ extension Machine {
     return place.level == 1 ? entry.frame + Int(page & (hugePages &- 1)) : entry.frame
   }
 
+  /// Serves a fault outside hugetlb areas.
+  ///
+  /// - Kernel: mm/memory.c:__handle_mm_fault (6.1); without huge PUD entries, device memory.
+  /// - Kernel: mm/memory.c:handle_pte_fault (6.1); without swap, NUMA hint faults.
   private func pageFault(_ fault: Fault) -> FaultResult {
     let space = fault.space
     if let failure = ensureTable(space, fault.page, level: 1, for: fault.process) { return failure }
@@ -82,7 +90,7 @@ extension Machine {
 
     space.pageTableLock.lock()
     guard let place = leafSlot(space, fault.page), place.level == 0 else {
-      // A huge page came in between.
+      // A huge page was mapped meanwhile.
       space.pageTableLock.unlock()
       return .success
     }
@@ -104,14 +112,14 @@ extension Machine {
 
   /// Marks an entry accessed, and dirty for a write.
   ///
-  /// The page-table lock is held.
+  /// - Locks: the caller holds the page-table lock.
   func touch(_ place: EntrySlot, _ entry: PageTableEntry, write: Bool) {
     let bits = PageTableEntry.accessed | (write ? PageTableEntry.dirty : 0)
     if !entry.has(bits) { setEntry(place, PageTableEntry(rawValue: entry.rawValue | bits)) }
   }
 }
 
-/// What the handlers of one fault pass on to each other (vm_fault).
+/// What the handlers of one fault pass on to each other (struct vm_fault).
 struct Fault {
   let process: Process
   let space: AddressSpace
@@ -119,7 +127,7 @@ struct Fault {
   let page: UInt64
   let flags: FaultFlags
 
-  /// Whether a mapping that is merely readable will not do.
+  /// Whether a read-only mapping is not sufficient.
   var wantsOwnPage: Bool { !flags.isDisjoint(with: [.write, .unshare]) }
   var processor: Int { process.processor }
 }

@@ -29,9 +29,9 @@ package struct HugetlbPool {
 public struct HugetlbCounts: Hashable, Sendable {
   /// nr_hugepages: all of them.
   public var total: Int
-  /// free_hugepages: those that nobody uses, promised ones included.
+  /// free_hugepages: those that are free, reserved ones included.
   public var free: Int
-  /// surplus_hugepages: those beyond what was asked for.
+  /// surplus_hugepages: those beyond the number asked for.
   public var surplus: Int
 }
 
@@ -44,15 +44,18 @@ extension Machine {
     }
   }
 
-  /// resv_hugepages: free huge pages that mappings have been promised.
+  /// resv_hugepages: free huge pages that are reserved for mappings.
   public var reservedHugePages: Int { global.hugetlbLock.withLock { global.hugetlbReserved } }
 
-  /// Makes a node's pool hold so many huge pages (nr_hugepages; set_max_huge_pages).
+  /// Resizes a node's pool of huge pages to `count` (nr_hugepages).
   ///
-  /// A pool that must shrink below what is in use or promised keeps the rest as surplus.
+  /// If more pages than that are in use or reserved, the pool keeps them as surplus.
   ///
-  /// - Returns: how many the pool has, surplus not counted; fewer than `count` if memory is short.
-  /// - Throws: ENODEV for a node that does not exist, EINVAL for a negative count, ESRCH for an ended process.
+  /// - Returns: the size of the pool without surplus; less than `count` if memory is short.
+  /// - Throws: ENODEV for a node that does not exist, EINVAL for a negative count, ESRCH for an ended
+  ///   process.
+  /// - Kernel: mm/hugetlb.c:set_max_huge_pages (6.1); without gigantic pages, signals, page sizes other than
+  ///   a PMD's.
   @discardableResult
   public func reserveHugePages(
     node: Int, count: Int, for process: Process
@@ -89,6 +92,8 @@ extension Machine {
   }
 
   /// A new huge page of a node that belongs to its pool, with a reference; nil if memory is short.
+  ///
+  /// - Kernel: mm/hugetlb.c:alloc_fresh_huge_page (6.1); without gigantic pages, the optimisation of vmemmap.
   private func freshHugePage(node: Int, for process: Process) -> FrameNumber? {
     guard geometry.hugeOrder <= geometry.maxOrder else { return nil }
     let gfp: GFPFlags = [.highUserMovable, .compound, .noWarn, .retryMayFail, .thisNode]
@@ -106,13 +111,17 @@ extension Machine {
     }
   }
 
-  /// Free huge pages of all nodes that nobody was promised.
+  /// Free huge pages of all nodes that are not reserved.
   ///
-  /// The hugetlb lock is held.
+  /// - Locks: the caller holds the hugetlb lock.
+  /// - Kernel: mm/hugetlb.c:available_huge_pages (6.1)
   private var unpromisedHugePages: Int {
     configuration.nodes.indices.reduce(-global.hugetlbReserved) { $0 + hugetlbPool($1).freeList.count }
   }
 
+  /// Removes a free huge page that is not reserved from its pool.
+  ///
+  /// - Kernel: mm/hugetlb.c:remove_pool_huge_page (6.1)
   private func takeUnpromised(_ pool: HugetlbPool) -> FrameNumber? {
     global.hugetlbLock.withLock {
       let head = pool.freeList.first
@@ -127,9 +136,13 @@ extension Machine {
 
   /// Takes a huge page out of the pools, the process's node first; it has one reference.
   ///
-  /// In a pin scope, pages on which a long-term pin may not stay are passed over (spec 2.12).
+  /// In a pin scope, pages on which a long-term pin may not stay are passed over.
   ///
-  /// - Parameter promised: consumes one reservation; otherwise only what nobody was promised is taken.
+  /// - Parameter promised: uses one reservation; otherwise only pages that are not reserved are taken.
+  /// - Kernel: mm/hugetlb.c:dequeue_huge_page_node_exact (6.1)
+  /// - Kernel: mm/hugetlb.c:dequeue_huge_page_nodemask (6.1); without cpusets, node masks, the order of the
+  ///   zonelist: the other nodes follow in the order of their numbers.
+  /// - Kernel: mm/hugetlb.c:dequeue_huge_page_vma (6.1); without memory policies.
   func dequeueHugePage(
     promised: Bool, node: Int? = nil, for process: Process
   ) -> FrameNumber? {
@@ -154,9 +167,12 @@ extension Machine {
     }
   }
 
-  /// Takes a huge page as the target of a migration: from the pool, else a new one that leaves when freed.
+  /// Takes a huge page as the target of a migration: from the pool, else a new temporary one.
   ///
-  /// Kernel: alloc_huge_page_nodemask.
+  /// A temporary page leaves the pool when it is freed.
+  ///
+  /// - Kernel: mm/hugetlb.c:alloc_huge_page_nodemask (6.1); without node masks.
+  /// - Kernel: mm/hugetlb.c:alloc_migrate_huge_page (6.1); without gigantic pages.
   package func hugePageForMigration(node: Int, for process: Process) -> FrameNumber? {
     if let head = dequeueHugePage(promised: false, node: node, for: process) { return head }
     guard let head = freshHugePage(node: node, for: process) else { return nil }
@@ -164,7 +180,9 @@ extension Machine {
     return head
   }
 
-  /// After a migration, lets the old page leave in place of the new one if that was temporary (move_hugetlb_state).
+  /// After a migration, makes the old page the temporary one if the new page was.
+  ///
+  /// - Kernel: mm/hugetlb.c:move_hugetlb_state (6.1)
   package func moveHugetlbState(from old: FrameNumber, to new: FrameNumber) {
     global.hugetlbLock.withLock {
       if has(.poolMigratable) { page(new).isHugetlbMigratable = true }
@@ -179,7 +197,9 @@ extension Machine {
     }
   }
 
-  /// Takes a huge page whose last reference was dropped back (free_huge_page).
+  /// Returns a huge page whose last reference was dropped to its pool.
+  ///
+  /// - Kernel: mm/hugetlb.c:free_huge_page (6.1); without subpools, restored reservations, control groups.
   func returnHugePage(_ head: FrameNumber, on processor: Int) {
     let folio = page(head)
     let isKept = global.hugetlbLock.withLock { () -> Bool in
@@ -196,9 +216,13 @@ extension Machine {
     if !isKept { dissolve(head, on: processor) }
   }
 
-  /// Gives the free huge pages in a range back to the buddy allocator, as an offline must.
+  /// Returns the free huge pages in a range to the buddy allocator, as an offline must.
   ///
-  /// - Returns: false if one of them is promised to a mapping (EBUSY).
+  /// - Returns: false if one of them is reserved for a mapping (EBUSY).
+  /// - Kernel: mm/hugetlb.c:dissolve_free_huge_pages (6.1); without EBUSY for a huge page in use, which is
+  ///   passed over here.
+  /// - Kernel: mm/hugetlb.c:dissolve_free_huge_page (6.1); without EBUSY for a huge page in use, the
+  ///   optimisation of vmemmap.
   package func dissolveFreeHugePages(in range: FrameRange, on processor: Int) -> Bool {
     let step = 1 << geometry.hugeOrder
     var at = range.start.index & ~(step - 1)
@@ -221,6 +245,8 @@ extension Machine {
   }
 
   /// Frees a huge page that is in no list as ordinary memory.
+  ///
+  /// - Kernel: mm/hugetlb.c:update_and_free_page (6.1)
   private func dissolve(_ head: FrameNumber, on processor: Int) {
     page(head).isHugetlb = false
     page(head).isHugetlbTemporary = false
@@ -230,9 +256,10 @@ extension Machine {
 
   // MARK: - Isolation
 
-  /// Takes a huge page in use for migration; it gets a reference (isolate_hugetlb).
+  /// Isolates a huge page in use for migration; it gets a reference.
   ///
-  /// - Returns: false if it is free, or someone else has it.
+  /// - Returns: false if it is free, or isolated already.
+  /// - Kernel: mm/hugetlb.c:folio_isolate_hugetlb (6.1)
   package func isolateHugetlb(_ head: FrameNumber, on processor: Int) -> Bool {
     global.hugetlbLock.withLock {
       let folio = page(head)
@@ -244,7 +271,9 @@ extension Machine {
     }
   }
 
-  /// Undoes `isolateHugetlb` (putback_active_hugepage).
+  /// Undoes `isolateHugetlb`.
+  ///
+  /// - Kernel: mm/hugetlb.c:folio_putback_hugetlb (6.1)
   package func putBackHugetlb(_ head: FrameNumber, on processor: Int) {
     global.hugetlbLock.withLock { page(head).isHugetlbMigratable = true }
     putFolio(head, on: processor)

@@ -4,7 +4,7 @@ import Interleaving
 public struct AreaUsage: Hashable, Sendable {
   /// The first page's address.
   public var start: VirtualAddress
-  /// How many pages it has.
+  /// Its number of pages.
   public var pages: Int
   /// Protection and advice.
   public var flags: AreaFlags
@@ -12,9 +12,9 @@ public struct AreaUsage: Hashable, Sendable {
   public var resident = 0
   /// Mapped pages that are anonymous.
   public var anonymous = 0
-  /// Mapped pages that were written to.
+  /// Mapped pages that have been written.
   public var dirty = 0
-  /// Mapped pages that nobody else maps (Private_Clean and Private_Dirty).
+  /// Mapped pages that are mapped once (Private_Clean and Private_Dirty).
   public var unshared = 0
   /// Anonymous pages that huge entries map (AnonHugePages).
   public var anonymousHuge = 0
@@ -40,11 +40,11 @@ public struct ProcessUsage: Hashable, Sendable {
   public var tables: Int
   /// Areas.
   public var areas: Int
-  /// VmSize: pages in them.
+  /// VmSize: pages of all areas.
   public var size: Int
 }
 
-/// One entry that maps something: where, what, at which level.
+/// One entry that maps something: its position, value and level.
 package struct MappedEntry {
   /// The first virtual page that the entry covers.
   package var page: UInt64
@@ -55,6 +55,9 @@ package struct MappedEntry {
 
 extension Machine {
   /// The numbers of every area of a process, in ascending order.
+  ///
+  /// - Kernel: fs/proc/task_mmu.c:smap_gather_stats (6.1); without Pss, swap, locked pages, huge pages of
+  ///   files.
   public func areaUsage(of process: Process) -> [AreaUsage] {
     guard process.live != 0 else { return [] }
     let space = space(process.space)
@@ -95,6 +98,8 @@ extension Machine {
   }
 
   /// The numbers of a process.
+  ///
+  /// - Kernel: fs/proc/task_mmu.c:task_mem (6.1); without high-water marks, data, stack, text, swap.
   public func usage(of process: Process) -> ProcessUsage {
     let space = space(process.space)
     space.lock.lockShared()
@@ -112,7 +117,10 @@ extension Machine {
       tables: Int(space.tablePages.load(.relaxed)), areas: space.areaCount, size: size)
   }
 
-  /// The word of /proc/PID/pagemap for an address (spec 10.5).
+  /// The word of /proc/PID/pagemap for an address.
+  ///
+  /// - Kernel: fs/proc/task_mmu.c:pte_to_pagemap_entry (6.1); without swap entries, soft-dirty and
+  ///   userfaultfd bits.
   public func pagemapWord(_ process: Process, _ address: VirtualAddress) -> UInt64 {
     guard process.live != 0, address.page < geometry.addressSpacePages else { return 0 }
     let space = space(process.space)
@@ -131,20 +139,22 @@ extension Machine {
 
   /// Every entry of a process that is not none, in ascending order: mapped frames and migration entries.
   ///
-  /// Takes the page-table lock.
+  /// - Locks: takes the page-table lock.
   package func mappings(of process: Process) -> [MappedEntry] {
     let space = space(process.space)
     return space.pageTableLock.withLock { mappings(of: space) }
   }
 
-  /// As above, of a space whose page-table lock the caller holds, or in which nothing runs.
+  /// `mappings` of a space.
+  ///
+  /// - Locks: the caller holds the page-table lock, or nothing runs in the space.
   package func mappings(of space: AddressSpace) -> [MappedEntry] {
     var result: [MappedEntry] = []
     visitEntries(space, PageSpan(start: 0, end: geometry.addressSpacePages)) { result.append($0) }
     return result
   }
 
-  /// The table pages that a space's root leads to, the root first, then those put aside for splitting.
+  /// The table pages below a space's root, the root first, then those deposited for splitting.
   package func tables(of space: AddressSpace) -> [RowID] {
     var result = tables(from: space.rootTable, Self.rootLevel)
     var next = space.firstDeposit
@@ -163,9 +173,9 @@ extension Machine {
     }
   }
 
-  /// What an object's cache holds, in ascending order: folios, and the marks of a hugetlb object.
+  /// The entries of an object's page cache, in ascending order: folios, and the marks of a hugetlb object.
   ///
-  /// The caller holds the object's lock, or nothing runs.
+  /// - Locks: the caller holds the object's lock, or nothing runs.
   package func cacheEntries(of object: BackingObject) -> [MappedEntry] {
     var result: [MappedEntry] = []
     if object.height > 0 {
@@ -175,7 +185,7 @@ extension Machine {
     return result
   }
 
-  /// The table pages of an object's cache.
+  /// The table pages of an object's page cache.
   package func tables(of object: BackingObject) -> [RowID] {
     object.height > 0 ? tables(from: object.rootTable, object.height - 1) : []
   }

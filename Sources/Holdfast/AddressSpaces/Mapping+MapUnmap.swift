@@ -3,16 +3,21 @@ import SystemPackage
 
 /// mmap and munmap.
 extension Machine {
-  /// Maps pages into a process's address space (mmap).
+  /// Maps pages into a process's address space: the system call mmap.
   ///
   /// - Parameters:
   ///   - pages: the length; a hugetlb mapping is rounded up to huge pages.
   ///   - kind: what is mapped.
   ///   - protection: what user space may do; none is PROT_NONE.
   ///   - placement: where. In gaps, mappings of a huge page or more begin at a multiple of one.
-  ///   - populate: MAP_POPULATE: fault the pages in; failures of that are not failures of the call.
+  ///   - populate: MAP_POPULATE: fault the pages in; a failure to do that does not make the call fail.
   /// - Throws: EINVAL for an empty or unaligned mapping, ENOMEM if it does not fit, EPERM for the first page,
   ///   EBADF for a closed object, ENOMEM if too few huge pages are free or a table is full.
+  /// - Locks: takes the space's lock exclusively.
+  /// - Kernel: mm/mmap.c:do_mmap (6.1); without files on disk, MAP_LOCKED, MAP_NORESERVE, limits of a
+  ///   process.
+  /// - Kernel: mm/mmap.c:mmap_region (6.1); without merging neighbouring areas, the accounting of committed
+  ///   memory.
   @discardableResult
   public func map(
     _ process: Process, pages: Int, kind: MappingKind = .privateAnonymous,
@@ -40,10 +45,12 @@ extension Machine {
     return VirtualAddress(page: span.start)
   }
 
-  /// Unmaps a range; holes in it are no error (munmap).
+  /// Unmaps a range, which may have holes: the system call munmap.
   ///
   /// - Throws: EINVAL for an empty, unaligned or impossible range, or one that cuts a huge page of a hugetlb
   ///   area; ENOMEM if an area cannot be split because the table of areas is full.
+  /// - Locks: takes the space's lock exclusively.
+  /// - Kernel: mm/mmap.c:do_mas_munmap (6.1)
   public func unmap(_ process: Process, _ range: AddressRange) throws(AddressSpaceError) {
     let space = try liveSpace(of: process, .unmap)
     let span = try span(of: range, .unmap, overflowErrno: .invalidArgument)
@@ -56,9 +63,11 @@ extension Machine {
     try remove(space, span, .unmap, on: process.processor)
   }
 
-  /// Takes all areas of a span away.
+  /// Removes all areas of a span and their pages.
   ///
-  /// The caller holds the space's lock exclusively.
+  /// - Locks: the caller holds the space's lock exclusively.
+  /// - Kernel: mm/mmap.c:do_mas_align_munmap (6.1); without userfaultfd, downgrading the lock.
+  /// - Kernel: mm/mmap.c:unmap_region (6.1)
   private func remove(
     _ space: AddressSpace, _ span: PageSpan, _ operation: AddressSpaceError.Operation, on processor: Int
   ) throws(AddressSpaceError) {
@@ -79,7 +88,7 @@ extension Machine {
 
   /// Makes sure that no area extends across a page.
   ///
-  /// The caller holds the space's lock exclusively.
+  /// - Locks: the caller holds the space's lock exclusively.
   func splitAreas(
     _ space: AddressSpace, at page: UInt64, _ operation: AddressSpaceError.Operation, fullErrno: Errno,
     on processor: Int
@@ -120,7 +129,9 @@ extension Machine {
 
   /// Chooses where a mapping goes.
   ///
-  /// The caller holds the space's lock exclusively.
+  /// - Locks: the caller holds the space's lock exclusively.
+  /// - Kernel: mm/mmap.c:generic_get_unmapped_area_topdown (6.1); without the stack's gap, randomisation, the
+  ///   bottom-up search if the first one fails. The alignment to huge pages is a rule of this engine.
   private func place(
     _ space: AddressSpace, _ placement: Placement, length: UInt64, isHugetlb: Bool
   ) throws(AddressSpaceError) -> PageSpan {
@@ -160,6 +171,7 @@ extension Machine {
     throw AddressSpaceError(.map, .noGap, errno: .noMemory)
   }
 
+  /// Makes the area of a new mapping, with its object and its reserved huge pages.
   private func insertMapping(
     _ space: AddressSpace, _ span: PageSpan, _ kind: MappingKind, _ protection: Protection,
     for process: Process
@@ -204,6 +216,7 @@ extension Machine {
     }
   }
 
+  /// The new object behind a mapping that is not of an open object.
   private func mappedObject(
     _ kind: ObjectKind, pages: UInt64, isPrivate: Bool
   ) throws(AddressSpaceError) -> RowID {

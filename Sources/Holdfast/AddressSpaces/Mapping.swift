@@ -20,7 +20,7 @@ public struct Protection: OptionSet, Hashable, Sendable {
   var areaFlags: AreaFlags { AreaFlags(rawValue: UInt64(rawValue)) }
 }
 
-/// Names a backing object while someone holds it open; closed by `closeObject`.
+/// Names an open backing object; closed by `closeObject`.
 public struct ObjectHandle: Hashable, Sendable {
   let id: RowID
 }
@@ -31,7 +31,7 @@ public enum MappingKind: Hashable, Sendable {
   case privateAnonymous
   /// MAP_SHARED and MAP_ANONYMOUS.
   case sharedAnonymous
-  /// An object from one of its pages on; shared, or private so that writes copy.
+  /// An object from one of its pages on; shared, or private so that writes make copies.
   case object(ObjectHandle, offset: UInt64 = 0, shared: Bool = true)
   /// MAP_PRIVATE, MAP_ANONYMOUS and MAP_HUGETLB.
   case hugetlb
@@ -41,7 +41,7 @@ public enum MappingKind: Hashable, Sendable {
 public enum Placement: Hashable, Sendable {
   /// In the highest gap that is large enough.
   case anywhere
-  /// At that address if the pages are free, else anywhere.
+  /// At that address if the pages are free, else in the highest gap.
   case near(VirtualAddress)
   /// MAP_FIXED: at that address, in place of what is there.
   case fixed(VirtualAddress)
@@ -53,7 +53,7 @@ public enum Advice: Int, CaseIterable, Hashable, Sendable {
   case dontNeed = 4
   /// MADV_HUGEPAGE: serve faults with huge pages where they fit.
   case hugePage = 14
-  /// MADV_NOHUGEPAGE: never do.
+  /// MADV_NOHUGEPAGE: serve no fault with a huge page.
   case noHugePage = 15
   /// MADV_POPULATE_READ: fault the pages in for reading.
   case populateRead = 22
@@ -97,7 +97,9 @@ extension Machine {
 
   /// Checks a range as mprotect and madvise do: aligned start, no wrap-around.
   ///
-  /// The length is rounded up to whole pages. `overflowErrno` is what a wrap-around means to the caller.
+  /// The length is rounded up to whole pages.
+  ///
+  /// - Parameter overflowErrno: the error of this call for a wrap-around.
   func span(
     of range: AddressRange, _ operation: AddressSpaceError.Operation, overflowErrno: Errno
   ) throws(AddressSpaceError) -> PageSpan {

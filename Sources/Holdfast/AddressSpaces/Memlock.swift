@@ -10,12 +10,14 @@ public enum MemlockAccount: Hashable, Sendable {
 }
 
 extension Machine {
-  /// Charges locked pages to a space (account_locked_vm).
+  /// Charges locked pages to a space.
   ///
-  /// The limit and the capability are those of `process`, which need not own the space. The limit is whole pages of
-  /// RLIMIT_MEMLOCK; reaching it is allowed, exceeding it is not. With CAP_IPC_LOCK only a wrap-around fails.
+  /// The limit and the capability are those of `process`, which need not own the space. The limit is whole
+  /// pages of RLIMIT_MEMLOCK; reaching it is allowed, exceeding it is not. With CAP_IPC_LOCK only a
+  /// wrap-around fails.
   ///
   /// - Throws: ENOMEM, with nothing charged.
+  /// - Kernel: mm/util.c:__account_locked_vm (6.1); without the mmap lock: the count is atomic here.
   package func chargeLocked(
     _ space: AddressSpace, pages: UInt64, as account: MemlockAccount, for process: Process
   ) throws(AddressSpaceError) {
@@ -26,13 +28,14 @@ extension Machine {
       limit: isFree ? .max : process.memlockLimit / UInt64(pageSize))
   }
 
-  /// Charges pages of registered buffers: to the user, whose processes share the count, and to a space
-  /// (io_uring/rsrc.c:io_account_mem).
+  /// Charges pages of registered buffers to the user and to a space; a user's processes share the count.
   ///
-  /// The limit, which is that of `process`, bounds the user's count alone; with CAP_IPC_LOCK it is left out.
+  /// The limit is that of `process` and bounds the user's count alone; with CAP_IPC_LOCK the user is not
+  /// charged.
   ///
-  /// - Returns: what was charged to the user, for `unchargeUser`.
+  /// - Returns: the pages charged to the user, for `unchargeUser`.
   /// - Throws: ENOMEM, with nothing charged.
+  /// - Kernel: io_uring/rsrc.c:io_account_mem (6.1)
   package func chargeRegistered(
     _ space: AddressSpace, pages: UInt64, for process: Process
   ) throws(AddressSpaceError) -> UInt64 {
@@ -45,6 +48,7 @@ extension Machine {
     return isFree ? 0 : pages
   }
 
+  /// Adds to a count that may not exceed a limit.
   private func add(_ pages: UInt64, to cell: AtomicUInt64, limit: UInt64) throws(AddressSpaceError) {
     while true {
       let before = cell.load(.relaxed)
@@ -57,17 +61,19 @@ extension Machine {
     }
   }
 
-  /// Gives charged pages back; nothing if the space has ended, since its counts ended with it.
+  /// Uncharges pages of a space; nothing if the space has ended, because its counts ended with it.
   ///
-  /// The caller has kept the space from its charge on (`grabSpace`).
+  /// The caller has kept the space since the charge (`grabSpace`).
   package func unchargeLocked(_ space: AddressSpace, pages: UInt64, as account: MemlockAccount) {
     let cell = account == .locked ? space.lockedPages : space.pinnedPages
-    // Under the lock, so that the space cannot end, and its counts be cleared, in between.
+    // Under the lock, so that the space cannot end, and its counts cannot be cleared, in between.
     let before = global.tablesLock.withLock { space.live > 0 ? cell.fetchAdd(0 &- pages) : pages }
     expect(before, atLeast: pages)
   }
 
-  /// Gives back what `chargeRegistered` charged to the user, whose count outlives his processes.
+  /// Uncharges what `chargeRegistered` charged to the user, whose count outlives the processes.
+  ///
+  /// - Kernel: io_uring/rsrc.c:io_unaccount_mem (6.1)
   package func unchargeUser(pages: UInt64) {
     expect(global.userLockedPages.fetchAdd(0 &- pages), atLeast: pages)
   }

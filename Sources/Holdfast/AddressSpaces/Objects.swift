@@ -3,11 +3,11 @@ import SystemPackage
 
 /// Backing objects that are opened by name: memfds and hugetlb files.
 extension Machine {
-  /// Makes an object and opens it (memfd_create and ftruncate).
+  /// Makes an object and opens it, as memfd_create and ftruncate do.
   ///
   /// - Parameters:
-  ///   - kind: what it is; the size of a hugetlb object is a multiple of a huge page.
-  ///   - pages: its size. Pages come into being when touched.
+  ///   - kind: its kind; the size of a hugetlb object is a multiple of a huge page.
+  ///   - pages: its size. Pages are allocated when they are first used.
   /// - Throws: EINVAL for a bad size, ENFILE if the table of objects is full, ESRCH for an ended process.
   public func createObject(
     kind: ObjectKind, pages: Int, for process: Process

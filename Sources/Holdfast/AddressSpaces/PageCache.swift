@@ -1,21 +1,22 @@
 import Interleaving
 
-/// The pages of backing objects, in a tree of table pages as high as the object's size needs.
+/// The page cache of backing objects: a tree of table pages as high as the object's size needs.
 ///
-/// A small page is a leaf at level 0, a folio of the order of one level a leaf at level 1. The cache holds one
-/// reference for each page of a folio, a single one on a hugetlb folio, as Linux does.
+/// A small page is a leaf at level 0, a folio of the order of one level a leaf at level 1. As in Linux, the
+/// cache holds one reference for each page of a folio, and a single one for a hugetlb folio.
 extension Machine {
-  /// What became of an attempt to put a folio into a cache.
+  /// Result of an attempt to put a folio into a cache.
   enum CacheInsertion {
     case inserted
-    /// Another page is there.
+    /// Another page is in that place.
     case occupied
     case failure(FaultResult)
   }
 
-  /// The place of a page of the cache: the leaf of the folio that holds it, or where it would be at level 0.
+  /// The entry for a page of the cache: the leaf of its folio, or where that would be at level 0.
   ///
-  /// - Returns: nil if no table leads there. The object's lock is held.
+  /// - Returns: nil if a table on the way is missing.
+  /// - Locks: the caller holds the object's lock.
   package func cacheSlot(_ object: BackingObject, _ index: UInt64) -> EntrySlot? {
     guard object.height > 0, index >> UInt64(object.height * geometry.tableBits) == 0 else { return nil }
     var table = object.rootTable
@@ -32,16 +33,20 @@ extension Machine {
 
   /// The head of the folio that holds a page of the object, or nil.
   ///
-  /// The object's lock is held.
+  /// - Locks: the caller holds the object's lock.
   package func cachedFolio(_ object: BackingObject, _ index: UInt64) -> FrameNumber? {
     guard let entry = cacheSlot(object, index)?.entry, entry.isPresent else { return nil }
     return entry.frame
   }
 
-  /// The folio that holds a page of the object, locked and with a reference; nil if there is none, or if
-  /// someone else has it locked and `wait` is false.
+  /// The folio that holds a page of the object, locked and with a reference.
   ///
-  /// The caller holds no lock above the space's.
+  /// - Returns: `busy` if another thread has locked it and `wait` is false.
+  /// - Locks: the caller holds no lock above the space's.
+  /// - Kernel: mm/filemap.c:__filemap_get_folio (6.1); without creating a folio, FGP flags other than
+  ///   FGP_LOCK and FGP_NOWAIT.
+  /// - Kernel: mm/filemap.c:mapping_get_entry (6.1); without the lockless look-up: the object's lock is
+  ///   taken.
   func lockCachedFolio(_ id: RowID, _ index: UInt64, wait: Bool, on processor: Int) -> CacheLookup {
     let object = object(id)
     while true {
@@ -53,7 +58,7 @@ extension Machine {
       let isHeld = tryGetFolio(head, processor: processor) != nil
       object.lock.unlock()
       guard isHeld else {
-        // Frozen while it moves: the slot will name another page.
+        // The folio is frozen while it moves: the entry will name another folio.
         giveWay(.retry, attempt: 0)
         continue
       }
@@ -82,7 +87,8 @@ extension Machine {
 
   /// Puts a new, locked folio into the cache, which takes references of its own.
   ///
-  /// The caller holds the page lock and no other above the space's.
+  /// - Locks: the caller holds the page lock and no other above the space's.
+  /// - Kernel: mm/shmem.c:shmem_add_to_page_cache (6.1); without memory control groups, swap entries.
   func insertCached(
     _ id: RowID, _ index: UInt64, _ head: FrameNumber, for process: Process
   ) -> CacheInsertion {
@@ -107,7 +113,9 @@ extension Machine {
     }
   }
 
-  /// Calls `body` with the slot of a page at a level, under the object's lock, after making what tables are missing.
+  /// Calls `body` with the entry of a page at a level, under the object's lock.
+  ///
+  /// Tables that are missing on the way are made first.
   func withCacheSlot(
     _ object: BackingObject, _ index: UInt64, level: Int, for process: Process,
     _ body: (EntrySlot) -> CacheInsertion
@@ -128,13 +136,13 @@ extension Machine {
     }
   }
 
-  /// Makes the way to a slot as far as the spare table goes; nil if another one is needed.
+  /// Makes the tables down to an entry as far as the spare table goes; nil if another table is needed.
   private func growCache(
     _ object: BackingObject, _ index: UInt64, level: Int, _ spare: inout RowID?
   ) -> EntrySlot? {
     while object.height <= level || index >> UInt64(object.height * geometry.tableBits) != 0 {
       if object.rootTable != .none, tableMeta(object.rootTable).used == 0 {
-        // An empty root serves any height; a level of its own would stand in the way of a huge leaf.
+        // An empty root serves any height. Kept as a lower level it would take the place of a huge leaf.
         object.height += 1
         continue
       }
@@ -167,9 +175,9 @@ extension Machine {
     }
   }
 
-  /// Lets a folio stand in the cache for another of its size: the end of a migration.
+  /// Replaces a folio in the cache by another one of its size: the end of a migration.
   ///
-  /// Holds the object's lock.
+  /// - Locks: the caller holds the object's lock.
   func replaceCached(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
     let object = object(id)
     var index = page(source).index
@@ -184,7 +192,10 @@ extension Machine {
     }
   }
 
-  /// Takes a locked folio out of the cache; the caller then drops the references that are returned.
+  /// Removes a locked folio from the cache; the caller then drops the references that are returned.
+  ///
+  /// - Kernel: mm/filemap.c:__filemap_remove_folio (6.1); without dirty and writeback accounting, shadow
+  ///   entries.
   func removeCached(_ object: BackingObject, _ head: FrameNumber, on processor: Int) -> Int32 {
     let folio = page(head)
     let pages = folio.isLarge ? 1 << folio.order : 1
@@ -202,9 +213,12 @@ extension Machine {
     return Int32(pages)
   }
 
-  /// Frees the pages and tables of an object that nobody uses any more.
+  /// Frees the pages and tables of an object without users.
   ///
-  /// Every page is locked before it leaves the cache, so that a migration under way ends first.
+  /// Every page is locked before it leaves the cache, so that a migration of it ends first.
+  ///
+  /// - Kernel: mm/shmem.c:shmem_undo_range (6.1); without part of an object, swap.
+  /// - Kernel: fs/hugetlbfs/inode.c:remove_inode_hugepages (6.1); without part of an object, mappings.
   func emptyCache(_ id: RowID, on processor: Int) {
     let object = object(id)
     while object.rootTable != .none {
@@ -224,6 +238,7 @@ extension Machine {
     object.height = 0
   }
 
+  /// The first entry below a table that is not none, with its index.
   private func firstCached(_ table: RowID, _ level: Int, base: UInt64) -> (UInt64, PageTableEntry)? {
     guard tableMeta(table).used > 0 else { return nil }
     for at in 0..<geometry.tableEntries {
@@ -250,8 +265,8 @@ extension Machine {
 }
 
 extension PageTableEntry {
-  /// In a hugetlb object's cache: a huge page is set aside for this place.
+  /// In the page cache of a hugetlb object: a huge page is reserved for this index.
   static let reservedCachePage = PageTableEntry(rawValue: 15 << 1)
-  /// In a hugetlb object's cache: a fault is about to fill this place, and others wait for it.
+  /// In the page cache of a hugetlb object: a fault is about to fill this index, and others wait for it.
   static let claimedCachePage = PageTableEntry(rawValue: 14 << 1)
 }

@@ -1,8 +1,8 @@
 /// One entry of a page table, in the layout of x86-64 where hardware has one.
 ///
-/// Present: bit 0, writable 1, user 2, accessed 5, dirty 6, huge leaf 7, special 9, frame in bits 12 up. Above the
-/// leaves, bit 11 marks a table and bits 12 up are its row. Not present and not zero: bit 8 alone is PROT_NONE
-/// over a mapped frame; otherwise a swap-type entry whose kind stands in bits 1 to 4.
+/// Present: bit 0, writable 1, user 2, accessed 5, dirty 6, huge leaf 7, special 9, frame from bit 12 up.
+/// Above the leaves, bit 11 marks a table and bits 12 up are its row. Not present and not zero: bit 8 alone
+/// is PROT_NONE over a mapped frame; otherwise it is a swap-type entry with its kind in bits 1 to 4.
 @frozen
 package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   package let rawValue: UInt64
@@ -22,7 +22,9 @@ package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   package static var special: UInt64 { 1 << 9 }
   package static var table: UInt64 { 1 << 11 }
 
-  /// Kinds of swap-type entries (spec 7.4; device kinds come with devices).
+  /// Kinds of swap-type entries: SWP_MIGRATION_READ and its neighbours in include/linux/swap.h.
+  ///
+  /// The kinds of devices are not there yet.
   package enum SwapKind: UInt64 {
     case migrationRead = 1
     case migrationReadExclusive
@@ -79,6 +81,6 @@ package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
     guard !isNone, rawValue & (Self.present | Self.protNone | Self.table) == 0 else { return nil }
     return SwapKind(rawValue: (rawValue >> 1) & 0xf)
   }
-  /// Whether the entry stands for a page under migration.
+  /// Whether the entry is that of a page under migration.
   package var isMigration: Bool { swapKind != nil }
 }

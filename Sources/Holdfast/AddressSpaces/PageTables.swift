@@ -1,12 +1,12 @@
 package import Interleaving
 
-/// The place of one page-table entry.
+/// Position of one page-table entry.
 package struct EntrySlot {
   /// The entry itself.
   package let cell: AtomicUInt64
   /// 0 for a PTE, 1 for a PMD entry, up to 3 in the root.
   package let level: Int
-  /// The table page that holds the entry, and where in it.
+  /// The table page that holds the entry, and its index there.
   package let table: RowID
   package let index: Int
 
@@ -17,14 +17,14 @@ package struct EntrySlot {
 
 /// Page tables of four levels; one lock for each space protects all its entries.
 ///
-/// Lockless walks read entries without that lock, so an entry changes by one atomic store, and a table is freed
-/// only after every walk that may have seen it has ended.
+/// Lockless walks read entries without that lock. So an entry changes by one atomic store, and a table is
+/// freed only after every walk that may have seen it has ended.
 extension Machine {
   static var rootLevel: Int { 3 }
 
   /// The entry that covers a page at a level, or nil if a table above it is missing.
   ///
-  /// The page-table lock is held, or the space's lock, which keeps the tables themselves in place.
+  /// - Locks: the caller holds the page-table lock, or the space's lock, which keeps the tables themselves.
   package func slot(_ space: AddressSpace, _ page: UInt64, level: Int) -> EntrySlot? {
     var table = space.rootTable
     var at = Self.rootLevel
@@ -39,9 +39,12 @@ extension Machine {
     }
   }
 
-  /// The leaf entry that covers a page: the PTE, or the PMD entry if that is a huge leaf or its migration entry.
+  /// The leaf entry that covers a page: the PTE, or the PMD entry if no table lies below that.
   ///
-  /// - Returns: nil if no table leads there. The same locks as `slot`.
+  /// The PMD entry is then a huge leaf or the migration entry of one.
+  ///
+  /// - Returns: nil if a table on the way is missing.
+  /// - Locks: as for `slot`.
   @inline(__always)
   package func leafSlot(_ space: AddressSpace, _ page: UInt64) -> EntrySlot? {
     let bits = UInt64(truncatingIfNeeded: geometry.tableBits)
@@ -65,7 +68,7 @@ extension Machine {
 
   /// Writes an entry, and counts it in its table.
   ///
-  /// The page-table lock is held.
+  /// - Locks: the caller holds the page-table lock.
   package func setEntry(_ slot: EntrySlot, _ value: PageTableEntry) {
     let before = PageTableEntry(rawValue: slot.cell.load(.relaxed))
     slot.cell.store(value.rawValue, .release)
@@ -83,10 +86,14 @@ extension Machine {
 
   /// Makes the tables down to the one that holds the entries of `level` for a page.
   ///
-  /// Stops early at a huge leaf. The space's lock is held, the page-table lock is not, since tables are
-  /// allocated here.
+  /// Stops early at a huge leaf.
   ///
-  /// - Returns: nil, or what to report if a table cannot be had.
+  /// - Returns: nil, or the result to report if a table cannot be allocated.
+  /// - Locks: the caller holds the space's lock and not the page-table lock, because tables are allocated
+  ///   here.
+  /// - Kernel: mm/memory.c:__pte_alloc (6.1)
+  /// - Kernel: mm/memory.c:__pmd_alloc (6.1)
+  /// - Kernel: mm/memory.c:__pud_alloc (6.1)
   package func ensureTable(
     _ space: AddressSpace, _ page: UInt64, level: Int, for process: Process
   ) -> FaultResult? {
@@ -136,9 +143,11 @@ extension Machine {
     case failure(FaultResult)
   }
 
-  /// Takes a frame and a row for a table of empty entries.
+  /// Allocates a frame and a row for a table of empty entries.
   ///
-  /// No spin lock may be held.
+  /// nr_page_table_pages counts tables of every level here; 6.1 counts PTE and PMD tables alone.
+  ///
+  /// - Locks: the caller holds no spin lock.
   func allocateTable(_ use: TableUse, for process: Process) -> TableAllocation {
     let frame: FrameNumber
     do {
@@ -150,7 +159,7 @@ extension Machine {
       putFolio(frame, on: process.processor)
       return .failure(.outOfMemory(nil))
     }
-    // Nobody else knows the table yet, so its entries need no atomic stores.
+    // No other thread knows the table yet, so its entries need no atomic stores.
     tablePage(id).row.raw.initializeMemory(as: UInt64.self, repeating: 0, count: geometry.tableEntries)
     tableMeta(id).frame = frame
     let descriptor = page(frame)
@@ -166,7 +175,7 @@ extension Machine {
     return .success(id)
   }
 
-  /// Gives a table that nobody can reach any more back.
+  /// Frees a table that no path reaches any more.
   func freeTable(_ id: RowID, on processor: Int) {
     let frame = tableMeta(id).frame
     let descriptor = page(frame)
@@ -182,9 +191,12 @@ extension Machine {
 
   /// Waits until every lockless walk that may have seen an entry before it was cleared has ended.
   ///
-  /// Kernel: tlb_remove_table_sync_one. A walk announces itself by an atomic addition before its first read.
-  /// The addition of zero here is ordered against it: either it finds the walk and waits for its end, or the
-  /// walk begins after it and reads what was stored before.
+  /// A walk announces itself by an atomic addition before its first read. The addition of zero here is
+  /// ordered against it: either it finds the walk and waits for its end, or the walk begins after it and
+  /// reads what was stored before.
+  ///
+  /// - Kernel: mm/mmu_gather.c:tlb_remove_table_sync_one (6.1); without interrupts: the kernel sends one to
+  ///   every CPU, and walks run with interrupts off.
   package func synchroniseWalkers() {
     if !has(.walkerWait) { return }
     for index in 0..<configuration.processors {
@@ -195,7 +207,9 @@ extension Machine {
 
   /// Frees the tables below the root that cover part of a span and are empty.
   ///
-  /// The caller holds the space's lock exclusively, so that nobody fills a table meanwhile.
+  /// - Locks: the caller holds the space's lock exclusively, so that no fault fills a table meanwhile.
+  /// - Kernel: mm/memory.c:free_pgtables (6.1); without limits at the neighbouring areas: here a table is
+  ///   freed when it has no entry.
   func freeEmptyTables(_ space: AddressSpace, _ span: PageSpan, on processor: Int) {
     guard !span.isEmpty else { return }
     var emptied: [RowID] = []
@@ -208,6 +222,9 @@ extension Machine {
     for id in emptied { freeTable(id, on: processor) }
   }
 
+  /// Unlinks the empty tables that cover part of a span.
+  ///
+  /// - Kernel: mm/memory.c:free_pgd_range (6.1)
   private func collectEmptyTables(
     _ space: AddressSpace, table: RowID, level: Int, base: UInt64, _ span: PageSpan, _ found: inout [RowID]
   ) {
@@ -233,18 +250,23 @@ extension Machine {
 
   // MARK: - Deposits
 
-  /// Puts a table aside for the day when a huge mapping is split (pgtable_trans_huge_deposit).
+  /// Keeps a table for the time when a huge mapping is split.
   ///
-  /// Splitting must not fail for want of memory. The page-table lock is held.
+  /// Splitting must not fail because memory is short.
+  ///
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/pgtable-generic.c:pgtable_trans_huge_deposit (6.1); without a list for each PMD table: each
+  ///   space has one.
   func deposit(_ id: RowID, in space: AddressSpace) {
     tableMeta(id).next = space.firstDeposit
     space.firstDeposit = id
     space.tablePages.fetchAdd(1, .relaxed)
   }
 
-  /// Takes a table that was put aside; there is one for every huge mapping that is not hugetlb.
+  /// Takes a deposited table; there is one for every huge mapping that is not hugetlb.
   ///
-  /// The page-table lock is held.
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/pgtable-generic.c:pgtable_trans_huge_withdraw (6.1); without a list for each PMD table.
   func withdraw(from space: AddressSpace) -> RowID {
     let id = space.firstDeposit
     guard id != .none else { fatalError("a huge mapping without its deposited table") }

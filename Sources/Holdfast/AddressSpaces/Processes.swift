@@ -1,15 +1,15 @@
 import Interleaving
 import SystemPackage
 
-/// Processes and the life of their address spaces.
+/// Processes, and how their address spaces begin and end.
 extension Machine {
-  /// RLIMIT_MEMLOCK unless told otherwise: 8 MiB.
+  /// RLIMIT_MEMLOCK by default: 8 MiB.
   public static let defaultMemlockLimit: UInt64 = 8 << 20
 
   /// Makes a process with an empty address space.
   ///
   /// - Parameters:
-  ///   - name: what listings show; Linux keeps 15 bytes of it.
+  ///   - name: the name that listings show; Linux keeps 15 bytes of it.
   ///   - processor: the processor it runs on; changed by setting `Process.processor`.
   ///   - memlockLimit: RLIMIT_MEMLOCK in bytes.
   ///   - capabilities: what the process may do.
@@ -52,10 +52,11 @@ extension Machine {
     }
   }
 
-  /// Ends a process: unmaps everything and frees its tables; what it had locked no longer counts.
+  /// Ends a process: unmaps everything and frees its tables; its locked pages no longer count.
   ///
-  /// Pins are not undone: pinned pages stay allocated, mapped nowhere, until they are unpinned. If someone
-  /// works on the space remotely, it goes when they are done. A process that has ended already is left alone.
+  /// Pins are not undone: pinned pages stay allocated, mapped nowhere, until they are unpinned. If another
+  /// process works on the space remotely, the space is freed when it is done. A process that has ended
+  /// already is left alone.
   public func exit(_ process: Process) {
     guard process.live != 0 else { return }
     tick()
@@ -72,9 +73,10 @@ extension Machine {
       .filter { $0.live != 0 }
   }
 
-  /// Keeps a space from going away while someone works on it remotely (mmget_not_zero).
+  /// Keeps a space from being freed while a process works on it remotely.
   ///
-  /// - Returns: false if it is gone.
+  /// - Returns: false if it has been freed.
+  /// - Kernel: include/linux/sched/mm.h:mmget_not_zero (6.1)
   package func holdSpace(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let space = space(id)
@@ -84,9 +86,10 @@ extension Machine {
     }
   }
 
-  /// Keeps the space of a process that may end meanwhile (get_task_mm).
+  /// Keeps the space of a process that may end meanwhile.
   ///
   /// - Returns: the space, or nil if the process has ended.
+  /// - Kernel: kernel/fork.c:get_task_mm (6.1)
   package func holdSpace(of process: Process) -> RowID? {
     global.tablesLock.withLock {
       guard process.live != 0 else { return nil }
@@ -97,14 +100,16 @@ extension Machine {
     }
   }
 
-  /// Gives a hold of a space back; the last one tears it down (mmput).
+  /// Drops a hold of a space; the last one frees it.
   ///
-  /// The caller holds no lock.
+  /// - Locks: the caller holds no lock.
+  /// - Kernel: kernel/fork.c:mmput (6.1)
+  /// - Kernel: mm/mmap.c:exit_mmap (6.1); without the OOM reaper, locked areas.
   package func releaseSpace(_ id: RowID, on processor: Int) {
     let space = space(id)
     let isLast = global.tablesLock.withLock { () -> Bool in
       space.live -= 1
-      // The teardown keeps the row, which nobody can hold any more.
+      // The teardown keeps the row; no new hold can be taken any more.
       if space.live == 0 { space.grabs += 1 }
       return space.live == 0
     }
@@ -124,14 +129,18 @@ extension Machine {
     dropSpace(id)
   }
 
-  /// Keeps a space's row, though not what is mapped in it, past the end of its process (mmgrab).
+  /// Keeps a space's row, though not what is mapped in it, past the end of its process.
   ///
-  /// For whoever charges locked pages to a space and gives them back later.
+  /// For owners of pins that charge locked pages to a space and uncharge them later.
+  ///
+  /// - Kernel: include/linux/sched/mm.h:mmgrab (6.1)
   package func grabSpace(_ id: RowID) {
     global.tablesLock.withLock { space(id).grabs += 1 }
   }
 
-  /// Undoes `grabSpace` (mmdrop).
+  /// Undoes `grabSpace`.
+  ///
+  /// - Kernel: include/linux/sched/mm.h:mmdrop (6.1)
   package func dropSpace(_ id: RowID) {
     let isLast = global.tablesLock.withLock { () -> Bool in
       let space = space(id)

@@ -3,12 +3,17 @@ import SystemPackage
 
 /// mprotect.
 extension Machine {
-  /// Changes what user space may do with a range (mprotect).
+  /// Changes what user space may do with a range: the system call mprotect.
   ///
   /// The parts before a hole or a refusal have changed when the call fails, as in Linux.
   ///
   /// - Throws: EINVAL for an unaligned start or a cut through a huge page of a hugetlb area, ENOMEM for a
   ///   wrap-around, a hole, or a full table of areas. A length of zero is no error.
+  /// - Locks: takes the space's lock exclusively.
+  /// - Kernel: mm/mprotect.c:do_mprotect_pkey (6.1); without protection keys, PROT_GROWSDOWN and
+  ///   PROT_GROWSUP, limits that mmap set on the protection.
+  /// - Kernel: mm/mprotect.c:mprotect_fixup (6.1); without merging areas, the accounting of committed memory,
+  ///   populating a locked area that becomes writable.
   public func protect(
     _ process: Process, _ range: AddressRange, _ protection: Protection
   ) throws(AddressSpaceError) {
@@ -36,11 +41,15 @@ extension Machine {
     }
   }
 
-  /// Gives the entries of an area the protection that its flags say (change_protection).
+  /// Gives the entries of an area the protection that its flags say.
   ///
-  /// Write access is taken away at once. It is given back only where a write fault would give it without a further
-  /// look: to shared pages, and to anonymous pages that are exclusive. A migration entry loses it, and gets it
-  /// back by a fault. The caller holds the space's lock exclusively.
+  /// Write access is removed at once. It is restored only where a write fault would restore it without a
+  /// further look: to shared pages, and to anonymous pages that are exclusive. A migration entry loses it,
+  /// and a fault restores it.
+  ///
+  /// - Locks: the caller holds the space's lock exclusively.
+  /// - Kernel: mm/mprotect.c:change_protection (6.1)
+  /// - Kernel: mm/mprotect.c:change_pmd_range (6.1); without MMU notifiers.
   private func changeProtection(_ space: AddressSpace, _ area: Area, on processor: Int) {
     var at = area.start
     while at < area.end {
@@ -66,6 +75,14 @@ extension Machine {
     }
   }
 
+  /// Changes one entry.
+  ///
+  /// - Kernel: mm/mprotect.c:change_pte_range (6.1); without NUMA hints, userfaultfd, swap and device
+  ///   entries.
+  /// - Kernel: mm/mprotect.c:can_change_pte_writable (6.1); without the test that the entry is dirty: a clean
+  ///   entry of an exclusive page becomes writable here, in the kernel by a write fault.
+  /// - Kernel: mm/huge_memory.c:change_huge_pmd (6.1); without NUMA hints, userfaultfd.
+  /// - Kernel: mm/hugetlb.c:hugetlb_change_protection (6.1); without shared page tables, userfaultfd.
   private func changeEntry(_ place: EntrySlot, _ area: Area) {
     let entry = place.entry
     if entry.isNone { return }

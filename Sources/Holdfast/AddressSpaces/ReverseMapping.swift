@@ -1,16 +1,21 @@
 import Interleaving
 
-/// Mapping counts of pages, and the way from a page back to the entries that map it.
+/// Mapping counts of pages, and the way from a page to the entries that map it.
 extension Machine {
   /// Counts one more mapping of a page, before the entry that maps it is written.
   ///
-  /// Kernel: page_add_anon_rmap, page_add_file_rmap (6.1). The page's `mapping` says of which kind it is. Pages of
-  /// hugetlb folios count in no statistic. The page-table lock is held.
+  /// The page's `mapping` says of which kind it is. Pages of hugetlb folios count in no statistic.
   ///
   /// - Parameters:
-  ///   - frame: the very page that the entry maps; the head if `huge`.
+  ///   - frame: the page that the entry maps; the head if `huge`.
   ///   - page: the virtual page.
-  ///   - exclusive: sets PG_anon_exclusive, where the policy has it; never clears it.
+  ///   - exclusive: sets PG_anon_exclusive, if the policy has it; never clears it.
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/rmap.c:page_add_anon_rmap (6.1); without the encoding of PG_double_map, locked areas, KSM.
+  /// - Kernel: mm/rmap.c:page_add_file_rmap (6.1); without the encoding of PG_double_map, locked areas,
+  ///   counts of huge pages of files.
+  /// - Kernel: mm/rmap.c:hugepage_add_anon_rmap (6.1)
+  /// - Kernel: mm/rmap.c:hugepage_add_new_anon_rmap (6.1)
   package func addMapping(
     _ frame: FrameNumber, _ area: Area, page: UInt64, huge: Bool, exclusive: Bool, on processor: Int
   ) {
@@ -33,9 +38,11 @@ extension Machine {
     countMapped(folio, by: newlyMapped, on: processor)
   }
 
-  /// Counts one mapping of a page less, after the entry that mapped it was cleared or replaced.
+  /// Subtracts one mapping of a page, after the entry that mapped it was cleared or replaced.
   ///
-  /// Kernel: page_remove_rmap. The page-table lock is held.
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/rmap.c:page_remove_rmap (6.1); without deferred splitting, the encoding of PG_double_map,
+  ///   locked areas.
   package func removeMapping(_ frame: FrameNumber, huge: Bool, on processor: Int) {
     let head = self.head(of: frame)
     let folio = page(head)
@@ -72,6 +79,8 @@ extension Machine {
   }
 
   /// Makes a new folio anonymous memory of an area, before its first mapping is added.
+  ///
+  /// - Kernel: mm/rmap.c:__page_set_anon_rmap (6.1)
   func setAnonymous(_ head: FrameNumber, _ area: Area, page: UInt64) {
     let folio = self.page(head)
     folio.index = area.offset(of: page)
@@ -79,7 +88,9 @@ extension Machine {
     folio.mapping = PageMapping(anonGroup: area.anonGroup)
   }
 
-  /// Mappings of a folio: whole ones and those of single pages (spec 1.5).
+  /// Mappings of a folio: whole ones and those of single pages.
+  ///
+  /// - Kernel: mm/util.c:folio_mapcount (6.1)
   package func mappingCount(_ head: FrameNumber) -> Int {
     let folio = page(head)
     if !folio.isLarge { return Int(folio.mapcount.load(.relaxed)) }
@@ -88,16 +99,18 @@ extension Machine {
     return sum
   }
 
-  /// Calls `body` with every area in which a folio may be mapped, and where the folio's first page that falls
-  /// into the area would be mapped in it.
+  /// Calls `body` with every area in which a folio may be mapped.
   ///
-  /// Kernel: rmap_walk. The lock of the anonymous group or object is held during `body`, which takes the
-  /// page-table lock itself and looks whether an entry maps the folio; of a folio whose pages are mapped one by
-  /// one it looks at the pages that follow, up to the end of the area. `body` returns false to stop. The
-  /// caller holds a reference on the folio; of an object's page it holds the page lock too, which keeps the
-  /// object.
+  /// `body` also gets the virtual page at which the folio's first page in the area would be mapped. It takes
+  /// the page-table lock itself and tests whether an entry maps the folio. If the folio's pages are mapped
+  /// one by one, it looks at the pages that follow too, up to the end of the area. It returns false to stop.
   ///
-  /// - Parameter groupIsHeld: whether the caller keeps the anonymous group from going away.
+  /// - Parameter groupIsHeld: whether the caller keeps the anonymous group from being freed.
+  /// - Locks: the caller holds a reference on the folio, and the page lock of an object's page, which keeps
+  ///   the object; the lock of the anonymous group or object is held during `body`.
+  /// - Kernel: mm/rmap.c:rmap_walk (6.1); without KSM.
+  /// - Kernel: mm/rmap.c:rmap_walk_anon (6.1)
+  /// - Kernel: mm/rmap.c:rmap_walk_file (6.1)
   @inline(__always)  // A closure that is called would be retained for every folio.
   package func forEachMapping(
     of head: FrameNumber, groupIsHeld: Bool = false, _ body: (AddressSpace, Area, UInt64) -> Bool
@@ -105,8 +118,8 @@ extension Machine {
     let folio = page(head)
     let mapping = folio.mapping
     if let id = mapping.anonGroup {
-      // A page that outlived its mappings may name a group that is gone, or by now another one. Walking that one
-      // does no harm: none of its entries maps the page.
+      // A page that outlived its mappings may name a group that was freed, or that is another one by now. To
+      // walk the other one does no harm: none of its entries maps the page.
       guard groupIsHeld || holdGroup(id) else { return }
       let group = anonGroup(id)
       group.lock.withLock {

@@ -4,13 +4,14 @@ import SystemPackage
 extension Machine {
   /// Makes a thread of a process: another process row on the same address space (clone with CLONE_VM).
   ///
-  /// Limits and capabilities are those of the process. The thread ends by `exit`; the space goes with the last
-  /// of those that share it.
+  /// Limits and capabilities are those of the process. The thread ends by `exit`; the space is freed with the
+  /// last of those that share it.
   ///
-  /// - Parameter processor: the processor it runs on, if not the process's own; two that act at once need two.
-  /// - Throws: EINVAL for a processor that does not exist, ESRCH for a process that has ended, EAGAIN if the table
-  ///   of processes is full.
-  /// - Note: kernel/fork.c, 6.1: copy_mm.
+  /// - Parameter processor: the processor it runs on, if not the process's own; two that act at once need
+  ///   two.
+  /// - Throws: EINVAL for a processor that does not exist, ESRCH for a process that has ended, EAGAIN if the
+  ///   table of processes is full.
+  /// - Kernel: kernel/fork.c:copy_mm (6.1); without a copy of the address space: CLONE_VM alone.
   public func createThread(
     of process: Process, processor: Int? = nil
   ) throws(AddressSpaceError) -> Process {

@@ -1,10 +1,11 @@
 import Interleaving
 
-/// Taking entries out of page tables, and splitting huge mappings.
+/// Removing entries from page tables, and splitting huge mappings.
 extension Machine {
-  /// The bits of a leaf in an area, apart from what a write access adds (vm_page_prot).
+  /// The bits of a leaf in an area, without those that a write access adds (vma->vm_page_prot).
   ///
-  /// A shared mapping is writable from the start, a private one only where a fault has made the page its own.
+  /// A shared mapping is writable from the start. A private one is writable only where a fault has given the
+  /// process its own page.
   func leafBits(_ area: Area) -> UInt64 {
     guard !area.flags.isDisjoint(with: [.read, .write, .execute]) else {
       return PageTableEntry.protNone | PageTableEntry.accessed
@@ -14,14 +15,16 @@ extension Machine {
       | (isWritable ? PageTableEntry.writable : 0)
   }
 
-  /// What a write access adds to an entry of an area: dirty, and writable if the area is (maybe_mkwrite).
+  /// The bits that a write access adds to an entry of an area: dirty, and writable if the area is.
+  ///
+  /// - Kernel: include/linux/mm.h:maybe_mkwrite (6.1)
   func writtenBits(_ area: Area) -> UInt64 {
     PageTableEntry.dirty | (area.flags.contains(.write) ? PageTableEntry.writable : 0)
   }
 
   /// Counts resident pages of a space.
   ///
-  /// The page-table lock is held.
+  /// - Locks: the caller holds the page-table lock.
   func countResident(_ space: AddressSpace, _ frame: FrameNumber, by pages: Int) {
     let folio = page(head(of: frame))
     guard !folio.isHugetlb else { return }
@@ -31,11 +34,15 @@ extension Machine {
     cell.fetchAdd(UInt64(bitPattern: Int64(pages)), .relaxed)
   }
 
-  /// Takes all entries of a span away and drops the references that they hold (zap_page_range).
+  /// Removes all entries of a span and drops the references that they hold.
   ///
-  /// An entry is cleared before the mapping and the reference are given up, so that a lockless walk that took a
-  /// reference too sees the change when it looks again. The caller holds the space's lock, shared or exclusive;
-  /// the table lock is let go after every table.
+  /// An entry is cleared before its mapping and its reference are dropped, so that a lockless walk that has
+  /// taken a reference sees the change when it looks again.
+  ///
+  /// - Locks: the caller holds the space's lock, shared or exclusive; the page-table lock is released after
+  ///   every table.
+  /// - Kernel: mm/memory.c:zap_page_range (6.1); without MMU notifiers.
+  /// - Kernel: mm/memory.c:unmap_page_range (6.1)
   func zap(_ space: AddressSpace, _ span: PageSpan, on processor: Int) {
     var at = span.start
     while at < span.end {
@@ -67,6 +74,10 @@ extension Machine {
     return (page | (covered - 1)) &+ 1
   }
 
+  /// Removes the entries of one table.
+  ///
+  /// - Kernel: mm/memory.c:zap_pte_range (6.1); without swap and device entries, deferring the free until the
+  ///   TLB is flushed, freeing an empty table.
   private func zapTable(
     _ space: AddressSpace, _ table: RowID, _ first: UInt64, _ end: UInt64, on processor: Int
   ) {
@@ -84,6 +95,10 @@ extension Machine {
     }
   }
 
+  /// Removes a huge leaf or its migration entry.
+  ///
+  /// - Kernel: mm/huge_memory.c:zap_huge_pmd (6.1); without the huge zero page.
+  /// - Kernel: mm/hugetlb.c:__unmap_hugepage_range (6.1); without shared page tables, MMU notifiers.
   private func zapHuge(
     _ space: AddressSpace, _ place: EntrySlot, _ entry: PageTableEntry, on processor: Int
   ) {
@@ -96,6 +111,7 @@ extension Machine {
     }
   }
 
+  /// Drops the mapping and the reference of an entry that was cleared.
   private func dropMapping(
     _ space: AddressSpace, _ entry: PageTableEntry, pages: Int, on processor: Int
   ) {
@@ -109,9 +125,12 @@ extension Machine {
 
   // MARK: - Splitting
 
-  /// Splits the huge mapping that a page lies strictly inside of; nothing if there is none.
+  /// Splits the huge mapping around a page, unless it begins at the page.
   ///
-  /// The caller holds the space's lock. The folio stays one; only its mapping changes.
+  /// The folio stays whole; only its mapping changes.
+  ///
+  /// - Locks: the caller holds the space's lock.
+  /// - Kernel: mm/huge_memory.c:split_huge_pmd_if_needed (6.1)
   func splitHugeMapping(_ space: AddressSpace, _ page: UInt64, on processor: Int) {
     guard page & (hugePages &- 1) != 0 else { return }
     space.pageTableLock.lock()
@@ -121,20 +140,25 @@ extension Machine {
     space.pageTableLock.unlock()
   }
 
-  /// Replaces a huge leaf, or the migration entry of one, by a table of entries (__split_huge_pmd).
+  /// Replaces a huge leaf, or the migration entry of one, by a table of entries (split_huge_pmd).
   ///
-  /// Pins of the folio are not affected: they count on its head either way. The page-table lock is held.
+  /// Pins of the folio are not affected: they are counted on its head either way.
+  ///
+  /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/huge_memory.c:__split_huge_pmd (6.1); without MMU notifiers.
+  /// - Kernel: mm/huge_memory.c:__split_huge_pmd_locked (6.1); without file mappings, the huge zero page,
+  ///   freezing, the encoding of PG_double_map, the counter thp_split_pmd.
   package func splitHuge(_ space: AddressSpace, _ place: EntrySlot, _ page: UInt64, on processor: Int) {
     let old = place.entry
     let table = withdraw(from: space)
     space.tablePages.fetchAdd(1, .relaxed)
     let bits = old.rawValue & 0xfff & ~PageTableEntry.huge
     if !old.isMigration {
-      // The dirty bit of the one entry may be lost with the many.
+      // The dirty bit of the one entry may be lost in the many.
       if old.has(PageTableEntry.dirty) { self.page(head(of: old.frame)).set(.dirty) }
       splitMappingCounts(head(of: old.frame), on: processor)
     }
-    // Nobody can reach the table yet; storing its entry in the upper table publishes all of it.
+    // No path reaches the table yet; storing its entry in the upper table publishes all of it.
     for i in 0..<geometry.tableEntries {
       tablePage(table).entry(i).store(UInt64((old.frame + i).rawValue) << 12 | bits, .relaxed)
     }

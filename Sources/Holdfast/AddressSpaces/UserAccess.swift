@@ -1,7 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// What programs do with their memory: loads and stores that walk the tables, fault, and try again.
+/// Memory accesses of programs: loads and stores that walk the tables, fault, and are tried again.
 extension Machine {
   /// Reads or writes one byte, as far as faults and entries are concerned.
   ///
@@ -53,8 +53,8 @@ extension Machine {
 
   /// Runs `body` on the frame behind a virtual page, after faults as a processor would take them.
   ///
-  /// The page-table lock is held during `body`: no entry is taken away in between, which is what flushing a
-  /// TLB achieves on hardware. `body` takes no locks.
+  /// The page-table lock is held during `body`, so that no entry is removed in between; on hardware the flush
+  /// of the TLB has that effect. `body` takes no locks.
   package func access(
     _ process: Process, _ page: UInt64, write: Bool, _ body: (FrameNumber) -> Void
   ) throws(AddressSpaceError) {
@@ -75,6 +75,7 @@ extension Machine {
     }
   }
 
+  /// Serves the fault of an access, as the kernel's page fault handler does.
   private func faultIn(
     _ process: Process, _ space: AddressSpace, _ page: UInt64, write: Bool
   ) throws(AddressSpaceError) {
