@@ -28,7 +28,7 @@ extension Machine {
     page(frame).contentTag = pattern
   }
 
-  /// Whether a page holds a pattern: every byte of it, where there are bytes.
+  /// Whether a page holds a pattern, in every byte where frames have bytes.
   package func contents(_ frame: FrameNumber, match pattern: UInt64) -> Bool {
     guard let store else { return page(frame).contentTag == pattern }
     let words = store.bytes(frame).assumingMemoryBound(to: UInt64.self)

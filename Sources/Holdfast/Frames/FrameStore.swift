@@ -3,9 +3,9 @@ import SystemPackage
 
 /// Where the contents of frames are: one memfd for every memory block, mapped as a linear window.
 ///
-/// Blocks get their bytes under the tables lock when metadata of a section comes into being, and lose them under
-/// the hotplug lock, only while no frame of theirs is allocated; the window itself stays where it is, so reading
-/// and writing frames needs no lock of ours.
+/// A block gets its bytes under the tables lock when metadata of one of its sections is made. It loses them
+/// under the hotplug lock, only while none of its frames is allocated. The window itself stays where it is,
+/// so reading and writing frames needs no lock.
 final class FrameStore: @unchecked Sendable {
   // Sendable: what `descriptors` points to is written under the locks above, a word for every block; the rest
   // is immutable.
@@ -41,9 +41,9 @@ final class FrameStore: @unchecked Sendable {
   /// Whether the block has bytes.
   func hasBytes(_ block: BlockID) -> Bool { descriptors[block.rawValue] >= 0 }
 
-  /// Gives a block its bytes: a new memfd, mapped at the block's place.
+  /// Gives a block its bytes: a new memfd, mapped at the block's place in the window.
   ///
-  /// Nothing is allocated until touched.
+  /// The host allocates nothing until the bytes are touched.
   func populate(_ block: BlockID) throws(Errno) {
     guard descriptors[block.rawValue] < 0 else { return }
     let descriptor = hf_memfd_create("holdfast-\(block)", true)
@@ -59,8 +59,8 @@ final class FrameStore: @unchecked Sendable {
 
   /// Takes a block's bytes away and gives the memory back to the host.
   ///
-  /// The window is unmapped, the memfd sealed against writing and closed. The host refuses the seal with EBUSY
-  /// while anything still pins one of the bytes; the block then keeps them, mapped as before.
+  /// The window is unmapped, the memfd sealed against writing and closed. The host refuses the seal with
+  /// EBUSY while anything still pins one of the bytes; the block then keeps them, mapped as before.
   func depopulate(_ block: BlockID) throws(Errno) {
     let descriptor = descriptors[block.rawValue]
     guard descriptor >= 0 else { return }

@@ -1,13 +1,14 @@
 import Interleaving
 
-/// LRU lists and the per-processor batches in front of them (spec 7.1, 7.7).
+/// LRU lists and the per-CPU batches in front of them.
 ///
-/// A folio waits in a batch with one extra reference and without PG_lru; such a hidden reference makes
-/// migration fail, which is why so much here is about draining.
+/// A folio in a batch has one extra reference and no PG_lru. That hidden reference makes migration fail, so
+/// batches are drained in many places.
 extension Machine {
-  /// Puts a folio that is on no list into this processor's batch (mm/swap.c:folio_add_lru, 6.1).
+  /// Puts a folio that is on no list into this processor's batch.
   ///
-  /// - Parameter drains: whether to empty the batch onto the lists at once, as `drainLRU` after it would.
+  /// - Parameter drains: whether to empty the batch onto the lists at once, as a `drainLRU` after it would.
+  /// - Kernel: mm/swap.c:folio_add_lru (6.1)
   func addToLRU(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
     getFolio(head)
     let cpu = self.processor(processor)
@@ -15,7 +16,7 @@ extension Machine {
       let count = cpu.batchCount
       cpu.setBatchEntry(count, head)
       cpu.batchCount = count + 1
-      // A large folio is worth a flush of its own, and while batches are off nothing may wait.
+      // A large folio is worth a drain of its own, and while batches are disabled no folio may wait in one.
       if drains || count + 1 == Processor.batchCapacity || page(head).isLarge
         || global.lruBatchesDisabled.load() > 0
       {
@@ -24,38 +25,53 @@ extension Machine {
     }
   }
 
-  /// Empties one processor's batch onto the lists (lru_add_drain).
+  /// Empties one processor's batch onto the lists.
+  ///
+  /// - Kernel: mm/swap.c:lru_add_drain_cpu (6.1); without the batches for rotation, deactivation, lazy
+  ///   freeing and activation.
   package func drainLRU(processor: Int, on current: Int) {
     let cpu = self.processor(processor)
     cpu.batchLock.withLock { flushBatch(cpu, on: current) }
   }
 
   /// Empties this processor's batch.
+  ///
+  /// - Kernel: mm/swap.c:lru_add_drain (6.1)
   package func drainLRU(for process: Process) {
     bump(.lruDrainLocal, on: process)
     drainLRU(processor: process.processor, on: process.processor)
     trace?(.drain(allProcessors: false))
   }
 
-  /// Empties every processor's batch (lru_add_drain_all).
+  /// Empties every processor's batch.
+  ///
+  /// - Kernel: mm/swap.c:lru_add_drain_all (6.1)
   package func drainLRUAll(for process: Process) {
     bump(.lruDrainAll, on: process)
     for index in 0..<configuration.processors { drainLRU(processor: index, on: process.processor) }
     trace?(.drain(allProcessors: true))
   }
 
-  /// Lets nothing wait in batches until `enableLRUBatches` (lru_cache_disable); nests.
+  /// Keeps folios out of the batches until `enableLRUBatches`; calls nest.
+  ///
+  /// - Kernel: mm/swap.c:lru_cache_disable (6.1); without waiting for readers of the count (RCU): they hold
+  ///   the batch lock here.
   func disableLRUBatches(for process: Process) {
     global.lruBatchesDisabled.fetchAdd(1)
     drainLRUAll(for: process)
   }
 
   /// Ends one `disableLRUBatches`.
+  ///
+  /// - Kernel: include/linux/swap.h:lru_cache_enable (6.1)
   func enableLRUBatches() { global.lruBatchesDisabled.fetchAdd(UInt32.max) }
 
-  /// Takes a folio off its list: the caller holds a reference, and gets one more if this succeeds.
+  /// Takes a folio off its list; the caller holds a reference, and gets one more if this succeeds.
   ///
-  /// PG_lru is the token: whoever clears it has the folio (mm/vmscan.c:folio_isolate_lru, 6.1).
+  /// PG_lru is the token: the thread that clears it owns the folio's place on the list.
+  ///
+  /// - Kernel: mm/vmscan.c:folio_isolate_lru (6.1)
+  /// - Kernel: mm/folio-compat.c:isolate_lru_page (6.1); without tail pages.
   package func isolateFromLRU(_ head: FrameNumber, on processor: Int) -> Bool {
     if shouldFail(.isolation) { return false }
     guard page(head).testAndClear(.lru) else { return false }
@@ -64,7 +80,7 @@ extension Machine {
     return true
   }
 
-  /// Isolates a folio for migration and counts it as isolated; a hugetlb folio leaves its pool's active list.
+  /// Isolates a folio for migration and counts it as isolated; a hugetlb folio is no longer migratable.
   package func isolate(_ head: FrameNumber, on processor: Int) -> Bool {
     let descriptor = page(head)
     let succeeded: Bool
@@ -79,7 +95,10 @@ extension Machine {
     return succeeded
   }
 
-  /// Gives an isolated folio back to the lists, dropping the isolation reference (putback_movable_pages).
+  /// Puts an isolated folio back onto the lists and drops the isolation's reference.
+  ///
+  /// - Kernel: mm/migrate.c:putback_movable_pages (6.1); without movable pages off the LRU.
+  /// - Kernel: mm/vmscan.c:folio_putback_lru (6.1)
   package func putBack(_ head: FrameNumber, on processor: Int) {
     if page(head).isHugetlb {
       putBackHugetlb(head, on: processor)
@@ -103,7 +122,9 @@ extension Machine {
     return descriptor.isLarge ? 1 << descriptor.order : 1
   }
 
-  /// The list that a folio belongs on (folio_lru_list).
+  /// The list that a folio belongs on.
+  ///
+  /// - Kernel: include/linux/mm_inline.h:folio_lru_list (6.1)
   package func lruList(of head: FrameNumber) -> LRUList {
     let flags = page(head).flags
     if flags.contains(.unevictable) { return .unevictable }
@@ -113,10 +134,14 @@ extension Machine {
 
   // MARK: - Activation
 
-  /// Notes an access: the first one makes a folio referenced, the next one active (folio_mark_accessed, 6.1).
+  /// Records an access: the first one makes a folio referenced, the next one active.
   ///
-  /// The caller holds a reference. Linux lets folios wait in a batch before they move to the active list; here they
-  /// move at once.
+  /// The caller holds a reference. In Linux folios wait in a batch before they move to the active list; here
+  /// they move at once.
+  ///
+  /// - Kernel: mm/swap.c:folio_mark_accessed (6.1); without the multi-generational LRU,
+  ///   workingset_activation, PG_idle.
+  /// - Kernel: mm/swap.c:folio_activate (6.1); without a batch: the folio moves at once.
   func markAccessed(_ head: FrameNumber, on processor: Int) {
     let descriptor = page(head)
     guard descriptor.has(.referenced) else {
@@ -137,7 +162,9 @@ extension Machine {
     descriptor.clear(.referenced)
   }
 
-  /// A folio that waits in this processor's batch will go to the active list; any other stays as it is.
+  /// Makes a folio active that waits in this processor's batch; any other stays as it is.
+  ///
+  /// - Kernel: mm/swap.c:__lru_cache_activate_folio (6.1)
   private func activateInBatch(_ head: FrameNumber, on processor: Int) {
     let cpu = self.processor(processor)
     cpu.batchLock.withLock {
@@ -147,6 +174,10 @@ extension Machine {
 
   // MARK: - Lists
 
+  /// Moves the folios of a batch to the lists and drops the batch's references.
+  ///
+  /// - Kernel: mm/swap.c:folio_batch_move_lru (6.1); without batches other than that of new folios.
+  /// - Kernel: mm/swap.c:lru_add_fn (6.1); without mlocked and unevictable folios.
   private func flushBatch(_ cpu: Processor, on processor: Int) {
     for i in 0..<cpu.batchCount {
       let head = cpu.batchEntry(i)
@@ -157,7 +188,10 @@ extension Machine {
     cpu.batchCount = 0
   }
 
-  /// The caller holds the node's LRU lock.
+  /// Adds a folio to its list and sets PG_lru.
+  ///
+  /// - Locks: the caller holds the node's LRU lock.
+  /// - Kernel: include/linux/mm_inline.h:lruvec_add_folio (6.1); without the multi-generational LRU.
   private func link(_ head: FrameNumber, _ node: Node, on processor: Int) {
     let descriptor = page(head)
     let which = lruList(of: head)
@@ -177,7 +211,9 @@ extension Machine {
     node.lruLock.withLock { remove(head, node, on: processor) }
   }
 
-  /// A folio that nobody refers to any more, but that a list still shows.
+  /// Removes a folio from its list whose last reference is gone.
+  ///
+  /// - Kernel: mm/swap.c:__page_cache_release (6.1)
   func unlinkDying(_ head: FrameNumber, on processor: Int) {
     let node = self.node(page(head).node)
     node.lruLock.withLock {
@@ -185,7 +221,10 @@ extension Machine {
     }
   }
 
-  /// The caller holds the node's LRU lock.
+  /// Removes a folio from its list.
+  ///
+  /// - Locks: the caller holds the node's LRU lock.
+  /// - Kernel: include/linux/mm_inline.h:lruvec_del_folio (6.1); without the multi-generational LRU.
   private func remove(_ head: FrameNumber, _ node: Node, on processor: Int) {
     let descriptor = page(head)
     let which = lruList(of: head)
@@ -199,6 +238,9 @@ extension Machine {
     countList(which, head, by: -1, on: processor)
   }
 
+  /// Counts a folio's pages on or off a list, in the node and in the zone.
+  ///
+  /// - Kernel: include/linux/mm_inline.h:update_lru_size (6.1); without memory control groups.
   private func countList(_ list: LRUList, _ head: FrameNumber, by sign: Int, on processor: Int) {
     let pages = sign * folioPages(head)
     let zone = page(head).zone

@@ -1,4 +1,4 @@
-/// PG_* bits of a page, with the numbers of Linux 6.1 (spec 1.2).
+/// PG_* bits of a page, with the numbers of Linux 6.1: include/linux/page-flags.h.
 @frozen
 public struct PageFlags: OptionSet, Hashable, Sendable {
   /// The bits.
@@ -47,7 +47,7 @@ public struct PageFlags: OptionSet, Hashable, Sendable {
   /// PG_hwpoison.
   public static var hwpoison: PageFlags { PageFlags(rawValue: 1 << 23) }
 
-  /// The bits that carry PG_* names; above them stand the last processor, the zone and the node.
+  /// The bits with PG_* names; above them are the last processor, the zone and the node.
   package static let named: UInt64 = (1 << 27) - 1
   package static let zoneShift: UInt64 = 51
   package static let nodeShift: UInt64 = 54
@@ -73,14 +73,17 @@ public struct PageFlags: OptionSet, Hashable, Sendable {
     "reclaim", "swapbacked", "unevictable", "mlocked", "uncached", "hwpoison", "young", "idle", "arch_2",
   ]
 
-  /// Flags that a freed page must not have kept, and that a new one begins without.
+  /// Flags that are cleared when a page is freed, so that a new page begins without them.
   package static let clearedAtFree: PageFlags = [
     .locked, .referenced, .uptodate, .dirty, .active, .workingset, .slab, .ownerPrivate, .hasPrivate,
     .writeback, .head, .anonExclusive, .reclaim, .swapBacked, .unevictable, .mlocked,
   ]
 }
 
-/// What a frame is, beside its flags (spec 1.3, with two states of our own for the recount).
+/// The state of a frame, beside its flags.
+///
+/// `buddy`, `offline` and `table` are page types of Linux (PG_buddy, PG_offline, PG_table). `absent` and
+/// `perCPU` are this engine's own, for the recount.
 package enum PageType: UInt8 {
   /// No memory, or metadata not yet made.
   case absent
@@ -90,7 +93,7 @@ package enum PageType: UInt8 {
   case buddy
   /// On a per-CPU free list (head of the block).
   case perCPU
-  /// Offline, or taken away by a driver.
+  /// Offline, or taken away by a driver (PG_offline).
   case offline
   /// Holds page-table entries.
   case table

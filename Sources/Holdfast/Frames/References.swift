@@ -1,8 +1,10 @@
 import Interleaving
 
-/// References to folios: taking, trying, dropping, and the end of the last one (spec 1.4, 1.7).
+/// References to folios: taking, trying and dropping them, and freeing a folio with the last one.
 extension Machine {
-  /// Takes references on a folio that the caller already holds one on.
+  /// Takes references on a folio on which the caller holds one already.
+  ///
+  /// - Kernel: include/linux/mm.h:folio_get (6.1)
   @inline(__always)
   package func getFolio(_ head: FrameNumber, refs: Int32 = 1) {
     page(head).refcount.fetchAdd(refs)
@@ -10,8 +12,10 @@ extension Machine {
 
   /// Takes references on the folio of a frame that may be free, frozen, or about to be split.
   ///
-  /// Fails if the count is zero or has overflowed. The head is read again afterwards, since a split may have
-  /// come between (mm/gup.c:try_get_folio, 6.1).
+  /// Fails if the count is zero or has overflowed. The head is read again afterwards, because a split may
+  /// have come in between.
+  ///
+  /// - Kernel: mm/gup.c:try_get_folio (6.1)
   @inline(__always)
   package func tryGetFolio(_ frame: FrameNumber, refs: Int32 = 1, processor: Int) -> FrameNumber? {
     while true {
@@ -22,7 +26,9 @@ extension Machine {
     }
   }
 
-  /// Adds references to a count that may be zero or have overflowed, and then does not (folio_ref_try_add_rcu).
+  /// Adds references to a count, unless that is zero or has overflowed.
+  ///
+  /// - Kernel: include/linux/page_ref.h:folio_ref_try_add_rcu (6.1)
   @inline(__always)
   func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
     if has(.freePageRefusal), has(.overflowRefusal) { return descriptor.refcount.addIfPositive(refs) }
@@ -34,7 +40,10 @@ extension Machine {
     }
   }
 
-  /// Drops references; the last one ends the folio.
+  /// Drops references; with the last one the folio is freed.
+  ///
+  /// - Kernel: include/linux/mm.h:folio_put_refs (6.1)
+  /// - Kernel: include/linux/mm.h:folio_put (6.1)
   @inline(__always)
   package func putFolio(_ head: FrameNumber, refs: Int32 = 1, on processor: Int) {
     let before = page(head).refcount.fetchAdd(0 &- refs)
@@ -42,7 +51,9 @@ extension Machine {
     assert(before >= refs || before < 0, "refcount of \(head) fell from \(before) by \(refs)")
   }
 
-  /// Takes a folio whose count reached zero apart and gives its frames back (mm/swap.c:__folio_put, 6.1).
+  /// Frees a folio whose count reached zero.
+  ///
+  /// - Kernel: mm/swap.c:__folio_put (6.1); without device memory, memory control groups.
   @inline(never)
   func destroyFolio(_ head: FrameNumber, on processor: Int) {
     let descriptor = page(head)
@@ -51,7 +62,7 @@ extension Machine {
     if descriptor.pincount.load(.relaxed) != 0 || descriptor.entireMapcount.load(.relaxed) != 0 {
       fatalError("\(head) is freed while pinned or mapped")
     }
-    // A huge page of a pool stays one folio there.
+    // A huge page of a pool stays one folio in the pool.
     let isPooled = descriptor.isHugetlb
     let cleared = isPooled ? PageFlags.clearedAtFree.subtracting(.head) : .clearedAtFree
     for i in 0..<(1 << order) {
