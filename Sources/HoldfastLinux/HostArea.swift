@@ -15,7 +15,7 @@ public struct HostArea: Sendable, Hashable {
     public static let write = Permissions(rawValue: 2)
     /// `x`.
     public static let execute = Permissions(rawValue: 4)
-    /// `s` instead of `p`: stores are seen by everybody who maps the same object.
+    /// `s` instead of `p`: every process that maps the same object sees the stores.
     public static let shared = Permissions(rawValue: 8)
 
     /// The kernel's four letters, such as `rw-p`.

@@ -57,7 +57,7 @@ struct HostFileSet {
   /// The path of a file, for messages.
   func path(_ relative: String) -> String { source.path(of: relative) }
 
-  /// The text of a file that reading has made sure of.
+  /// The text of a file that was read successfully.
   func required(_ relative: String) throws(HostReadError) -> String {
     guard let text = texts[relative] else {
       throw HostReadError(

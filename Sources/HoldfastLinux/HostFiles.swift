@@ -35,10 +35,10 @@ public enum HostFiles: Sendable, Hashable {
   static func bytes(at path: String) throws(HostReadError) -> [UInt8] {
     let expected = "a readable file"
     do throws(Errno) {
-      // Without .nonBlocking, a FIFO in place of the file would block for ever.
+      // Without .nonBlocking, opening a FIFO in place of the file would block without end.
       let file = try Self.open(path)
       defer { try? file.close() }
-      // Files of /proc say that their size is 0, so that only reading to the end tells.
+      // Files of /proc report a size of 0, so the end is found only by reading.
       var bytes: [UInt8] = []
       var chunk = [UInt8](repeating: 0, count: 1 << 16)
       while true {

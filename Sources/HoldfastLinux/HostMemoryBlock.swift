@@ -1,20 +1,20 @@
 import SystemPackage
 
-/// A memory block of a host: the unit in which memory goes on and off line.
+/// A memory block of a host: the unit in which memory goes online and offline.
 public struct HostMemoryBlock: Sendable, Hashable {
   /// What /sys/devices/system/memory/memoryN/state says.
   public enum State: String, Sendable, CaseIterable {
-    /// In use by the kernel.
+    /// MEM_ONLINE: the kernel uses it.
     case online
-    /// Known, not in use.
+    /// MEM_OFFLINE: known, not used.
     case offline
-    /// On its way out.
+    /// MEM_GOING_OFFLINE: it is being emptied.
     case goingOffline = "going-offline"
   }
 
   /// The N of `memoryN`; the block starts at N times the block size.
   public var index: Int
-  /// Whether it is in use.
+  /// Its state.
   public var state: State
   /// Online: the one zone it is in; else the zones it can go to; empty: none, or the kernel does not say.
   public var validZones: [String]

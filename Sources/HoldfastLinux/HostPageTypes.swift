@@ -47,7 +47,7 @@ extension HostPageTypes {
     var section = Section.sizes
     for line in text.lines {
       let words = line.words
-      // The kernel tells the sizes anew for every node.
+      // The kernel prints the sizes again for every node.
       let beginsNode = words.count == 4 && line.text.hasPrefix("Page block order:")
       switch (section, words.first) {
       case (_, nil): continue
@@ -67,7 +67,7 @@ extension HostPageTypes {
       case (.blocks, "Node"):
         result.blocks.append(try blocks(line, words, result.types))
       case (.blocks, "Number"), (.mixed, "Node"):
-        // Kernels with page owner tracking also count blocks of mixed use, which nothing here needs.
+        // Kernels with page owners also count pageblocks of mixed use, which are not needed here.
         section = .mixed
       default:
         throw line.unexpected(expected: section.expected)

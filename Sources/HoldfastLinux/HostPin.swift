@@ -4,8 +4,8 @@ public import SystemPackage
 /// A range of this process's memory that the host kernel itself keeps pinned.
 ///
 /// The kernel pins the buffers that are registered with an io_uring, writable and long term, as it does for
-/// any device. While a `HostPin` lives, the kernel counts its pages in `VmPin`, and refuses what pins
-/// forbid: so the host vouches for, or contradicts, what a model says of the same memory.
+/// any device. While a `HostPin` lives, the kernel counts its pages in `VmPin`, and refuses what pins forbid.
+/// So the host confirms, or contradicts, what a model says of the same memory.
 public struct HostPin: ~Copyable, Sendable {
   private let ring: FileDescriptor
   /// The address of the first byte.
@@ -17,8 +17,8 @@ public struct HostPin: ~Copyable, Sendable {
   ///
   /// Fails with the kernel's error, and then no page is pinned: `.noMemory` beyond RLIMIT_MEMLOCK,
   /// `.badAddress` where nothing writable is mapped or the range is empty, `.notSupportedOnSocket`
-  /// (EOPNOTSUPP) for most file mappings, and `.noFunction` (ENOSYS) or `.notPermitted` where there is no
-  /// io_uring for us.
+  /// (EOPNOTSUPP) for most file mappings, and `.noFunction` (ENOSYS) or `.notPermitted` where this process
+  /// may not use io_uring.
   public init(address: UInt, byteCount: Int) throws(Errno) {
     guard byteCount > 0, let pointer = UnsafeMutableRawPointer(bitPattern: address) else { throw .badAddress }
     let ring = FileDescriptor(rawValue: try Self.check(hf_uring_setup(1)))
@@ -38,11 +38,11 @@ public struct HostPin: ~Copyable, Sendable {
     try self.init(address: UInt(bitPattern: buffer.baseAddress), byteCount: buffer.count)
   }
 
-  /// Unpins, and says whether the kernel did.
+  /// Unpins, and reports whether the kernel did.
   public consuming func release() throws(Errno) {
     let ring = ring
     discard self
-    // Closing the ring would unpin too, but some time later: the kernel tears rings down in the background.
+    // Closing the ring would unpin too, but later: the kernel tears rings down in the background.
     let result = hf_uring_unregister_buffers(ring.rawValue)
     try? ring.close()
     _ = try Self.check(result)

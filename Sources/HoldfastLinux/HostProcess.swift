@@ -58,7 +58,7 @@ public struct HostProcess: Sendable, Hashable {
     }
   }
 
-  /// Says that it is the process that is missing, where its file is.
+  /// Reports a missing process as such, instead of its missing file.
   private func explained<T>(_ read: () throws(HostReadError) -> T) throws(HostReadError) -> T {
     do throws(HostReadError) {
       return try read()

@@ -8,9 +8,9 @@ public struct HostReadError: Error, Sendable, Hashable {
   public let file: String
   /// The line, counted from 1, or 0 if the file as a whole is meant.
   public let line: Int
-  /// What stands there.
+  /// What the file has there.
   public let found: String
-  /// What should stand there.
+  /// What it should have there.
   public let expected: String
   /// The errno that the failure stands for.
   public let errno: Errno

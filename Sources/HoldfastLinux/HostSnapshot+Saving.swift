@@ -23,7 +23,8 @@ extension HostSnapshot {
         file: directory, found: "a directory with \(present.count) entries, such as '\(present[0])'",
         expected: "an empty one, or none", errno: .directoryNotEmpty)
     }
-    // Everything is written aside first. Renaming three entries then hardly fails, and `captured` comes last.
+    // Everything is written under another name first. To rename three entries then hardly fails, and
+    // `captured` comes last.
     let aside = "\(directory)/.partial-\(getpid())"
     let entries = ["proc", "sys", .captured]
     do throws(HostReadError) {

@@ -19,14 +19,14 @@ public struct HostSnapshot: Sendable, Hashable {
   public var blockSize: Int
   /// The memory blocks by index.
   public var blocks: [HostMemoryBlock]
-  /// Why each file that one can do without was not read.
+  /// Why each optional file was not read.
   public var missing: [HostReadError]
 
   /// Reads a host, live or saved.
   ///
   /// zoneinfo, block_size_bytes and the memory blocks are required; any other file may be absent or
-  /// unreadable and is then in `missing`. No file may be damaged. The numbers of different files may
-  /// differ, since a live host changes while it is read; the layout they describe may not.
+  /// unreadable and is then in `missing`. No file may be damaged. The numbers of different files may differ,
+  /// because a live host changes while it is read; the layout that they describe may not.
   public static func read(from files: HostFiles) throws(HostReadError) -> HostSnapshot {
     try HostSnapshot(HostFileSet(reading: files))
   }
@@ -47,10 +47,10 @@ extension HostSnapshot {
     return zones.first { $0.name == name && (block.nodes.isEmpty || block.nodes.contains($0.node)) }
   }
 
-  /// Pages that the kernel owns but has not given to a zone's allocator so far.
+  /// Pages that the kernel has not given to a zone's allocator so far.
   ///
-  /// A kernel that initialises its page descriptors late counts such pages in `MemTotal` and `MemFree` but
-  /// in no zone's `managed`. They are free, not reserved.
+  /// A kernel that initialises its page descriptors late counts such pages in `MemTotal` and `MemFree` but in
+  /// no zone's `managed`. They are free, not reserved.
   public var deferredPages: Int {
     guard let total = meminfo["MemTotal"] else { return 0 }
     let pages = Int(total << 10 / UInt64(pageSize))

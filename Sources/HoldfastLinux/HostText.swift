@@ -3,10 +3,10 @@ import SystemPackage
 
 /// One more than the largest frame number that 52 physical address bits allow.
 ///
-/// Page counts above it are absurd. The bound also keeps every sum of a few counts far from overflow.
+/// No machine has a page count above it. The bound also keeps every sum of a few counts far from overflow.
 let frameLimit = 1 << 40
 
-/// A file cut into lines that know where they are.
+/// A file cut into lines, each with its number.
 struct HostText {
   let file: String
   let lines: [HostLine]

@@ -35,7 +35,7 @@ extension HostZone {
     return zones
   }
 
-  /// What has been read of the zone whose lines are coming in.
+  /// The zone whose lines are being read, as far as they have been read.
   private struct Reader {
     enum Section { case header, node, pages, counters, pagesets }
 

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// What the kernel tells about one page of an address space: a word of /proc/PID/pagemap.
+/// What the kernel reports about one page of an address space: a word of /proc/PID/pagemap.
 public struct PagemapWord: RawRepresentable, Sendable, Hashable {
   /// The word as read.
   public let rawValue: UInt64

@@ -1,14 +1,16 @@
 import SystemPackage
 
-/// A CMA area of the running kernel as debugfs shows it (mm/cma_debug.c); the kernel needs CONFIG_CMA_DEBUGFS.
+/// A CMA area of the running kernel as debugfs shows it: mm/cma_debug.c:cma_debugfs_add_one (6.1).
+///
+/// The kernel needs CONFIG_CMA_DEBUGFS.
 struct CMADebug: Sendable, Hashable {
   /// The name of its directory.
   let name: String
   /// Its first frame.
   let baseFrame: UInt64
-  /// How many frames it has.
+  /// Number of its frames.
   let frameCount: UInt64
-  /// The order of the frames that one bit of its bitmap stands for.
+  /// The order of the frames of one bit of its bitmap.
   let orderPerBit: UInt64
 
   private static let root = "/sys/kernel/debug/cma"
@@ -30,24 +32,24 @@ struct CMADebug: Sendable, Hashable {
   /// Its frames.
   var frames: Range<UInt64> { baseFrame..<baseFrame + frameCount }
 
-  /// How many frames are allocated from it now.
+  /// Number of frames that are allocated from it now.
   func usedFrames() throws(HostReadError) -> UInt64 {
     try HostFiles.number(at: "\(Self.root)/\(name)/used")
   }
 
-  /// How many frames its longest free run has.
+  /// Number of frames of its longest free run.
   func longestFreeRun() throws(HostReadError) -> UInt64 {
     try HostFiles.number(at: "\(Self.root)/\(name)/maxchunk")
   }
 
-  /// Allocates frames, moving what is there (cma_alloc); the kernel remembers them for `free`.
+  /// Allocates frames by mm/cma.c:cma_alloc (6.1), moving what is in them; the kernel keeps them for `free`.
   ///
   /// `.noMemory` where no run of that length could be emptied.
   func allocate(_ count: Int) throws(Errno) {
     try HostFiles.write("\(count)", to: "\(Self.root)/\(name)/alloc")
   }
 
-  /// Frees that many of the frames that `allocate` got, last in first out; too many is no error.
+  /// Frees that many of the frames that `allocate` got, the last first; too many is no error.
   func free(_ count: Int) throws(Errno) {
     try HostFiles.write("\(count)", to: "\(Self.root)/\(name)/free")
   }

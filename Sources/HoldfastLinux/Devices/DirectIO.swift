@@ -4,12 +4,13 @@ import SystemPackage
 
 /// A file that is read and written past the page cache, straight from and to user memory.
 ///
-/// The kernel holds the pages of the user's buffer only while a transfer runs: short-term references
-/// (lib/iov_iter.c:iov_iter_get_pages2 under fs/iomap/direct-io.c and block/bio.c). In 6.1 they are gets.
+/// The kernel holds the pages of the user's buffer only while a transfer runs. They are short-term
+/// references, which lib/iov_iter.c:iov_iter_get_pages2 (6.1) takes for fs/iomap/direct-io.c and block/bio.c.
+/// In 6.1 they are gets.
 struct DirectIO: ~Copyable, Sendable {
-  // O_DIRECT, which glibc tells only to GNU sources.
+  // O_DIRECT, which glibc declares only for GNU sources.
   private static let direct: Int32 = 0o40000
-  // How much is cleared at once.
+  // Bytes that are cleared at once.
   private static let step = 1 << 20
 
   private let file: FileDescriptor
@@ -57,8 +58,8 @@ struct DirectIO: ~Copyable, Sendable {
 
   /// Reads from the file into memory: the device writes the pages.
   ///
-  /// Says how many bytes. Addresses and counts have to be multiples of the disk's block size, or else `.invalidArgument`;
-  /// `.badAddress` where the memory cannot be written.
+  /// Returns the number of bytes. Addresses and counts must be multiples of the disk's block size, or else
+  /// `.invalidArgument`; `.badAddress` where the memory cannot be written.
   func read(at offset: UInt64, toAddress address: UInt64, byteCount: Int) throws(Errno) -> Int {
     let pointer = UnsafeMutableRawPointer(bitPattern: UInt(address))
     return Int(try systemCall(hf_pread(file.rawValue, pointer, byteCount, offset)))
@@ -66,7 +67,7 @@ struct DirectIO: ~Copyable, Sendable {
 
   /// Writes memory to the file: the device reads the pages.
   ///
-  /// Says how many bytes.
+  /// Returns the number of bytes.
   func write(at offset: UInt64, fromAddress address: UInt64, byteCount: Int) throws(Errno) -> Int {
     let pointer = UnsafeRawPointer(bitPattern: UInt(address))
     return Int(try systemCall(hf_pwrite(file.rawValue, pointer, byteCount, offset)))

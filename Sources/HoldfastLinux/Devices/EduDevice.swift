@@ -32,7 +32,7 @@ struct EduDevice: Sendable {
   private let file: FileDescriptor
   private let registers: UInt64
 
-  /// Checks that the device is one, and lets it master the bus.
+  /// Checks that it is such a device, and lets it master the bus.
   init(_ file: FileDescriptor) throws(Errno) {
     var registers: UInt64 = 0
     var configuration: UInt64 = 0
@@ -50,7 +50,7 @@ struct EduDevice: Sendable {
 
   /// Lets the device read memory at one I/O address and write it at another.
   ///
-  /// An access that no mapping allows is dropped by the IOMMU without an error here; the kernel's log has it.
+  /// The IOMMU drops an access that no mapping allows, without an error here; the kernel's log has it.
   /// `.invalidArgument` for addresses beyond the reach of the device.
   func copy(fromIova source: UInt64, toIova destination: UInt64, byteCount: Int) throws(Errno) {
     guard byteCount >= 0, source <= Self.reach, destination <= Self.reach,

@@ -1,9 +1,11 @@
 import CLinux
 import SystemPackage
 
-/// What the running kernel tells about frames: /proc/kpageflags and /proc/kpagecount (fs/proc/page.c).
+/// What the running kernel reports about frames in /proc/kpageflags and /proc/kpagecount.
+///
+/// The kernel's side is fs/proc/page.c:kpageflags_read (6.1) and fs/proc/page.c:kpagecount_read (6.1).
 enum FrameWords {
-  /// The bits of one frame; there is none for pins.
+  /// The bits of one frame; none of them shows pins.
   struct Flags: OptionSet, Sendable, Hashable, CustomStringConvertible {
     let rawValue: UInt64
 
@@ -27,7 +29,7 @@ enum FrameWords {
     static let huge = Flags(bit: 17)
     static let unevictable = Flags(bit: 18)
     static let hardwarePoison = Flags(bit: 19)
-    /// There is no such frame, or it is offline.
+    /// The frame does not exist, or is offline.
     static let absent = Flags(bit: 20)
     static let ksm = Flags(bit: 21)
     static let transparentHuge = Flags(bit: 22)
@@ -89,7 +91,7 @@ enum FrameWords {
           hf_pread(file.rawValue, $0.baseAddress, size, frames[index] * 8)
         }
         let words = Int(try systemCall(read)) / 8
-        // Beyond the last frame the file ends: there is no page.
+        // The file ends after the last frame.
         result += buffer[..<words]
         result += Array(repeating: Flags.absent.rawValue, count: end - index - words)
         index = end

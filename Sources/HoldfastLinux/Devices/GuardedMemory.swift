@@ -3,10 +3,10 @@ import Glibc
 import HoldfastScenario
 import SystemPackage
 
-/// Loads and stores of this process that may meet memory it cannot access, and then fail instead of dying.
+/// Loads and stores of this process that may meet memory it cannot access; they fail instead of ending it.
 ///
 /// They are real accesses, with the faults of the processor. The first one installs handlers for SIGSEGV and
-/// SIGBUS, which pass on what they do not understand.
+/// SIGBUS, which pass on signals of other origin.
 enum GuardedMemory {
   /// Why an access failed.
   struct Fault: Error, Sendable, Hashable {
@@ -16,7 +16,7 @@ enum GuardedMemory {
     var code: Int32
     /// The address as the kernel reports it.
     var address: UInt64
-    /// How many bytes were accessed before.
+    /// Number of bytes that were accessed before.
     var done: Int
 
     /// EHWPOISON for poisoned memory, else `.badAddress`.

@@ -3,10 +3,11 @@ import SystemPackage
 
 /// The kernel's own test of get_user_pages: an ioctl gets or pins a range, checks it, and puts it back.
 ///
-/// mm/gup_test.c:gup_test_ioctl; the kernel needs CONFIG_GUP_TEST, and debugfs has to be mounted, or else
-/// opening it fails with `.noSuchFileOrDirectory`. Pages are held only during the call.
+/// The kernel's side is mm/gup_test.c:gup_test_ioctl (6.1). The kernel needs CONFIG_GUP_TEST, and debugfs
+/// must be mounted, or else opening it fails with `.noSuchFileOrDirectory`. Pages are held only during the
+/// call.
 struct GupTest: ~Copyable {
-  /// What to call; the raw value is the ioctl's number.
+  /// The function to call; the raw value is the ioctl's number.
   enum Command: UInt8, Sendable, CaseIterable {
     /// get_user_pages_fast.
     case getFast = 1
@@ -43,13 +44,13 @@ struct GupTest: ~Copyable {
     static let fastOnly = Flags(rawValue: 0x8_0000)
   }
 
-  /// What the kernel answers.
+  /// The kernel's answer.
   struct Outcome: Sendable, Hashable {
     /// How long getting took, in microseconds.
     var getMicroseconds: UInt64
     /// How long putting back took, in microseconds.
     var putMicroseconds: UInt64
-    /// How many bytes the loop stepped over: a failure of GUP is no error but a size below the one asked for.
+    /// Bytes that the loop stepped over: a failure of GUP is no error but a size below the one requested.
     ///
     /// A short positive count of the last call still counts the whole step.
     var byteCount: UInt64
@@ -83,9 +84,9 @@ struct GupTest: ~Copyable {
 
   /// Runs one test over a range.
   ///
-  /// `whichPages` are page numbers from 1 up, at most eight; 0 means none. With `pagesPerCall` nil the whole
-  /// range is asked for in one call. Fails with `.noMemory` when the array of pages does not fit, and with
-  /// `.interrupted` when killed while waiting for mmap_lock.
+  /// `whichPages` are page numbers from 1 up, at most eight; 0 means none. With `pagesPerCall` nil, one call
+  /// gets the whole range. Fails with `.noMemory` if the array of pages does not fit, and with `.interrupted`
+  /// if killed while waiting for mmap_lock.
   func run(
     _ command: Command, address: UInt64, byteCount: UInt64, pagesPerCall: UInt32? = nil,
     flags: Flags = .write,

@@ -4,10 +4,11 @@ import SystemPackage
 
 /// The mirror of this process's page tables that the kernel's hmm_dmirror driver keeps, as a GPU would.
 ///
-/// lib/test_hmm.c:dmirror_fops_unlocked_ioctl; the kernel needs CONFIG_TEST_HMM. The mirror belongs to the
-/// process that opened it: a child has to open its own. It takes no references to the pages it maps.
+/// The kernel's side is lib/test_hmm.c:dmirror_fops_unlocked_ioctl (6.1); it needs CONFIG_TEST_HMM. The
+/// mirror belongs to the process that opened it, so a child must open its own. It takes no references to the
+/// pages it maps.
 struct HMMirror: ~Copyable {
-  /// What a request tells beside its data.
+  /// The numbers that a request returns beside its data.
   struct Outcome: Sendable, Hashable {
     /// How many pages were copied, migrated or looked at.
     var pages: UInt64
@@ -17,7 +18,7 @@ struct HMMirror: ~Copyable {
 
   /// What the device can do with one page without faulting.
   struct PageState: Sendable, Hashable, CustomStringConvertible {
-    /// Who may do what.
+    /// Which accesses the device may make.
     enum Access: UInt8, Sendable {
       case none = 0
       case read = 1
@@ -48,7 +49,7 @@ struct HMMirror: ~Copyable {
     /// No area there, or one that cannot be read.
     var isError = false
 
-    /// Decodes one byte of HMM_DMIRROR_SNAPSHOT; nil for one that 6.1 does not make.
+    /// Decodes one byte of HMM_DMIRROR_SNAPSHOT; nil for one that 6.1 does not produce.
     init?(byte: UInt8) {
       if byte == 0xff {
         (access, place, isError) = (.none, .system, true)
@@ -97,13 +98,14 @@ struct HMMirror: ~Copyable {
 
   deinit { try? file.close() }
 
-  /// What the device reads from the range, faulting it in: `.badAddress` where it must not, `.resourceBusy`
-  /// after a second of invalidations (dmirror_read).
+  /// Lets the device read the range, faulting it in: lib/test_hmm.c:dmirror_read (6.1).
+  ///
+  /// `.badAddress` where it may not read, `.resourceBusy` after a second of invalidations.
   func read(address: UInt64, pages: Int) throws(Errno) -> (bytes: [UInt8], outcome: Outcome) {
     try data(.read, address, pages)
   }
 
-  /// Lets the device write bytes, whole pages of them, to the range (dmirror_write).
+  /// Lets the device write bytes, whole pages of them, to the range: lib/test_hmm.c:dmirror_write (6.1).
   ///
   /// `.notPermitted` where the area is read-only.
   func write(_ bytes: [UInt8], address: UInt64) throws(Errno) -> Outcome {
@@ -112,21 +114,23 @@ struct HMMirror: ~Copyable {
     return try request(.write, address, bytes.count / HostFiles.pageSize, &copy)
   }
 
-  /// Migrates the range to the device's private memory, and reads it there (dmirror_migrate_to_device).
+  /// Migrates the range to the device's private memory, and reads it there.
   ///
-  /// `.noSuchFileOrDirectory` (ENOENT) where a page did not migrate, `.invalidArgument` where an area is
-  /// missing or unreadable.
+  /// The kernel's side is lib/test_hmm.c:dmirror_migrate_to_device (6.1). `.noSuchFileOrDirectory` (ENOENT)
+  /// where a page did not migrate, `.invalidArgument` where an area is missing or unreadable.
   func migrateToDevice(address: UInt64, pages: Int) throws(Errno) -> (bytes: [UInt8], outcome: Outcome) {
     try data(.migrateToDevice, address, pages)
   }
 
-  /// Migrates what the device holds of the range back; the count says how many pages (dmirror_migrate_to_system).
+  /// Migrates the pages of the range that the device holds back; returns their number.
+  ///
+  /// The kernel's side is lib/test_hmm.c:dmirror_migrate_to_system (6.1).
   func migrateToSystem(address: UInt64, pages: Int) throws(Errno) -> Outcome {
     var none: [UInt8] = []
     return try request(.migrateToSystem, address, pages, &none)
   }
 
-  /// What the device's page table could hold of every page, without faulting (dmirror_snapshot).
+  /// The device's access to every page without faulting: lib/test_hmm.c:dmirror_snapshot (6.1).
   func snapshot(address: UInt64, pages: Int) throws(Errno) -> [PageState] {
     var bytes = [UInt8](repeating: 0, count: max(pages, 0))
     let outcome = try request(.snapshot, address, pages, &bytes)
@@ -138,14 +142,17 @@ struct HMMirror: ~Copyable {
     return states
   }
 
-  /// Gives the device exclusive access to every page, and reads them (dmirror_exclusive).
+  /// Gives the device exclusive access to every page, and reads them: lib/test_hmm.c:dmirror_exclusive (6.1).
   ///
-  /// `.resourceBusy` where a page did not become exclusive; pages of earlier groups of 64 then stay so.
+  /// `.resourceBusy` where a page did not become exclusive; pages of earlier groups of 64 then stay
+  /// exclusive.
   func makeExclusive(address: UInt64, pages: Int) throws(Errno) -> (bytes: [UInt8], outcome: Outcome) {
     try data(.exclusive, address, pages)
   }
 
-  /// Whether the device has exclusive access to any page of the range (dmirror_check_atomic).
+  /// Whether the device has exclusive access to any page of the range.
+  ///
+  /// The kernel's side is lib/test_hmm.c:dmirror_check_atomic (6.1).
   func isExclusive(address: UInt64, pages: Int) throws(Errno) -> Bool {
     var none: [UInt8] = []
     do throws(Errno) {

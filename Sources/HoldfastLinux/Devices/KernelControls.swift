@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Files by which root makes the running kernel do something.
 enum KernelControls {
-  /// What a memory block is told to become.
+  /// What is written to a memory block's `state`.
   enum BlockRequest: String, Sendable, CaseIterable {
     case offline
     case online
@@ -12,31 +12,32 @@ enum KernelControls {
     case onlineMovable = "online_movable"
   }
 
-  /// Writes a memory block's `state` (drivers/base/memory.c:state_store), and waits for the end.
+  /// Writes a memory block's `state`, and waits for the end: drivers/base/memory.c:state_store (6.1).
   ///
-  /// Offlining tries again for ever while pages stay; a signal that `ProcessCalls.interruptCalls` covers ends
-  /// it with `.interrupted`. `.resourceBusy` for what cannot be done, `.invalidArgument` for a zone that does
-  /// not fit.
+  /// Offlining tries again without end while pages stay; a signal that `ProcessCalls.interruptCalls` covers
+  /// ends it with `.interrupted`. `.resourceBusy` for a block that cannot go offline, `.invalidArgument` for
+  /// a zone that does not fit.
   static func setBlock(_ index: Int, to request: BlockRequest) throws(Errno) {
     try HostFiles.write(request.rawValue, to: "/sys/devices/system/memory/memory\(index)/state")
   }
 
-  /// Compacts every zone, or those of one node (mm/compaction.c:compact_nodes).
+  /// Compacts every zone, or those of one node: mm/compaction.c:compact_nodes (6.1).
   static func compact(node: Int? = nil) throws(Errno) {
     let path = node.map { "/sys/devices/system/node/node\($0)/compact" } ?? "/proc/sys/vm/compact_memory"
     try HostFiles.write("1", to: path)
   }
 
-  /// Moves what waits in the per-processor lists to the LRU and the buddy lists, so that states are settled.
+  /// Moves pages from the per-CPU lists and batches to the buddy and LRU lists, so that states are settled.
   ///
-  /// A write to `stat_refresh` also folds the counters of all processors (mm/vmstat.c:vmstat_refresh).
+  /// A write to `stat_refresh` also folds the counters of all processors: mm/vmstat.c:vmstat_refresh (6.1).
   static func settleCounters() throws(Errno) {
     try HostFiles.write("1", to: "/proc/sys/vm/stat_refresh")
   }
 
-  /// Sets how many huge pages of 2 MiB the pool has, in all or on one node, and says how many it has then.
+  /// Sets the number of huge pages of 2 MiB in the pool, in all or on one node.
   ///
-  /// The kernel makes as many as it can get (mm/hugetlb.c:set_max_huge_pages): fewer is not an error.
+  /// Returns the number it has then. The kernel makes as many as it can, and fewer is not an error:
+  /// mm/hugetlb.c:set_max_huge_pages (6.1).
   static func setHugetlbPool(_ pages: Int, node: Int? = nil) throws(HostReadError) -> Int {
     let root = node.map { "/sys/devices/system/node/node\($0)/hugepages" } ?? "/sys/kernel/mm/hugepages"
     let path = "\(root)/hugepages-2048kB/nr_hugepages"
@@ -50,7 +51,8 @@ enum KernelControls {
 
   /// Makes a block device, or a file without holes, swap space: writes the signature and turns it on.
   ///
-  /// The header is that of mm/swapfile.c:read_swap_header: version 1, last page, and a word at the page's end.
+  /// The header is that of mm/swapfile.c:read_swap_header (6.1): version 1, last page, and a word at the
+  /// page's end.
   static func enableSwap(on path: String) throws(Errno) {
     let page = HostFiles.pageSize
     let file = try FileDescriptor.opened(path, .readWrite)
@@ -70,7 +72,7 @@ enum KernelControls {
     try systemCall(hf_swapon(path))
   }
 
-  /// Turns swap space off, which brings everything on it back (mm/swapfile.c).
+  /// Turns swap space off, which brings all pages on it back into memory.
   static func disableSwap(on path: String) throws(Errno) {
     try systemCall(hf_swapoff(path))
   }

@@ -2,7 +2,9 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// The running kernel's log, from the moment of opening on (/dev/kmsg, kernel/printk/printk.c:devkmsg_read).
+/// The running kernel's log in /dev/kmsg, from the moment of opening on.
+///
+/// The kernel's side is kernel/printk/printk.c:devkmsg_read (6.1).
 struct KernelLog: ~Copyable, Sendable {
   /// A record.
   struct Record: Sendable, Hashable {
@@ -15,7 +17,7 @@ struct KernelLog: ~Copyable, Sendable {
     /// The text, which may have several lines; without its `KEY=value` lines.
     var text: String
 
-    /// A record as the file gives it: `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS...;TEXT`; nil for anything else.
+    /// A record as the file has it: `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS...;TEXT`; nil for anything else.
     init?(_ raw: some Collection<UInt8>) {
       guard let semicolon = raw.firstIndex(of: UInt8(ascii: ";")) else { return nil }
       let fields = String(decoding: raw[..<semicolon], as: UTF8.self).split(separator: ",")
@@ -51,7 +53,7 @@ struct KernelLog: ~Copyable, Sendable {
 
   private let file: FileDescriptor
 
-  /// Opens the log at its end: what is there already is not told.
+  /// Opens the log at its end: earlier records are not read.
   init() throws(Errno) {
     let file = try FileDescriptor.opened("/dev/kmsg", .readOnly, options: .nonBlocking)
     guard lseek(file.rawValue, 0, SEEK_END) >= 0 else {
@@ -77,7 +79,7 @@ struct KernelLog: ~Copyable, Sendable {
       }
       switch Errno(rawValue: errno) {
       case .wouldBlock: return records
-      // Overwritten before it was read: the next call goes on with the oldest one there is.
+      // The record was overwritten before it was read: the next call continues with the oldest one left.
       case .brokenPipe, .interrupted: continue
       case let error: throw error
       }

@@ -1,7 +1,7 @@
 import CLinux
 import SystemPackage
 
-/// What madvise can be told, by the numbers of Linux 6.1 (include/uapi/asm-generic/mman-common.h).
+/// Advice to madvise, by the numbers of Linux 6.1 (include/uapi/asm-generic/mman-common.h).
 enum MemoryAdvice: Int32, Sendable, CaseIterable {
   case willNeed = 3
   case dontNeed = 4
@@ -24,7 +24,7 @@ enum MemoryAdvice: Int32, Sendable, CaseIterable {
   case hardwarePoison = 100
   case softOffline = 101
 
-  /// madvise (mm/madvise.c:do_madvise).
+  /// The system call madvise: mm/madvise.c:do_madvise (6.1).
   ///
   /// `.invalidArgument` for advice that the kernel or the kind of memory does not take, `.noMemory` for a
   /// hole. Collapse may give `.resourceTemporarilyUnavailable`, `.resourceBusy` or `.noMemory`; populate

@@ -38,10 +38,11 @@ enum MemoryCalls {
     var file: FileDescriptor?
   }
 
-  /// Maps memory (mm/mmap.c:ksys_mmap_pgoff), at `address` exactly if that is given, where nothing is yet.
+  /// Maps memory, exactly at `address` if that is given and nothing is mapped there.
   ///
-  /// `.fileExists` where something is mapped there; `.noMemory` where the pool has too few huge pages.
-  /// `populate` faults everything in, and does not fail where it cannot.
+  /// The kernel's side is mm/mmap.c:ksys_mmap_pgoff (6.1). `.fileExists` where something is mapped already;
+  /// `.noMemory` where the pool has too few huge pages. `populate` faults every page in, and does not fail
+  /// where it cannot.
   static func map(
     _ kind: Kind, byteCount: Int, protection: Protection = .readWrite, at address: UInt64? = nil,
     alignment: Int? = nil, populate: Bool = false, noReserve: Bool = false
@@ -93,7 +94,7 @@ enum MemoryCalls {
     }
   }
 
-  /// An address in free space with the alignment asked for, or the one that was given.
+  /// An address in free space with the alignment requested, or the one that was given.
   private static func chooseAddress(
     _ address: UInt64?, _ byteCount: Int, _ alignment: Int?
   ) throws(Errno) -> UInt64? {
@@ -106,19 +107,21 @@ enum MemoryCalls {
     return (got + UInt64(alignment) - 1) & ~(UInt64(alignment) - 1)
   }
 
-  /// munmap (mm/mmap.c:__vm_munmap).
+  /// The system call munmap: mm/mmap.c:__vm_munmap (6.1).
   static func unmap(address: UInt64, byteCount: Int) throws(Errno) {
     try systemCall(hf_munmap(address, byteCount))
   }
 
-  /// mprotect (mm/mprotect.c:do_mprotect_pkey): `.noMemory` for a hole, `.permissionDenied` for what may not be.
+  /// The system call mprotect: mm/mprotect.c:do_mprotect_pkey (6.1).
+  ///
+  /// `.noMemory` for a hole, `.permissionDenied` for a protection that the mapping may not have.
   static func protect(address: UInt64, byteCount: Int, _ protection: Protection) throws(Errno) {
     try systemCall(hf_mprotect(address, byteCount, protection.rawValue))
   }
 
-  /// mremap (mm/mremap.c): grows, shrinks or moves a mapping, and says where it is now.
+  /// The system call mremap: grows, shrinks or moves a mapping, and returns its address.
   ///
-  /// With `target` it goes exactly there, over whatever is there; otherwise only `mayMove` lets it move.
+  /// With `target` the mapping goes exactly there, over any other; otherwise only `mayMove` lets it move.
   /// `keepOld` leaves an empty mapping in the old place (MREMAP_DONTUNMAP).
   static func remap(
     address: UInt64, byteCount: Int, newByteCount: Int, mayMove: Bool = true, target: UInt64? = nil,
@@ -131,12 +134,14 @@ enum MemoryCalls {
     return got
   }
 
-  /// mlock (mm/mlock.c:do_mlock): `.noMemory` beyond RLIMIT_MEMLOCK or over a hole.
+  /// The system call mlock: mm/mlock.c:do_mlock (6.1).
+  ///
+  /// `.noMemory` beyond RLIMIT_MEMLOCK or over a hole.
   static func lock(address: UInt64, byteCount: Int) throws(Errno) {
     try systemCall(hf_mlock(address, byteCount))
   }
 
-  /// munlock.
+  /// The system call munlock.
   static func unlock(address: UInt64, byteCount: Int) throws(Errno) {
     try systemCall(hf_munlock(address, byteCount))
   }
@@ -148,12 +153,12 @@ enum MemoryCalls {
     try systemCall(hf_set_memlock_limit(bytes ?? UInt64.max, bytes ?? UInt64.max))
   }
 
-  /// Whether the calling thread uses CAP_IPC_LOCK from now on; an io_uring remembers what held when it was made.
+  /// Whether the calling thread uses CAP_IPC_LOCK from now on; an io_uring keeps the state at its creation.
   static func useLockCapability(_ use: Bool) throws(Errno) {
     try systemCall(hf_use_lock_capability(use))
   }
 
-  /// Clears the soft-dirty bits of a process (fs/proc/task_mmu.c:clear_refs_write).
+  /// Clears the soft-dirty bits of a process: fs/proc/task_mmu.c:clear_refs_write (6.1).
   static func clearSoftDirty(process: Int32? = nil) throws(Errno) {
     try HostFiles.write("4\n", to: "/proc/\(process.map(String.init) ?? "self")/clear_refs")
   }

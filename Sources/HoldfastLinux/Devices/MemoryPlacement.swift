@@ -1,15 +1,17 @@
 import CLinux
 import SystemPackage
 
-/// Which node memory is on, and is to be on.
+/// The node that memory is on, and that it is to be on.
 enum MemoryPlacement {
-  /// What move_pages says of one page.
+  /// What move_pages reports of one page.
   enum Status: Sendable, Hashable, CustomStringConvertible {
     /// It is on this node.
     case node(Int)
-    /// It is nowhere, or stayed where it was, for this reason: `.noSuchFileOrDirectory` not present,
-    /// `.resourceBusy` cannot be isolated now, `.permissionDenied` mapped by several processes,
-    /// `.badAddress` no such memory or the zero page, `.noMemory` none on the node.
+    /// It is not present, or stayed where it was, for this reason.
+    ///
+    /// `.noSuchFileOrDirectory` not present, `.resourceBusy` cannot be isolated now, `.permissionDenied`
+    /// mapped by several processes, `.badAddress` no such memory or the zero page, `.noMemory` none on the
+    /// node.
     case failed(Errno)
 
     /// The node's number or the error's text.
@@ -21,7 +23,7 @@ enum MemoryPlacement {
     }
   }
 
-  /// What a range's memory is to come from (mm/mempolicy.c:do_mbind).
+  /// The nodes that a range's memory is to come from: mm/mempolicy.c:do_mbind (6.1).
   enum Policy: Int32, Sendable, CaseIterable {
     case system = 0
     case preferred = 1
@@ -33,19 +35,19 @@ enum MemoryPlacement {
   /// Whether mbind also moves pages that are elsewhere.
   enum Moving: UInt32, Sendable {
     case none = 0
-    /// Only says `.ioError` if there are any.
+    /// Only reports `.ioError` if there are any.
     case strict = 1
-    /// Moves those that only this process maps, and says `.ioError` if some could not be.
+    /// Moves pages that only this process maps; `.ioError` if some could not be moved.
     case own = 3
-    /// Moves all, and says `.ioError` if some could not be.
+    /// Moves all pages; `.ioError` if some could not be moved.
     case all = 5
   }
 
-  /// move_pages (mm/migrate.c:kernel_move_pages): moves each page to its node, and says where each is then.
+  /// The system call move_pages: moves each page to its node, and returns where each is then.
   ///
-  /// `all` also moves pages that several processes map. The count is of pages that did not move although they
-  /// could have been tried, which 6.1 reports as the call's result; a page that the kernel has not come to
-  /// keeps `.failed` with `.notSupported`.
+  /// The kernel's side is mm/migrate.c:kernel_move_pages (6.1). `all` also moves pages that several processes
+  /// map. The count is of pages that did not move although they could have been tried, which 6.1 returns as
+  /// the call's result. A page that the kernel has not reached keeps `.failed` with `.notSupported`.
   static func move(
     _ pages: [(address: UInt64, node: Int)], process: Int32 = 0, all: Bool = false
   ) throws(Errno) -> (statuses: [Status], unmoved: Int) {

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// A PCI device of the running kernel, as far as handing it to VFIO goes.
+/// A PCI device of the running kernel that can be given to VFIO.
 struct PCIDevice: Sendable, Hashable {
   /// Its address, such as `0000:00:02.0`.
   let address: String
@@ -21,7 +21,7 @@ struct PCIDevice: Sendable, Hashable {
     return found
   }
 
-  /// Which IOMMU group it is in; without one, no device can be handed to user space safely.
+  /// Its IOMMU group; a device without one cannot be given to user space safely.
   func group() throws(HostReadError) -> Int {
     let path = "\(directory)/iommu_group"
     guard let name = Self.target(of: path), let number = Int(name) else {
@@ -33,7 +33,9 @@ struct PCIDevice: Sendable, Hashable {
     return number
   }
 
-  /// Takes the device from the driver it has and gives it to vfio-pci (drivers/pci/pci-driver.c:pci_match_device).
+  /// Takes the device from its driver and gives it to vfio-pci.
+  ///
+  /// The kernel's side is drivers/pci/pci-driver.c:pci_match_device (6.1).
   func bindToVFIO() throws(HostReadError) {
     let driver = "\(directory)/driver"
     let bound = Self.target(of: driver)

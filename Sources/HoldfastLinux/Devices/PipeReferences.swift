@@ -3,12 +3,13 @@ import SystemPackage
 
 /// References to pages of this process that a pipe holds, until it is drained.
 ///
-/// fs/splice.c:do_vmsplice takes plain references (FOLL_GET), never pins; a slot of the pipe holds one page.
-/// What is drained is what the frames hold by then, which after a copy-on-write is not what the memory holds.
+/// fs/splice.c:vmsplice_to_pipe (6.1) takes plain references (FOLL_GET), never pins; a slot of the pipe holds
+/// one page. What is drained is what the frames hold by then. After a copy-on-write that is not what the
+/// memory holds.
 struct PipeReferences: ~Copyable, Sendable {
   private let reader: FileDescriptor
   private let writer: FileDescriptor
-  /// How many bytes of the range the pipe took.
+  /// Number of bytes of the range that the pipe took.
   let byteCount: Int
 
   /// Takes references to the pages of a range, as many as the kernel gives.
@@ -32,7 +33,7 @@ struct PipeReferences: ~Copyable, Sendable {
         taken += Int(count)
       }
     } catch {
-      // A range that ends early, or a full pipe, is what the count tells.
+      // The count shows a range that ends early, or a full pipe.
       if taken == 0 {
         try? reader.close()
         try? writer.close()
@@ -51,7 +52,7 @@ struct PipeReferences: ~Copyable, Sendable {
 
   /// Reads bytes out of the pipe, dropping the references to pages that are read to their end.
   ///
-  /// Says how many there were; it does not wait for more.
+  /// Returns their number; it does not wait for more.
   func drain(into bytes: inout [UInt8]) throws(Errno) -> Int {
     try Self.read(from: reader.rawValue, into: &bytes)
   }
@@ -69,7 +70,7 @@ struct PipeReferences: ~Copyable, Sendable {
     return done
   }
 
-  /// The bytes of a part of what the pipe holds, which goes on holding it (fs/splice.c:do_tee).
+  /// The bytes of a part of the pipe, which keeps them: fs/splice.c:do_tee (6.1).
   func peek(_ range: Range<Int>) throws(Errno) -> [UInt8] {
     guard range.lowerBound >= 0, range.upperBound <= byteCount else { throw .badAddress }
     var ends: [Int32] = [-1, -1]

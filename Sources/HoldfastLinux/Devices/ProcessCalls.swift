@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Processes and signals, as far as the actors of a scenario need them.
 enum ProcessCalls {
-  /// Which of the two processes goes on after a fork.
+  /// Which of the two processes continues after a fork.
   enum Side: Sendable, Hashable {
     case child
     case parent(child: Int32)
@@ -16,20 +16,21 @@ enum ProcessCalls {
     case signalled(Int32)
   }
 
-  /// fork (kernel/fork.c:copy_process); only the calling thread lives on in the child.
+  /// The system call fork, kernel/fork.c:copy_process (6.1); only the calling thread exists in the child.
   ///
-  /// `.noMemory` also where a page of the parent could not be copied, or is locked while it is device-exclusive.
+  /// `.noMemory` also where a page of the parent could not be copied, or is locked while it is
+  /// device-exclusive.
   static func fork() throws(Errno) -> Side {
     let identifier = try systemCall(hf_fork())
     return identifier == 0 ? .child : .parent(child: Int32(identifier))
   }
 
-  /// kill.
+  /// The system call kill.
   static func send(_ signal: Int32, to process: Int32) throws(Errno) {
     try systemCall(hf_kill(process, signal))
   }
 
-  /// tgkill: to one thread of a process, for a thread that waits in the kernel.
+  /// The system call tgkill: to one thread of a process, which may wait in the kernel.
   static func send(_ signal: Int32, to process: Int32, thread: Int32) throws(Errno) {
     try systemCall(hf_kill_thread(process, thread, signal))
   }
@@ -52,7 +53,7 @@ enum ProcessCalls {
     for signal in signals { try systemCall(hf_interrupt_on(signal)) }
   }
 
-  /// How many times such a signal has come to this process.
+  /// Number of such signals that this process has received.
   static func interruptions(by signal: Int32) -> UInt64 { hf_interruptions(signal) }
 
   /// The calling thread's identifier, which `send(_:to:thread:)` takes.

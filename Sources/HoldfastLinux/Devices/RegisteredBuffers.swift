@@ -1,17 +1,17 @@
 import CLinux
 import SystemPackage
 
-/// A range of this process's memory pinned as the fixed buffers of an io_uring, with the device's side too.
+/// A range of this process's memory pinned as the fixed buffers of an io_uring, with transfers of the device.
 ///
-/// io_uring/rsrc.c:io_sqe_buffer_register pins writable and long term, and charges VmPin and, without
-/// CAP_IPC_LOCK, RLIMIT_MEMLOCK. Transfers go to the frames that were pinned, whatever the page tables say
-/// by then: `HostPin` holds such a pin, and this one also uses it.
+/// io_uring/rsrc.c:io_sqe_buffer_register (6.1) pins writable and long term, and charges VmPin and, without
+/// CAP_IPC_LOCK, RLIMIT_MEMLOCK. Transfers go to the frames that were pinned, whatever the page tables say by
+/// then. `HostPin` holds such a pin; this type also uses it.
 struct RegisteredBuffers: ~Copyable, @unchecked Sendable {
   // The ring's own lock serializes transfers, hence Sendable.
   private let ring: OpaquePointer
   /// The address of the first byte.
   let address: UInt64
-  /// How many bytes are pinned from there on, rounded out to whole pages by the kernel.
+  /// Bytes that are pinned from there on, rounded out to whole pages by the kernel.
   let byteCount: Int
 
   /// Pins every page that the range touches, faulting it in for writing first; fails as `HostPin.init` does.
@@ -33,9 +33,9 @@ struct RegisteredBuffers: ~Copyable, @unchecked Sendable {
     self.byteCount = byteCount
   }
 
-  /// Unpins, and says whether the kernel did.
+  /// Unpins, and reports whether the kernel did.
   ///
-  /// The pins end here even where a forked process still holds a copy of the ring's descriptor.
+  /// The pins end here even if a forked process still holds a copy of the ring's descriptor.
   consuming func release() throws(Errno) {
     let ring = ring
     discard self
@@ -51,7 +51,7 @@ struct RegisteredBuffers: ~Copyable, @unchecked Sendable {
 
   /// IORING_OP_READ_FIXED: the device writes bytes of a file into the pinned frames.
   ///
-  /// Returns how many bytes there were; a transfer beyond the pinned range fails with `.badAddress`.
+  /// Returns the number of bytes; a transfer beyond the pinned range fails with `.badAddress`.
   func readFixed(from file: FileDescriptor, at offset: UInt64, into range: Range<Int>) throws(Errno) -> Int {
     try transfer(toFile: false, file, offset, range)
   }
@@ -61,7 +61,7 @@ struct RegisteredBuffers: ~Copyable, @unchecked Sendable {
     try transfer(toFile: true, file, offset, range)
   }
 
-  /// The bytes in the pinned frames, which the page tables may long have left behind.
+  /// The bytes in the pinned frames, which the page tables may no longer map.
   func contents(_ range: Range<Int>) throws(Errno) -> [UInt8] {
     let scratch = try Self.scratch()
     defer { try? scratch.close() }
@@ -91,7 +91,7 @@ struct RegisteredBuffers: ~Copyable, @unchecked Sendable {
   ) throws(Errno) -> Int {
     guard range.lowerBound >= 0, range.upperBound <= byteCount else { throw .badAddress }
     var done = 0
-    // One operation ends at the end of its slot at the latest, and may end before.
+    // An operation ends at the end of its slot at the latest, and may end before.
     while done < range.count {
       let count = try systemCall(
         hf_uring_transfer(

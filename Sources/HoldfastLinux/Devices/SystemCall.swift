@@ -12,7 +12,7 @@ func systemCall(_ result: Int64) throws(Errno) -> Int64 {
 extension Errno {
   /// ENODEV.
   static var noDevice: Errno { Errno(rawValue: Glibc.ENODEV) }
-  /// EHWPOISON, which the page's memory is.
+  /// EHWPOISON: the memory of the page is damaged.
   static var hardwarePoison: Errno { Errno(rawValue: Glibc.EHWPOISON) }
 }
 
@@ -31,7 +31,7 @@ extension FileDescriptor {
   }
 }
 
-/// An ioctl number, put together as the kernel's headers do it (include/uapi/asm-generic/ioctl.h).
+/// An ioctl number, composed as in the kernel's headers (include/uapi/asm-generic/ioctl.h).
 struct DeviceRequest: Sendable {
   let rawValue: UInt64
 

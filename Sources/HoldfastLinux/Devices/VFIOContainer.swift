@@ -1,10 +1,10 @@
 import CLinux
 import SystemPackage
 
-/// A VFIO container of type 1 with one device in it: what it maps, the kernel pins long term.
+/// A VFIO container of type 1 with one device in it: the kernel pins long term what it maps.
 ///
-/// drivers/vfio/vfio_iommu_type1.c. A group opens once in the whole system, so that as many containers can
-/// live at a time as there are devices that nobody else has.
+/// The kernel's side is drivers/vfio/vfio_iommu_type1.c. A group can be opened once in the whole system. So
+/// there can be as many containers at a time as there are devices that no other process has opened.
 struct VFIOContainer: ~Copyable, Sendable {
   private let container: FileDescriptor
   private let group: FileDescriptor
@@ -28,7 +28,7 @@ struct VFIOContainer: ~Copyable, Sendable {
         return
       } catch {
         failure = error
-        // Another one may do where this one is taken.
+        // Another device may be free.
         guard error.errno == .resourceBusy else { break }
       }
     }
@@ -96,20 +96,22 @@ struct VFIOContainer: ~Copyable, Sendable {
     try? container.close()
   }
 
-  /// VFIO_IOMMU_MAP_DMA: pins a range and lets the device reach it at `iova` (vfio_dma_do_map).
+  /// VFIO_IOMMU_MAP_DMA: pins a range and lets the device reach it at `iova`.
   ///
-  /// All or nothing: `.noMemory` beyond RLIMIT_MEMLOCK or where pages cannot be had for a long-term pin,
-  /// `.badAddress` for memory that is not there, `.fileExists` for an overlap, `.invalidArgument` for sizes
-  /// and addresses that are not whole pages, outside the IOMMU's reach, or without any access.
+  /// The kernel's side is drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_map (6.1). All or nothing: `.noMemory`
+  /// beyond RLIMIT_MEMLOCK or where pages cannot be pinned long term, `.badAddress` for memory that is not
+  /// mapped, `.fileExists` for an overlap, `.invalidArgument` for sizes and addresses that are not whole
+  /// pages, outside the IOMMU's reach, or without any access.
   func map(
     iova: UInt64, address: UInt64, size: UInt64, read: Bool = true, write: Bool = true
   ) throws(Errno) {
     try systemCall(hf_vfio_map(container.rawValue, iova, address, size, read, write))
   }
 
-  /// VFIO_IOMMU_UNMAP_DMA: unpins what lies within the range, and says how many bytes (vfio_dma_do_unmap).
+  /// VFIO_IOMMU_UNMAP_DMA: unpins what lies within the range, and returns the number of bytes.
   ///
-  /// `.invalidArgument` where it would cut a mapping in two.
+  /// The kernel's side is drivers/vfio/vfio_iommu_type1.c:vfio_dma_do_unmap (6.1). `.invalidArgument` where
+  /// it would cut a mapping in two.
   @discardableResult
   func unmap(iova: UInt64, size: UInt64) throws(Errno) -> UInt64 {
     var unmapped: UInt64 = 0

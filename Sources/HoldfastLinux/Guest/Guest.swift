@@ -4,13 +4,13 @@ public import HoldfastScenario
 
 /// A running guest: QEMU, a kernel and our agent in it.
 ///
-/// It leaves nothing behind. QEMU's files have no names, and the kernel kills QEMU when the thread that started
-/// it ends; a guest therefore has to be used and dropped by the thread that made it.
+/// It leaves nothing behind. QEMU's files have no names, and the kernel kills QEMU when the thread that
+/// started it ends. A guest therefore must be used and dropped by the thread that made it.
 public struct Guest: ~Copyable {
   /// Lines of the console that an error shows.
   private static let tailLines = 30
 
-  /// What the agent said first.
+  /// The agent's first message.
   public let ready: GuestReady
   /// From QEMU's start until then.
   public let bootTime: Duration
@@ -44,14 +44,14 @@ public struct Guest: ~Copyable {
       swap: "/proc/self/fd/9",
       console: "file,path=/proc/self/fd/6", agent: 7, monitor: 8,
       environment: Self.environment(try kernel.configurationHash()))
-    // QEMU's own complaints go where the console goes.
+    // QEMU's own messages go where the console goes.
     var qemu = try HostProgram(
       path, machine.arguments(boot),
       descriptors: [
         nil, console.descriptor, console.descriptor, image.descriptor, archive.descriptor, disk.descriptor,
         console.descriptor, agentEnd.descriptor, monitorEnd.descriptor, swap.descriptor,
       ])
-    // QEMU has its own copies; only if it has the last ones does its end show as an end of the streams.
+    // QEMU has its own copies. Its end ends the streams only if no other copy is open.
     _ = consume agentEnd
     _ = consume monitorEnd
 
@@ -71,7 +71,7 @@ public struct Guest: ~Copyable {
     self.console = console
   }
 
-  /// Runs a scenario as often as asked, which may take `seconds` in all; `onStep` hears of steps that end.
+  /// Runs a scenario the number of times requested, within `seconds` in all; `onStep` gets the ended steps.
   public mutating func run(
     _ request: RunRequest, within seconds: Int = 120, onStep: (StepRecord) -> Void = { _ in }
   ) throws(GuestRunError) -> [RunReport] {
@@ -86,13 +86,13 @@ public struct Guest: ~Copyable {
     }
   }
 
-  /// Asks the guest to end, and waits for that a little.
+  /// Asks the guest to end, and waits a short time for that.
   public consuming func halt() {
     guard let line = try? GuestProtocol.line(HostMessage.halt), agent.send(line) else { return }
     if !qemu.hasEnded(within: 5) { _ = qemu.kill() }
   }
 
-  /// Asks QEMU's monitor for something.
+  /// Sends a command to QEMU's monitor.
   mutating func ask(_ request: MonitorRequest) throws(GuestError) -> MonitorReply {
     try monitor.perform(request)
   }
@@ -125,7 +125,7 @@ public struct Guest: ~Copyable {
     }
   }
 
-  /// The error for a guest that is silent or gone; ends it.
+  /// The error for a guest that does not answer or has ended; ends it.
   private static func lost(
     _ arrival: LineChannel.Arrival, _ qemu: inout HostProgram, _ console: borrowing HostFile,
     _ when: String, _ seconds: Int
@@ -134,7 +134,7 @@ public struct Guest: ~Copyable {
       _ = qemu.kill()
       return .deadline(when, seconds: seconds, console: console.tail(lines: tailLines))
     }
-    // It may be about to end, and its last words about to come.
+    // It may be about to end, with its last lines still to come.
     let ending = qemu.hasEnded(within: 5) ? qemu.wait() : qemu.kill()
     let place = when.isEmpty ? "" : " \(when)"
     let what =

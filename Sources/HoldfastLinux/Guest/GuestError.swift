@@ -1,17 +1,17 @@
 /// Why a guest could not be made, or was lost.
 public enum GuestError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// This host lacks something; `command` puts it there.
+  /// This host lacks something; `command` installs it.
   case missing(String, command: String)
   /// A file or a process could not be made.
   case host(String)
-  /// Something other than a message was said.
+  /// Something other than a message was sent.
   case protocolBroken(String)
   /// The guest ended although it should not have; with the end of its console.
   case ended(String, console: String)
   /// The guest did not answer in time and was killed; with the end of its console.
   case deadline(String, seconds: Int, console: String)
 
-  /// What happened, what helps, and the console's end.
+  /// What happened, what helps, and the end of the console.
   public var description: String {
     switch self {
     case .missing(let what, let command): "\(what); to put it there: \(command)"

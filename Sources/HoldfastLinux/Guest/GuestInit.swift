@@ -3,14 +3,14 @@ import Glibc
 import HoldfastScenario
 import SystemPackage
 
-/// The guest's first process: mounts file systems, starts the agent and buries the dead.
+/// The guest's first process: mounts file systems, starts the agent and reaps orphans.
 public enum GuestInit {
   /// In the environment of a guest's init, with the hash of the kernel's configuration.
   static let marker = "HOLDFAST_GUEST"
-  /// In its environment where it shall give a prompt.
+  /// In its environment if it is to give a prompt.
   static let shellMarker = "HOLDFAST_SHELL"
 
-  /// Whether this process is a guest's init; the first process of a container is none.
+  /// Whether this process is a guest's init; the first process of a container is not.
   public static var isNeeded: Bool {
     getpid() == 1 && getenv(marker) != nil
   }
@@ -26,7 +26,7 @@ public enum GuestInit {
   public static func main() -> Never {
     for system in fileSystems {
       let result = hf_guest_mount(system.type, system.type, system.target, system.options)
-      // What this kernel does not have, and what is there already, is nothing to worry about.
+      // A file system that this kernel lacks, or that is mounted already, is no error.
       if result < 0, result != -ENODEV, result != -EBUSY {
         say("cannot mount \(system.type) on \(system.target): \(HostFile.describe(-result))")
       }
@@ -65,7 +65,7 @@ public enum GuestInit {
     _ = HostFile.put(Array("holdfast: \(text)\n".utf8), to: STDERR_FILENO)
   }
 
-  /// Waits for orphans, until this child has ended.
+  /// Reaps orphans until this child has ended.
   private static func bury(until child: Int32) {
     var status: Int32 = 0
     while child > 0 {
@@ -79,7 +79,7 @@ public enum GuestInit {
     }
   }
 
-  /// Answers the host's requests until it says halt, or is gone.
+  /// Answers the host's requests until it says halt, or has ended.
   private static func serve() -> Never {
     let config = getenv(marker).map { String(cString: $0) } ?? ""
     do throws(GuestError) {

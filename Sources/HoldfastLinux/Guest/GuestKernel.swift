@@ -5,11 +5,11 @@ import HoldfastScenario
 public struct GuestKernel: Sendable, Equatable {
   /// `holdfast guest build`, which puts a kernel into the cache.
   public static let buildCommand = "holdfast guest build"
-  /// Installs QEMU and what the kernel is built with.
+  /// Installs QEMU and the tools that build the kernel.
   public static let setupCommand = "Guest/setup"
-  /// What the kernel must have.
+  /// The options that the kernel must have.
   public static let fragmentPath = "Guest/kernel.config"
-  /// Builds it.
+  /// The script that builds it.
   static let scriptPath = "Guest/build-kernel"
   /// Debian's package with the source.
   static let sourcePackage = "linux-source-6.1"
@@ -22,13 +22,14 @@ public struct GuestKernel: Sendable, Equatable {
   /// The image that QEMU loads.
   public var image: String { "\(folder)/bzImage" }
 
-  /// Where kernels are kept: `HOLDFAST_CACHE`, or a folder below the root of the package, which has to be the
-  /// current folder.
+  /// The folder of built kernels: `HOLDFAST_CACHE`, or a folder in the root of the package.
+  ///
+  /// Without `HOLDFAST_CACHE` the root of the package must be the current folder.
   public static var cacheFolder: String {
     getenv("HOLDFAST_CACHE").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? ".cache/guest"
   }
 
-  /// The cached kernel of the fragment; the newest if there are several sources'.
+  /// The cached kernel of the fragment; the newest one if it was built from several sources.
   public static func locate() throws(GuestError) -> GuestKernel {
     try locate(cache: cacheFolder, fragment: fragmentPath)
   }
@@ -50,7 +51,7 @@ public struct GuestKernel: Sendable, Equatable {
     SHA256.hexadecimal(of: String(decoding: try HostFile.open("\(folder)/config").bytes(), as: UTF8.self))
   }
 
-  /// Builds the kernel unless it is there; `progress` hears what is done.
+  /// Builds the kernel unless it is built already; `progress` gets what is done.
   ///
   /// With a folder for the source, the kernel's source stays there, built, and the kernel is built again.
   public static func build(
@@ -58,7 +59,7 @@ public struct GuestKernel: Sendable, Equatable {
   ) throws(GuestError) -> GuestKernel {
     let key = try key(ofFragment: fragmentPath)
     guard let release = try sourceRelease(), access("/usr/src/\(sourcePackage).tar.xz", R_OK) == 0 else {
-      // Without a source, a kernel that is there will do.
+      // Without a source, a kernel that was built before is used.
       if let present = try? locate() { return present }
       throw .missing("the package \(sourcePackage) is not installed", command: setupCommand)
     }
@@ -72,10 +73,10 @@ public struct GuestKernel: Sendable, Equatable {
     let output = isThere ? "\(kernel.folder).again.\(getpid())" : kernel.folder
     var arguments = ["/usr/src/\(sourcePackage).tar.xz", fragmentPath, output]
     if let source { arguments = ["--keep-source", source] + arguments }
-    // Its progress is no result, so that both of its streams go to standard error.
+    // Its progress is no result, so both of its streams go to standard error.
     var script = try HostProgram(
       scriptPath, arguments, descriptors: [nil, STDERR_FILENO, STDERR_FILENO])
-    // Ctrl-C is for the script, which clears up and ends.
+    // Ctrl-C is for the script, which cleans up and ends.
     let previous = signal(SIGINT, SIG_IGN)
     let ending = script.wait()
     _ = signal(SIGINT, previous)
@@ -100,7 +101,7 @@ public struct GuestKernel: Sendable, Equatable {
     return String(release)
   }
 
-  /// What stands for the fragment's text in the names of folders.
+  /// The hash of the fragment's text that the names of folders have.
   private static func key(ofFragment path: String) throws(GuestError) -> String {
     guard access(path, R_OK) == 0 else {
       throw .host("cannot read \(path): run this in the root of the package")

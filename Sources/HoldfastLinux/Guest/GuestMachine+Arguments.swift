@@ -1,21 +1,21 @@
-/// What else QEMU is told.
+/// The arguments for QEMU that do not come from the machine.
 struct GuestBoot: Sendable {
-  /// Paths, by which QEMU opens what it finds among its descriptors.
+  /// Paths by which QEMU opens files among its descriptors.
   var kernel: String
   var initramfs: String
   var disk: String
   var swap: String
-  /// QEMU's own words for the console: `file,path=...` or `stdio,...`.
+  /// QEMU's syntax for the console: `file,path=...` or `stdio,...`.
   var console: String
   /// Descriptors of sockets; nil for a guest with a shell.
   var agent: Int32?
   var monitor: Int32?
-  /// Goes to init in its environment.
+  /// Init's environment.
   var environment: [String]
 }
 
 extension GuestMachine {
-  /// What the kernel is told about this machine.
+  /// The kernel's parameters that describe this machine.
   var kernelParameters: [String] {
     guard let contiguousArea else { return [] }
     return ["cma=\(contiguousArea.size >> 10)K" + (contiguousArea.below4GiB ? "@0-4G" : "")]
@@ -25,7 +25,7 @@ extension GuestMachine {
   var machineArguments: [String] {
     let hotplug = UInt64(movableBlocks) * Self.blockBytes + Self.hotplugBytes
     let slots = movableBlocks + Self.hotplugSlots
-    // The kernel warns of a socket whose CPUs are on several nodes.
+    // The kernel warns about a socket with CPUs on several nodes.
     let topology = nodes.count > 1 ? ",sockets=\(cpus),cores=1,threads=1" : ""
     var words = [
       "-machine", "q35,kernel-irqchip=split,max-ram-below-4g=\(Self.lowBytes)",
@@ -62,7 +62,7 @@ extension GuestMachine {
     var words = machineArguments
     words += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
     words += ["-device", "intel-iommu,intremap=on"]
-    // A process has a device to itself as long as it has memory mapped for it.
+    // A device belongs to one process as long as that has memory mapped for it, so there are several.
     for _ in 0..<Self.vfioDevices { words += ["-device", "edu"] }
     words += ["-chardev", "\(boot.console),id=console", "-serial", "chardev:console"]
     words += ["-drive", "file=\(boot.disk),if=none,id=disk,format=raw,cache=unsafe,file.locking=off"]
@@ -77,7 +77,7 @@ extension GuestMachine {
       words += ["-chardev", "socket,id=monitor,fd=\(monitor)", "-mon", "chardev=monitor,mode=control"]
     }
     words += ["-kernel", boot.kernel, "-initrd", boot.initramfs]
-    // Warnings go to the console, whose end is what a report of a lost guest shows; the rest costs boot time.
+    // Warnings go to the console, because a report of a lost guest shows its end; other lines cost boot time.
     let fixed = [
       "console=ttyS0", "loglevel=5", "panic=-1", "nokaslr", "mitigations=off", "random.trust_cpu=on",
       "tsc=reliable", "no_timer_check", "intel_iommu=on",

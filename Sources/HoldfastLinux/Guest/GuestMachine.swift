@@ -1,15 +1,15 @@
 public import HoldfastScenario
 
-/// The virtual machine that stands for a scenario's machine.
+/// The virtual machine for a scenario's machine.
 ///
-/// A PC has to hold a kernel and the agent beside what the scenario talks about, so each node gets `room` more
-/// memory. The first GiB lies below 4 GiB, in the zones DMA and DMA32; what the scenario asked for lies
-/// above, where neither firmware nor device windows cut memory blocks.
+/// A PC must hold a kernel and the agent beside what the scenario needs, so each node gets `room` more
+/// memory. The first GiB lies below 4 GiB, in the zones DMA and DMA32; the memory of the scenario lies above,
+/// where neither firmware nor device windows cut memory blocks.
 ///
-/// ZONE_MOVABLE consists of memory that is there from the start but hot-plugged, a DIMM per memory block, which
-/// init puts online. `movablecore=` would make a zone of the same size, at the end of which the boot allocator
-/// leaves the memory map, and the first file system its pages: blocks that nobody can take away, or that cost
-/// thousands of migrations which no scenario speaks of.
+/// ZONE_MOVABLE consists of memory that is present from the start but hot-plugged, a DIMM for each memory
+/// block, which init puts online. `movablecore=` would make a zone of the same size, but the boot allocator
+/// leaves the memory map at its end, and the first file system its pages. Such blocks can never be removed,
+/// or cost thousands of migrations that are not part of the scenario.
 public struct GuestMachine: Sendable, Equatable {
   /// A node.
   public struct Node: Sendable, Equatable {
@@ -17,13 +17,13 @@ public struct GuestMachine: Sendable, Equatable {
     public var memory: UInt64
     /// Memory blocks of ZONE_MOVABLE.
     public var movableBlocks = 0
-    /// None on a node of memory alone.
+    /// Its CPUs; 0 on a node of memory alone.
     public var cpus: Int
   }
 
   /// The kernel's only CMA area, which debugfs calls "reserved".
   public struct ContiguousArea: Sendable, Equatable {
-    /// What the scenario calls it.
+    /// Its name in the scenario.
     public var name: String
     /// Bytes.
     public var size: UInt64
@@ -44,10 +44,10 @@ public struct GuestMachine: Sendable, Equatable {
   static let vfioDevices = 3
   /// NR_CPUS of Guest/kernel.config.
   static let mostCPUs = 16
-  /// Beyond this a guest under emulation takes minutes to boot.
+  /// With more memory a guest under emulation takes minutes to boot.
   static let largestMemory: UInt64 = 16 << 30
 
-  /// At least one.
+  /// The nodes, at least one.
   public var nodes: [Node]
   /// The area of contiguous memory.
   public var contiguousArea: ContiguousArea?
@@ -59,13 +59,14 @@ public struct GuestMachine: Sendable, Equatable {
   /// Blocks of ZONE_MOVABLE.
   var movableBlocks: Int { nodes.reduce(0) { $0 + $1.movableBlocks } }
 
-  /// What a node gets beyond what the scenario asks for: all memory below 4 GiB for the first one, so that
-  /// each has ZONE_NORMAL, and 256 MiB for another.
+  /// Memory of a node beyond what the scenario asks for.
+  ///
+  /// The first node gets all memory below 4 GiB, so that each has ZONE_NORMAL, and any other 256 MiB.
   static func room(node: Int) -> UInt64 {
     node == 0 ? lowBytes : 256 << 20
   }
 
-  /// A machine of one node; `memory` comes on top of the room, and so many of its blocks are movable.
+  /// A machine of one node; `memory` is added to the room, and `movableBlocks` of its blocks are movable.
   public init(memory: UInt64, movableBlocks: Int = 0, cpus: Int) {
     let kernelBlocks = max(0, Self.blocks(memory) - movableBlocks)
     nodes = [
@@ -75,7 +76,7 @@ public struct GuestMachine: Sendable, Equatable {
     ]
   }
 
-  /// The machine for a scenario, or why no PC can be it.
+  /// The machine for a scenario, or why no PC can have it.
   public init(_ scenario: Scenario) throws(GuestRefusal) {
     try self.init(scenario.machine, usesBlocks: scenario.usesBlocks)
   }
@@ -101,11 +102,12 @@ public struct GuestMachine: Sendable, Equatable {
     contiguousArea = try Self.area(of: spec)
   }
 
-  /// Whole blocks that hold so many bytes.
+  /// The number of whole blocks that hold the bytes.
   private static func blocks(_ bytes: UInt64) -> Int { Int((bytes + blockBytes - 1) / blockBytes) }
 
-  /// What the kernel would make of `movablecore=` and `kernelcore=`: every node has the same amount of memory
-  /// for the kernel, or all of its memory where that is less.
+  /// Blocks of ZONE_MOVABLE as the kernel would choose them for `movablecore=` and `kernelcore=`.
+  ///
+  /// Every node has the same amount of memory for the kernel, or all of its memory where that is less.
   private static func movableBlocks(of spec: MachineSpec) throws(GuestRefusal) -> [Int] {
     let sizes = spec.nodes.map { $0.memory.bytes }
     guard spec.movableCore != nil || spec.kernelCore != nil else { return sizes.map { _ in 0 } }
@@ -140,7 +142,7 @@ public struct GuestMachine: Sendable, Equatable {
     switch amount {
     case .size(let size): return size.bytes
     case .percent(let percent):
-      // At most 16 GiB here, which times 99 is far from overflowing.
+      // The memory is at most 16 GiB here, so that a product with 99 is far from overflow.
       let bytes = spec.memory.bytes * UInt64(percent) / 100
       return bytes / spec.pageblock.bytes * spec.pageblock.bytes
     }

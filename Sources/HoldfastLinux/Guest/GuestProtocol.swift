@@ -1,7 +1,9 @@
 import FoundationEssentials
 public import HoldfastScenario
 
-/// What the host and the guest's agent say to each other: a JSON object per line, over a virtio serial port.
+/// The messages between the host and the guest's agent.
+///
+/// They are JSON objects, one on each line, over a virtio serial port.
 public enum GuestProtocol {
   /// The port's name.
   public static let port = "org.holdfast.agent"
@@ -26,7 +28,7 @@ public enum GuestProtocol {
   }
 }
 
-/// What the guest says.
+/// A message of the guest.
 public enum GuestMessage: Codable, Sendable, Equatable {
   /// The agent waits for requests.
   case ready(GuestReady)
@@ -69,7 +71,7 @@ public enum GuestMessage: Codable, Sendable, Equatable {
   }
 }
 
-/// What the host says.
+/// A message of the host.
 public enum HostMessage: Codable, Sendable, Equatable {
   /// Run a scenario.
   case run(RunRequest)
@@ -106,7 +108,7 @@ public enum HostMessage: Codable, Sendable, Equatable {
   }
 }
 
-/// The agent's first words.
+/// The agent's first message.
 public struct GuestReady: Codable, Sendable, Equatable {
   /// The kernel's release.
   public var kernel: String
@@ -130,13 +132,13 @@ public struct GuestFailure: Error, Codable, Sendable, Equatable, CustomStringCon
 
 /// A scenario to run.
 public struct RunRequest: Codable, Sendable, Equatable {
-  /// What messages call the scenario.
+  /// The name of the scenario in messages.
   public var file: String
   /// Its YAML.
   public var text: String
   /// The policy, instead of the scenario's.
   public var policy: PolicyName?
-  /// How often; a report each.
+  /// The number of runs; each gives a report.
   public var `repeat`: Int
 
   /// A request.

@@ -2,7 +2,7 @@ import Glibc
 
 /// A guest whose console is our terminal.
 public enum GuestShell {
-  /// Where the guest has busybox.
+  /// The path of busybox in the guest.
   static let busybox = "/bin/busybox"
 
   /// Boots a guest with a prompt, waits until Ctrl-A X ends it, and returns QEMU's exit status.

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// An open file that nobody finds by a name: it is gone when its last descriptor is closed.
+/// An open file without a name: it is freed when its last descriptor is closed.
 struct HostFile: ~Copyable {
   let descriptor: Int32
 
@@ -44,13 +44,13 @@ struct HostFile: ~Copyable {
     return file
   }
 
-  /// Writes at the end of what was written so far.
+  /// Writes at the end of what has been written.
   borrowing func append(_ bytes: [UInt8]) throws(GuestError) {
     let error = Self.put(bytes, to: descriptor)
     guard error == 0 else { throw .host("cannot write a temporary file: \(Self.describe(error))") }
   }
 
-  /// Everything in the file, or what is left of it from an offset on.
+  /// Everything in the file, or the rest from an offset on.
   borrowing func bytes(from start: Int = 0) throws(GuestError) -> [UInt8] {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw .host("fstat: \(Self.describe(errno))") }

@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// A program that the host runs beside us, which ends with the thread that started it at the latest.
+/// A program that runs on the host, and ends at the latest with the thread that started it.
 ///
-/// The kernel kills it when that thread ends, so that nothing is left behind even by a SIGKILL of ours. The
-/// thread that makes a `HostProgram` therefore has to live as long as it.
+/// The kernel kills it when that thread ends, so that nothing is left behind even if this process is killed.
+/// The thread that makes a `HostProgram` must therefore live as long as the program.
 struct HostProgram: ~Copyable {
   /// How a program ended.
   enum Ending: Sendable, Equatable, CustomStringConvertible {
@@ -26,7 +26,7 @@ struct HostProgram: ~Copyable {
   private let process: Int32
   private var ending: Ending?
 
-  /// Starts a program; `descriptors` become its descriptors 0, 1, 2, ...; nil stands for /dev/null.
+  /// Starts a program; `descriptors` become its descriptors 0, 1, 2 and so on; nil becomes /dev/null.
   init(_ path: String, _ arguments: [String], descriptors: [Int32?]) throws(GuestError) {
     var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
     words.append(nil)
@@ -48,7 +48,7 @@ struct HostProgram: ~Copyable {
     return result
   }
 
-  /// Kills it if it still runs; says how it ended.
+  /// Kills it if it still runs; returns how it ended.
   mutating func kill() -> Ending {
     if let ending { return ending }
     let result = Self.end(process)
@@ -56,7 +56,7 @@ struct HostProgram: ~Copyable {
     return result
   }
 
-  /// Whether it has ended, within a while.
+  /// Whether it has ended, or ends within `seconds`.
   mutating func hasEnded(within seconds: Double) -> Bool {
     let limit = ContinuousClock.now + .seconds(seconds)
     while ending == nil {

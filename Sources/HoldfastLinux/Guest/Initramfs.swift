@@ -1,7 +1,7 @@
-/// The guest's first file system: a program of ours as init, and every library that it is linked with.
+/// The guest's first file system: a program of this host as init, with the libraries that it is linked with.
 ///
-/// Libraries lie in /lib, whatever their path is here, and the guest's init has LD_LIBRARY_PATH=/lib; the
-/// program that loads them lies where the executable expects it.
+/// Libraries are in /lib, whatever their path is here, and the guest's init has LD_LIBRARY_PATH=/lib. The
+/// program that loads them is where the executable expects it.
 public struct Initramfs: Sendable {
   /// A file to put into it.
   public struct Extra: Sendable {
@@ -10,7 +10,7 @@ public struct Initramfs: Sendable {
     /// Where it shall be in the guest, an absolute path.
     public var path: String
 
-    /// A file; its libraries come along.
+    /// A file; its libraries are added too.
     public init(source: String, path: String) {
       self.source = source
       self.path = path
@@ -27,7 +27,7 @@ public struct Initramfs: Sendable {
   public init(executable: String = "/proc/self/exe", extras: [Extra] = []) throws(GuestError) {
     var archive = Archive()
     var taken: Set<String> = []
-    // For what the kernel opens as init's standard input and output.
+    // The kernel opens it as init's standard input and output.
     archive.add(device: "/dev/console", major: 5, minor: 1)
     archive.add(folder: "/tmp")
     archive.add(folder: "/root")
@@ -51,7 +51,7 @@ public struct Initramfs: Sendable {
   static func libraries(
     of executable: String, interpreter: String
   ) throws(GuestError) -> [(name: String, path: String)] {
-    // The loader opens the executable itself, for which /proc/self/exe is the loader.
+    // The loader opens the executable itself; for the loader, /proc/self/exe would be the loader.
     let path = executable == "/proc/self/exe" ? try HostProgram.ownPath() : executable
     let (ending, text) = try HostProgram.output(of: interpreter, ["--list", path])
     guard ending == .status(0) else { throw .host("\(interpreter) cannot list the libraries of \(path)") }

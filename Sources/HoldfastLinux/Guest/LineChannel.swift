@@ -1,9 +1,9 @@
 import CLinux
 import Glibc
 
-/// Lines that come and go over a descriptor.
+/// Lines that are sent and received over a descriptor.
 struct LineChannel: ~Copyable {
-  /// Longer lines are no message of ours.
+  /// The longest line that can be a message.
   private static let longestLine = 1 << 28
 
   let descriptor: Int32
@@ -20,7 +20,7 @@ struct LineChannel: ~Copyable {
     close(descriptor)
   }
 
-  /// The descriptors of two sockets that are joined to each other.
+  /// The descriptors of two connected sockets.
   static func pair() throws(GuestError) -> (ours: Int32, theirs: Int32) {
     var pair: [Int32] = [-1, -1]
     let result = hf_guest_socket_pair(&pair)
@@ -28,14 +28,14 @@ struct LineChannel: ~Copyable {
     return (pair[0], pair[1])
   }
 
-  /// What came of waiting for a line.
+  /// Result of waiting for a line.
   enum Arrival {
     case line([UInt8])
     case end
     case timeout
   }
 
-  /// The next line without its line feed; waits for it until the deadline, or for ever.
+  /// The next line without its line feed; waits for it until the deadline, or without limit if there is none.
   mutating func next(until deadline: ContinuousClock.Instant? = nil) throws(GuestError) -> Arrival {
     while true {
       if let feed = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
@@ -56,7 +56,7 @@ struct LineChannel: ~Copyable {
     }
   }
 
-  /// Sends a whole line; false if nobody reads any more.
+  /// Sends a whole line; false if the other end is closed.
   borrowing func send(_ line: [UInt8]) -> Bool {
     HostFile.put(line, to: descriptor) == 0
   }

@@ -1,9 +1,9 @@
-/// The part of an ELF file that a loader looks at.
+/// The part of an ELF file that a loader reads.
 ///
-/// Section headers and what lies behind the last segment, which is debug information as a rule, only make
-/// the initial RAM disk longer.
+/// Section headers and what lies behind the last segment, which is debug information as a rule, only make the
+/// initial RAM disk longer.
 struct LoadableFile {
-  /// The file without what a loader does not look at; all of it where it is no such ELF file.
+  /// The file without the parts that a loader does not read; all of it if it is no such ELF file.
   private(set) var bytes: [UInt8]
   /// The program that loads the file's libraries; nil for a static one.
   private(set) var interpreter: String?
@@ -28,7 +28,7 @@ struct LoadableFile {
       end = max(end, offset + length)
     }
     bytes.removeSubrange(end...)
-    // No section headers: their offset, their number, and which of them has their names.
+    // No section headers: their offset, their number, and the index of the one with their names.
     for index in Array(40..<48) + Array(60..<64) { bytes[index] = 0 }
   }
 

@@ -3,7 +3,7 @@ struct MachineMonitor {
   /// Asks the monitor, on the host.
   let ask: (MonitorRequest) throws(GuestError) -> MonitorReply
 
-  /// Does what a scenario's step wishes for.
+  /// Does what a step of a scenario asks for.
   func grant(_ wish: MachineRequest) -> MachineReply {
     do throws(GuestError) {
       switch wish {
@@ -47,7 +47,7 @@ struct MachineMonitor {
     if case .error(let text) = try ask(MonitorRequest("device_del", ["id": .string(id)])) {
       return .failed(text)
     }
-    // What stood behind it goes too, or its name could not be given again.
+    // The memory behind the module is removed too, because its name could not be used again otherwise.
     if let memory = found?["memdev"]?.text?.split(separator: "/").last {
       if case .error(let text) = try ask(MonitorRequest("object-del", ["id": .string(String(memory))])) {
         return .failed(text)
@@ -56,7 +56,7 @@ struct MachineMonitor {
     return .done
   }
 
-  /// The memory modules that can be taken out.
+  /// The memory modules that can be removed.
   private func modules() throws(GuestError) -> [JSONValue] {
     guard case .result(.array(let devices)) = try ask(MonitorRequest("query-memory-devices")) else {
       return []

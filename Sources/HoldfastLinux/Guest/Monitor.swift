@@ -1,12 +1,14 @@
 /// QEMU's monitor (QMP): commands and their answers, between events.
 struct Monitor: ~Copyable {
-  /// How long the guest may take to let go of a device; offlining a block of pinned memory takes for ever.
+  /// How long the guest may take to release a device.
+  ///
+  /// The limit is needed because offlining a block with pinned memory never ends.
   private static let patience = Duration.seconds(60)
   /// How long QEMU may take to answer.
   private static let quick = Duration.seconds(20)
 
   private var channel: LineChannel
-  /// Events that no one has waited for yet.
+  /// Events that were received and not waited for yet.
   private var events: [JSONValue] = []
 
   /// Takes over a descriptor.
@@ -14,7 +16,7 @@ struct Monitor: ~Copyable {
     channel = LineChannel(owning: descriptor)
   }
 
-  /// Says hello, before which QEMU takes no command.
+  /// Opens the session; QEMU takes no command before that.
   mutating func greet() throws(GuestError) {
     guard case .line = try channel.next(until: .now + Self.quick) else {
       throw .host("QEMU's monitor does not answer")
@@ -34,7 +36,7 @@ struct Monitor: ~Copyable {
   }
 
   private mutating func answer(_ request: MonitorRequest) throws(GuestError) -> MonitorReply {
-    // An answer says whatever stands under "id"; there is one command at a time, so that none is needed.
+    // An answer repeats the "id" of its command; there is one command at a time, so none is needed.
     guard channel.send(try GuestProtocol.line(request)) else { return .error("the monitor is gone") }
     let deadline = ContinuousClock.now + Self.quick
     while let message = try next(until: deadline) {
@@ -45,7 +47,7 @@ struct Monitor: ~Copyable {
     return .error("the monitor does not answer")
   }
 
-  /// Waits for the guest to let go of a device; nil if it does.
+  /// Waits until the guest releases a device; nil if it does.
   private mutating func removal(of device: JSONValue) throws(GuestError) -> MonitorReply? {
     let deadline = ContinuousClock.now + Self.patience
     while true {

@@ -1,6 +1,6 @@
 /// A command for QEMU's monitor (QMP).
 ///
-/// `device_del` is answered when the device is gone, or the guest has refused to let it go.
+/// `device_del` is answered when the device is removed, or the guest has refused to release it.
 public struct MonitorRequest: Codable, Sendable, Equatable {
   /// The command's name, `device_add`.
   public var execute: String

@@ -1,8 +1,6 @@
 import HoldfastScenario
 
-/// The agent's side of the protocol.
-///
-/// Owned by one thread.
+/// The agent's side of the protocol; one thread owns it.
 final class ScenarioService {
   private var channel: LineChannel
 
@@ -10,7 +8,7 @@ final class ScenarioService {
     self.channel = channel
   }
 
-  /// Sends a message; a host that is gone ends the guest.
+  /// Sends a message; if the host has closed the channel, the guest ends.
   func tell(_ message: GuestMessage) throws(GuestError) {
     guard channel.send(try GuestProtocol.line(message)) else { throw .host("the host does not listen") }
   }
@@ -72,7 +70,7 @@ final class ScenarioService {
       return try LinuxRunner.run(
         scenario, policy: request.policy ?? scenario.policy, reach: .guest,
         onStep: { [self] record in
-          // A host that is gone is noticed by the report.
+          // A closed channel is noticed when the report is sent.
           try? tell(.step(record))
         },
         monitor: { [self] wish in MachineMonitor(ask: ask).grant(wish) })
