@@ -76,7 +76,9 @@ let package = Package(
   targets: [
     [
       .target(name: "CLinux"),
-      .target(name: "HoldfastScenario", dependencies: ["Yams"], swiftSettings: strict),
+      // The words that the language, the engine and its explored twin share, so it has no twin itself.
+      .target(name: "HoldfastWords", swiftSettings: strict),
+      .target(name: "HoldfastScenario", dependencies: ["HoldfastWords", "Yams"], swiftSettings: strict),
       .target(
         name: "HoldfastLinux", dependencies: ["HoldfastScenario", "CLinux", system], swiftSettings: strict),
       .target(
@@ -91,7 +93,7 @@ let package = Package(
         swiftSettings: strict),
     ],
     twins("Interleaving", with: ["CLinux"], exploring: "Exploring"),
-    twins("Holdfast", of: ["Interleaving"], with: ["CLinux", system]),
+    twins("Holdfast", of: ["Interleaving"], with: ["CLinux", "HoldfastWords", system]),
     twins(
       "HoldfastLab", of: ["Holdfast", "Interleaving"], with: ["HoldfastScenario", "HoldfastLinux", system],
       exploring: "Exploring"),

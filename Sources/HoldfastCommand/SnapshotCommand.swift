@@ -1,5 +1,6 @@
 import ArgumentParser
 import HoldfastLinux
+import HoldfastScenario
 
 /// Saves the files that describe this host's memory.
 struct SnapshotCommand: ParsableCommand {

@@ -1,21 +1,12 @@
+public import HoldfastScenario
 import SystemPackage
 
 /// A memory block of a host: the unit in which memory goes online and offline.
 public struct HostMemoryBlock: Sendable, Hashable {
-  /// What /sys/devices/system/memory/memoryN/state says.
-  public enum State: String, Sendable, CaseIterable {
-    /// MEM_ONLINE: the kernel uses it.
-    case online
-    /// MEM_OFFLINE: known, not used.
-    case offline
-    /// MEM_GOING_OFFLINE: it is being emptied.
-    case goingOffline = "going-offline"
-  }
-
   /// The N of `memoryN`; the block starts at N times the block size.
   public var index: Int
   /// Its state.
-  public var state: State
+  public var state: BlockState
   /// Online: the one zone it is in; else the zones it can go to; empty: none, or the kernel does not say.
   public var validZones: [String]
   /// What the file `phys_index` says: the same as `index`.
@@ -27,7 +18,7 @@ public struct HostMemoryBlock: Sendable, Hashable {
 
   /// A block.
   public init(
-    index: Int, state: State, validZones: [String], physIndex: Int, isRemovable: Bool?, nodes: [Int]
+    index: Int, state: BlockState, validZones: [String], physIndex: Int, isRemovable: Bool?, nodes: [Int]
   ) {
     self.index = index
     self.state = state
@@ -58,10 +49,12 @@ extension HostMemoryBlock {
   }
 
   /// What the text of `memoryN/state` says.
-  public static func parse(state text: String, file: String) throws(HostReadError) -> State {
+  public static func parse(state text: String, file: String) throws(HostReadError) -> BlockState {
     let (line, word) = try onlyWord(of: text, file: file)
-    guard let state = State(rawValue: String(word)) else {
-      let names = State.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+    // The kernel says nothing of a block that is absent.
+    guard let state = BlockState(rawValue: String(word)), state != .absent else {
+      let names = BlockState.allCases.filter { $0 != .absent }.map { "'\($0.rawValue)'" }
+        .joined(separator: ", ")
       throw line.error(found: quoted(word), expected: "one of \(names)")
     }
     return state

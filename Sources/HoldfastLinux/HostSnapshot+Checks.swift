@@ -1,3 +1,4 @@
+import HoldfastScenario
 import SystemPackage
 
 extension HostSnapshot {

@@ -25,8 +25,8 @@ struct BlockRun {
   /// What makes two blocks alike.
   private struct Fate: Equatable {
     let node: Int
-    let zoneBefore: ZoneName?
-    let zoneAfter: ZoneName?
+    let zoneBefore: ZoneKind?
+    let zoneAfter: ZoneKind?
     let stateBefore: BlockState
     let stateAfter: BlockState
     /// A pin is worth a row of its own.

@@ -18,7 +18,8 @@ public enum TraceText {
   /// An explored execution, with a track per actor: a slice per step of the scenario, and in it one per operation.
   ///
   /// One operation is drawn as a microsecond.
-  public static func render(_ report: ExploreReport, _ execution: [ExploreReport.Operation]) throws -> String
+  public static func render(_ report: ExploreReport, _ execution: [ExploreReport.ExecutedOperation]) throws
+    -> String
   {
     try TraceEntry.render(
       entries(report, execution),
@@ -29,7 +30,7 @@ public enum TraceText {
   }
 
   private static func entries(
-    _ report: ExploreReport, _ execution: [ExploreReport.Operation]
+    _ report: ExploreReport, _ execution: [ExploreReport.ExecutedOperation]
   ) -> [TraceEntry] {
     var entries = TraceEntry.head(
       "\(report.scenario.name), \(report.policy)", tracks: report.actors.enumerated().map { ($0 + 1, $1) })
@@ -94,7 +95,7 @@ public enum TraceText {
       arguments: arguments)
   }
 
-  private static func entry(_ event: TraceEvent, track: Int) -> TraceEntry {
+  private static func entry(_ event: TraceRecord, track: Int) -> TraceEntry {
     var entry = TraceEntry(
       name: event.name, phase: "i", category: event.category, track: track, time: event.time,
       arguments: event.arguments.mapValues { .text($0) })

@@ -87,7 +87,7 @@ import Testing
 
   /// Makes a page look as if it lay in ZONE_MOVABLE.
   private static func seemMovable(_ page: Page) {
-    page.flagWord.store(page.flagWord.load() & ~(7 << 51) | UInt64(ZoneKind.movable.rawValue) << 51)
+    page.flagWord.store(page.flagWord.load() & ~(7 << 51) | UInt64(ZoneKind.movable.number) << 51)
   }
 
   private static func firstFree(_ machine: Machine) -> FrameNumber {
@@ -120,7 +120,7 @@ import Testing
     let word = machine.page(pins[0]).flagWord
     Self.seemMovable(machine.page(pins[0]))
     #expect(Invariant.violations(of: machine).contains { $0.invariant == "pin-placement" })
-    word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.normal.rawValue) << 51)
+    word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.normal.number) << 51)
     pins.unpin()
   }
 

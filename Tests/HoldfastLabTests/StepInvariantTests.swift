@@ -62,7 +62,7 @@ import Testing
 
     func moveToMovable(_ frame: FrameNumber) {
       let word = machine.page(frame).flagWord
-      word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.movable.rawValue) << 51)
+      word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.movable.number) << 51)
     }
 
     func check(_ kind: PointKind, _ offset: Int) -> InvariantViolation? {
@@ -175,7 +175,7 @@ import Testing
     },
     Breach("per-cpu-lists-whole", .release) { rig in
       rig.machine.perCPULists(0, ZoneID(node: 0, kind: .normal)).count += 1
-      return rig.map.perCPULists.lowerBound + ZoneKind.normal.rawValue * 256
+      return rig.map.perCPULists.lowerBound + ZoneKind.normal.number * 256
     },
     Breach("lru-lists-whole", .release) { rig in
       rig.machine.page(rig.first(.table)).set(.lru)

@@ -26,7 +26,7 @@ private func withMemory<T>(
     try? memory.file?.close()
   }
   if kind == .anonymous {
-    try MemoryAdvice.noHugePage.apply(address: memory.address, byteCount: pages * page)
+    try MemoryCalls.advise(address: memory.address, byteCount: pages * page, .noHugePage)
   }
   try GuardedMemory.fill(memory.address, byteCount: pages * page, .sequence(seed: seed), fromPage: 0)
   return try body(memory.address)
@@ -34,9 +34,9 @@ private func withMemory<T>(
 
 @Suite struct GuardedMemoryTests {
   @Test(
-    "an access that the processor refuses gives EFAULT, and says how far it came",
-    arguments: [(MemoryCalls.Protection(), 0), (.read, 1), (.readWrite, 2)])
-  func protections(protection: MemoryCalls.Protection, allowed: Int) throws {
+    "An access that the processor refuses gives EFAULT, and says how far it came",
+    arguments: [(Protection(), 0), (.read, 1), (.readWrite, 2)])
+  func protections(protection: Protection, allowed: Int) throws {
     try withMemory(2) { address in
       try MemoryCalls.protect(address: address + UInt64(page), byteCount: page, protection)
       let second = address + UInt64(page)
@@ -134,12 +134,14 @@ private func withMemory<T>(
   @Test(
     "advice does to the pages what the kernel says of it",
     arguments: [
-      (MemoryAdvice.dontNeed, Errno?.none, false), (.cold, nil, true), (.dontFork, nil, true),
+      (Advice.dontNeed, Errno?.none, false), (.cold, nil, true), (.dontFork, nil, true),
       (.hugePage, nil, true), (.populateWrite, nil, true), (.remove, .invalidArgument, true),
     ])
-  func advice(advice: MemoryAdvice, error: Errno?, present: Bool) throws {
+  func advice(advice: Advice, error: Errno?, present: Bool) throws {
     try withMemory(4) { address in
-      let refused = errno { () throws(Errno) in try advice.apply(address: address, byteCount: 4 * page) }
+      let refused = errno { () throws(Errno) in
+        try MemoryCalls.advise(address: address, byteCount: 4 * page, advice)
+      }
       // A kernel without huge pages does not know the word.
       guard refused == error else {
         #expect(advice == .hugePage && refused == .invalidArgument)
@@ -156,12 +158,12 @@ private func withMemory<T>(
       try MemoryCalls.protect(address: address, byteCount: page, .read)
       #expect(
         errno { () throws(Errno) in
-          try MemoryAdvice.populateWrite.apply(address: address, byteCount: page)
+          try MemoryCalls.advise(address: address, byteCount: page, .populateWrite)
         } == .invalidArgument)
       try MemoryCalls.unmap(address: address + UInt64(page), byteCount: page)
       #expect(
         errno { () throws(Errno) in
-          try MemoryAdvice.populateRead.apply(address: address, byteCount: 3 * page)
+          try MemoryCalls.advise(address: address, byteCount: 3 * page, .populateRead)
         } == .noMemory)
       let here = try MemoryPlacement.nodes(of: [address, address + UInt64(page)])
       #expect(here[1] == .failed(.badAddress))
@@ -192,7 +194,7 @@ private func withMemory<T>(
       let pin = try RegisteredBuffers(address: address, byteCount: 8 * page)
       try pin.store([9, 8, 7], at: page - 1)
       #expect(try GuardedMemory.read(address + UInt64(page) - 1, count: 3) == [9, 8, 7])
-      try MemoryAdvice.dontNeed.apply(address: address, byteCount: 8 * page)
+      try MemoryCalls.advise(address: address, byteCount: 8 * page, .dontNeed)
       #expect(try GuardedMemory.read(address + UInt64(page) - 1, count: 3) == [0, 0, 0])
       #expect(try pin.contents(page - 1..<page + 2) == [9, 8, 7])
       var beyond: Errno?
@@ -208,7 +210,7 @@ private func withMemory<T>(
       let references = try PipeReferences(address: address, byteCount: 20 * page)
       #expect(references.byteCount == 20 * page)
       try GuardedMemory.write([1, 2, 3], to: address)
-      try MemoryAdvice.dontNeed.apply(address: address, byteCount: 20 * page)
+      try MemoryCalls.advise(address: address, byteCount: 20 * page, .dontNeed)
       var first = [UInt8](repeating: 0, count: 3)
       #expect(try references.drain(into: &first) == 3 && first == [1, 2, 3])
       #expect(try references.drain().count == 20 * page - 3)

@@ -1,5 +1,6 @@
 import Foundation
 import HoldfastLinux
+import HoldfastScenario
 import Testing
 
 @Suite struct SnapshotTests {

@@ -40,13 +40,14 @@ extension Sample {
       "entry 3 of table page 3: pfn:0x21 rw -> migration of pfn:0x21", "refcount of pfn:0x21: 1025 -> 1026",
     ]
     report.execution = [
-      ExploreReport.Operation(actor: 0, step: "", kind: "begin", word: "", value: nil),
-      ExploreReport.Operation(
+      ExploreReport.ExecutedOperation(actor: 0, step: "", kind: "begin", word: "", value: nil),
+      ExploreReport.ExecutedOperation(
         actor: 0, step: "pinned", kind: "load", word: "flags of pfn:0x21", value: "uptodate|lru"),
-      ExploreReport.Operation(
+      ExploreReport.ExecutedOperation(
         actor: names.count - 1, step: "gone", kind: "release", word: "lock of node 0 Movable",
         value: "held -> free"),
-      ExploreReport.Operation(actor: 0, step: "pinned", kind: "store", word: "pinned done", value: nil),
+      ExploreReport.ExecutedOperation(
+        actor: 0, step: "pinned", kind: "store", word: "pinned done", value: nil),
     ]
     return report
   }

@@ -136,11 +136,11 @@ enum Sample {
     report.steps[3].status = .skipped
     report.steps[3].skipped = "no system call isolates a page"
     report.traceEvents = [
-      TraceEvent(
+      TraceRecord(
         name: "migrate", category: "migrate", track: "vmm", time: 210, shape: .slice(end: 250),
         arguments: ["reason": "longterm_pin"]),
-      TraceEvent(name: "drain", category: "drain", track: nil, time: 205, shape: .instant),
-      TraceEvent(
+      TraceRecord(name: "drain", category: "drain", track: nil, time: 205, shape: .instant),
+      TraceRecord(
         name: "pages", category: "counter", track: nil, time: 250, shape: .counter(["free": 700_000])),
     ]
     return report

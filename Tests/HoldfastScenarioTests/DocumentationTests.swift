@@ -98,12 +98,12 @@ import Testing
   func words() throws {
     let text = try Self.manual()
     var words = Verb.Word.allCases.map(\.rawValue) + Subject.Word.allCases.map(\.rawValue)
-    words += PinFlag.allCases.map(\.rawValue) + EntryPoint.allCases.map(\.rawValue)
-    words += PinPurpose.allCases.map(\.rawValue) + GfpWord.allCases.map(\.rawValue)
-    words += RegionKind.allCases.map(\.rawValue) + AdviceWord.allCases.map(\.rawValue)
+    words += PinFlag.allCases.map(\.rawValue) + PinEntry.allCases.map(\.rawValue)
+    words += PinPurpose.allCases.map(\.rawValue) + GFPWord.allCases.map(\.rawValue)
+    words += RegionKind.allCases.map(\.rawValue) + Advice.allCases.map(\.rawValue)
     words += FailurePoint.allCases.map(\.rawValue) + FailureStage.allCases.map(\.rawValue)
-    words += PolicyName.allCases.map(\.rawValue) + ZoneName.allCases.map(\.rawValue)
-    words += MigrateTypeWord.allCases.map(\.rawValue) + BlockState.allCases.map(\.rawValue)
+    words += PolicyName.allCases.map(\.rawValue) + ZoneKind.allCases.map(\.rawValue)
+    words += MigrateType.allCases.map(\.rawValue) + BlockState.allCases.map(\.rawValue)
     words += Subject.StepValue.allCases.map(\.rawValue) + Subject.ZoneValue.allCases.map(\.rawValue)
     for word in words {
       #expect(text.contains("`\(word)`") || text.contains("`\(word):"), "\(word) is not in the manual")

@@ -66,7 +66,7 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
       [
         ("protect", .noMemory, { try machine.protect(process, $0, .readWrite) })
       ]
-      + Advice.allCases.map { advice in
+      + Advice.implemented.map { advice in
         ("\(advice)", .invalidArgument, { try machine.advise(process, $0, advice) })
       }
     for (name, wrapping, change) in changes {
@@ -109,7 +109,7 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
     #expect(errno { try machine.touch(process, none, write: false) } == .badAddress)
     for (address, advice, expected) in [
       (past, Advice.populateRead, Errno.badAddress), (readOnly, .populateWrite, .invalidArgument),
-      (none, .populateRead, .invalidArgument),
+      (none, .populateRead, .invalidArgument), (beyond, .pageOut, .invalidArgument),
     ] {
       #expect(
         errno { try machine.advise(process, AddressRange(start: address, pages: 1), advice) } == expected)

@@ -126,7 +126,7 @@ struct TraceRandom {
             populate: random.next(4) == 0)
         case 2: try machine.unmap(process, range)
         case 3: try machine.protect(process, range, [[], .read, .readWrite, .readWrite][random.next(4)])
-        case 4: try machine.advise(process, range, Advice.allCases[random.next(5)])
+        case 4: try machine.advise(process, range, Advice.implemented[random.next(5)])
         case 5: try machine.advise(process, range, .hugePage)
         case 6: try machine.fill(process, range.start, pages: 3, pattern: 1000 + UInt64(step))
         default: try machine.touch(process, range.start, write: random.next(3) > 0)

@@ -48,7 +48,7 @@ import Testing
     let machine = rig.machine
     let addresses = try Self.occupy(rig)
     let address = try #require(addresses[66])
-    let pins = try machine.pin(rig.process, at: address, pages: 1, purpose: PinPurpose("camera"))
+    let pins = try machine.pin(rig.process, at: address, pages: 1, purpose: PinLabel("camera"))
     let range = try machine.cmaAllocate(area: 0, count: 4, by: rig.process)
     #expect(windows.tried.map(\.start) == [64, 65, 66, 67])
     #expect(windows.tried.map(\.succeeded) == [false, false, false, true])
@@ -77,7 +77,7 @@ import Testing
     let machine = rig.machine
     let addresses = try Self.occupy(rig)
     let pins = try machine.pin(
-      rig.process, at: try #require(addresses[64]), pages: 1, purpose: PinPurpose("rdma"))
+      rig.process, at: try #require(addresses[64]), pages: 1, purpose: PinLabel("rdma"))
     _ = failure(CMAError.self) { _ = try machine.cmaAllocate(area: 0, count: 16, by: rig.process) }
     let before = rig.snapshot()
     let busy = failure(CMAError.self) {

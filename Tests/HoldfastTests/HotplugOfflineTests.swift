@@ -60,8 +60,8 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     var gets: GottenPages?
     switch it.hold {
     case .none: break
-    case .got: gets = try machine.get(rig.process, at: address, pages: 1, purpose: PinPurpose("ptrace"))
-    case .pinned: pins = try machine.pin(rig.process, at: address, pages: 1, purpose: PinPurpose("dma"))
+    case .got: gets = try machine.get(rig.process, at: address, pages: 1, purpose: PinLabel("ptrace"))
+    case .pinned: pins = try machine.pin(rig.process, at: address, pages: 1, purpose: PinLabel("dma"))
     }
     let limits = OfflineLimits(passes: 3)
     guard let stage = it.stage else {

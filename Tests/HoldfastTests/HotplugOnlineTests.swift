@@ -121,7 +121,7 @@ import Testing
     let (frame, address) = try rig.lonelyPage(.privateAnonymous)
     let blocks = (0..<3).map { BlockID(rawValue: machine.block(of: frame).rawValue - 1 + $0) }
       .filter { $0.rawValue >= 8 }
-    let pins = try machine.pin(rig.process, at: address, pages: 1, purpose: PinPurpose("rdma"))
+    let pins = try machine.pin(rig.process, at: address, pages: 1, purpose: PinLabel("rdma"))
     let limits = OfflineLimits(passes: 2)
     _ = failure(RemoveError.self) { try machine.offlineAndRemove(blocks, by: rig.process, limits: limits) }
     let before = rig.snapshot()
@@ -249,7 +249,7 @@ import Testing
     let (frame, address) = try rig.lonelyPage(.privateAnonymous)
     let block = rig.machine.block(of: frame)
     #expect(rig.machine.obstacles(to: block).total == 0)
-    let pins = try rig.machine.pin(rig.process, at: address, pages: 1, purpose: PinPurpose("nvme"))
+    let pins = try rig.machine.pin(rig.process, at: address, pages: 1, purpose: PinLabel("nvme"))
     let found = rig.machine.obstacles(to: block)
     #expect(found.frames.map(\.reason) == [.pinned(pins: 1)])
     #expect(found.holders.map(\.purpose) == ["nvme"])

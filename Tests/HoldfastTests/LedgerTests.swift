@@ -13,11 +13,11 @@ import Testing
     let start = try rig.make(.anonymous)
     let other = try machine.createProcess(name: "a-long-process-name", processor: 1)
     let first = try machine.pin(
-      rig.process, at: start, pages: 4, flags: [.write, .longterm], purpose: PinPurpose("vfio"))
+      rig.process, at: start, pages: 4, flags: [.write, .longterm], purpose: PinLabel("vfio"))
     let taken = machine.now
     let second = try machine.get(
       other, at: start + 4096, pages: 2, entry: .remote, of: rig.process,
-      purpose: PinPurpose("a purpose of more than thirty-two bytes"))
+      purpose: PinLabel("a purpose of more than thirty-two bytes"))
     for _ in 0..<5 { try machine.touch(rig.process, start, write: true) }
 
     let all = machine.pinHolders

@@ -18,7 +18,7 @@ import Testing
 
     // A long-term pin moves it away before it holds it.
     let pins = try machine.pin(
-      process, at: buffer, pages: 256, flags: [.write, .longterm], purpose: PinPurpose("nic ring"),
+      process, at: buffer, pages: 256, flags: [.write, .longterm], purpose: PinLabel("nic ring"),
       accounting: .locked)
     let bytes = try #require(machine.bytes(of: pins[0]))
     #expect(bytes.count == pageSize)

@@ -161,10 +161,10 @@ import Testing
             var gets: GottenPages?
             if isPin {
               pins = try machine.pin(
-                other, at: start, pages: 1, entry: .remote, of: rig.process, purpose: PinPurpose("rdma"))
+                other, at: start, pages: 1, entry: .remote, of: rig.process, purpose: PinLabel("rdma"))
             } else {
               gets = try machine.get(
-                other, at: start, pages: 1, entry: .remote, of: rig.process, purpose: PinPurpose("rdma"))
+                other, at: start, pages: 1, entry: .remote, of: rig.process, purpose: PinLabel("rdma"))
             }
             let before = rig.state()
             let seen = Self.pin(rig, start, entry)

@@ -35,6 +35,8 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
     case hole
     /// The area does not allow the access.
     case accessDenied
+    /// The engine does not know the advice.
+    case adviceUnknown(Advice)
     /// The area is not of a kind that takes the advice.
     case unsuitableArea
     /// The access lies beyond the end of the object, or no huge page is left.
@@ -100,6 +102,7 @@ extension AddressSpaceError.Cause: CustomStringConvertible {
     case .noGap: "no gap of the address space is large enough"
     case .hole: "nothing is mapped there"
     case .accessDenied: "the area does not allow that access"
+    case .adviceUnknown(let advice): "the advice \(advice.rawValue) is unknown"
     case .unsuitableArea: "the area is not of a kind that takes this advice"
     case .busError: "beyond the end of the object, or no huge page is left"
     case .poisoned: "the page is damaged"

@@ -1,6 +1,14 @@
 import Interleaving
 import SystemPackage
 
+extension Advice {
+  /// What the engine takes; the rest is refused as by a kernel that was built without it
+  /// (mm/madvise.c:madvise_behavior_valid, 6.1).
+  public static let implemented: [Advice] = [
+    .dontNeed, .hugePage, .noHugePage, .populateRead, .populateWrite,
+  ]
+}
+
 /// madvise, and faulting pages in ahead of use.
 extension Machine {
   /// Gives advice about a range: the system call madvise.
@@ -8,7 +16,7 @@ extension Machine {
   /// The advice is applied to the mapped parts of the range even if it has holes, which are reported at the
   /// end.
   ///
-  /// - Throws: EINVAL for an unaligned start, a wrap-around, or an area that does not take the advice; ENOMEM
+  /// - Throws: EINVAL for advice that is not implemented, an unaligned start, a wrap-around, or an area that does not take the advice; ENOMEM
   ///   for holes or lack of memory; EAGAIN if the table of areas is full; EFAULT if a page to be populated
   ///   lies beyond its object. A length of zero is no error.
   /// - Locks: takes the space's lock, exclusively for advice that changes areas.
@@ -17,6 +25,9 @@ extension Machine {
   public func advise(
     _ process: Process, _ range: AddressRange, _ advice: Advice
   ) throws(AddressSpaceError) {
+    guard Advice.implemented.contains(advice) else {
+      throw AddressSpaceError(.advise, .adviceUnknown(advice), errno: .invalidArgument)
+    }
     let space = try liveSpace(of: process, .advise)
     let span = try span(of: range, .advise, overflowErrno: .invalidArgument)
     guard !span.isEmpty else { return }
@@ -43,6 +54,7 @@ extension Machine {
       }
     case .populateRead, .populateWrite:
       try populate(space, span, write: advice == .populateWrite, for: process)
+    default: break
     }
   }
 

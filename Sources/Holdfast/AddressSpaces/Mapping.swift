@@ -1,21 +1,6 @@
 import SystemPackage
 
-/// What user space may do with a mapping.
-public struct Protection: OptionSet, Hashable, Sendable {
-  /// The bits of PROT_*.
-  public let rawValue: UInt8
-  /// Protection with those bits; none is PROT_NONE.
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
-
-  /// PROT_READ.
-  public static let read = Protection(rawValue: 1)
-  /// PROT_WRITE.
-  public static let write = Protection(rawValue: 2)
-  /// PROT_EXEC.
-  public static let execute = Protection(rawValue: 4)
-  /// PROT_READ and PROT_WRITE.
-  public static let readWrite: Protection = [.read, .write]
-
+extension Protection {
   /// The same as VM_* bits, which have the same numbers.
   var areaFlags: AreaFlags { AreaFlags(rawValue: UInt64(rawValue)) }
 }
@@ -45,20 +30,6 @@ public enum Placement: Hashable, Sendable {
   case near(VirtualAddress)
   /// MAP_FIXED: at that address, in place of what is there.
   case fixed(VirtualAddress)
-}
-
-/// Advice to madvise.
-public enum Advice: Int, CaseIterable, Hashable, Sendable {
-  /// MADV_DONTNEED: drop the pages.
-  case dontNeed = 4
-  /// MADV_HUGEPAGE: serve faults with huge pages where they fit.
-  case hugePage = 14
-  /// MADV_NOHUGEPAGE: serve no fault with a huge page.
-  case noHugePage = 15
-  /// MADV_POPULATE_READ: fault the pages in for reading.
-  case populateRead = 22
-  /// MADV_POPULATE_WRITE: fault the pages in for writing.
-  case populateWrite = 23
 }
 
 /// Bytes of an address space.

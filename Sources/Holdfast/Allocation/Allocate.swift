@@ -122,7 +122,7 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:get_page_from_freelist (6.1); without cpusets, dirty limits, node reclaim.
   @inline(__always)
   func take(_ request: AllocationRequest) -> FrameNumber {
-    var kind = request.highest.rawValue
+    var kind = request.highest.number
     while kind >= 0 {
       let id = ZoneID(rawValue: request.node &* 5 &+ kind)
       let zone = zone(id)

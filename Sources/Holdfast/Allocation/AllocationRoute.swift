@@ -20,8 +20,8 @@ struct AllocationRoute {
 
   /// From `zone` with its row at an offset in the zones' table, and the processor's lists at one in theirs.
   init(_ zone: ZoneID, at zoneOffset: Int, lists: Int, highest: ZoneKind, type: MigrateType) {
-    let upper = UInt64(zoneOffset) | UInt64(highest.rawValue)
-    let lower = UInt64(lists) | 1 << 7 | UInt64(zone.kind.rawValue) << 2 | UInt64(type.rawValue)
+    let upper = UInt64(zoneOffset) | UInt64(highest.number)
+    let lower = UInt64(lists) | 1 << 7 | UInt64(zone.kind.number) << 2 | UInt64(type.number)
     word = upper << 32 | lower
   }
 

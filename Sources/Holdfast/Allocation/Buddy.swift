@@ -153,7 +153,7 @@ extension Machine {
     _ id: ZoneID, _ zone: Zone, _ order: Int, _ highest: ZoneKind, _ flags: AllocationFlags
   ) -> Bool {
     if flags.contains(.noWatermarks) { return true }
-    guard enoughStaysFree(zone, order, protectionFrom: highest.rawValue, flags) else { return false }
+    guard enoughStaysFree(zone, order, protectionFrom: highest.number, flags) else { return false }
     return order == 0 || hasBlock(id, zone, order, flags)
   }
 
@@ -197,7 +197,7 @@ extension Machine {
     let zone = zone(id)
     let free = Int(zone.free.load(.relaxed))
     let unusable = unusable(zone, order, flags)
-    let kept = flags.contains(.noWatermarks) ? 0 : kept(zone, protectionFrom: highest.rawValue, flags)
+    let kept = flags.contains(.noWatermarks) ? 0 : kept(zone, protectionFrom: highest.number, flags)
     return free - unusable > kept
       ? .fragmented(free: free) : .watermark(free: free, unusable: unusable, kept: kept)
   }

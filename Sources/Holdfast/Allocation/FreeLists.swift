@@ -256,5 +256,5 @@ extension MigrateType {
   ///
   /// - Kernel: include/linux/mmzone.h:migratetype_is_mergeable (6.1)
   @inline(__always)
-  var isMergeable: Bool { rawValue < 3 }
+  var isMergeable: Bool { number < 3 }
 }

@@ -54,7 +54,7 @@ extension Machine {
   /// Counts one buddy block and checks its state.
   private func check(_ frame: FrameNumber, _ state: PageState, _ recount: inout FreeRecount) {
     let frames = 1 << state.order
-    recount.perType[Int(state.listType.rawValue)] += frames
+    recount.perType[Int(state.listType.number)] += frames
     switch state.listType {
     case .isolate: recount.isolated += frames
     case .cma:

@@ -7,7 +7,7 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:order_to_pindex (6.1)
   /// - Kernel: mm/page_alloc.c:pcp_allowed_order (6.1)
   @inline(__always)
-  func perCPUIndex(_ order: Int, _ type: MigrateType) -> Int { perCPUIndex(order, number: type.rawValue) }
+  func perCPUIndex(_ order: Int, _ type: MigrateType) -> Int { perCPUIndex(order, number: type.number) }
 
   /// The same for the number of the type.
   @inline(__always)
@@ -17,7 +17,7 @@ extension Machine {
     if order &>> 2 == 0 && order <= geometry.pageblockOrder {
       return order &* MigrateType.perCPUCount &+ Int(number)
     }
-    if order == perCPUHugeOrder { return number == MigrateType.movable.rawValue ? 13 : 12 }
+    if order == perCPUHugeOrder { return number == MigrateType.movable.number ? 13 : 12 }
     return -1
   }
 
@@ -109,7 +109,7 @@ extension Machine {
     // Both are read under the lock: a path that isolates a pageblock or disables the lists drains them under
     // it.
     let type = pageblockTypeNumber(of: frame)
-    if type == MigrateType.isolate.rawValue || lists.limit == 0 {
+    if type == MigrateType.isolate.number || lists.limit == 0 {
       lists.lock.unlock()
       return false
     }

@@ -28,7 +28,7 @@ extension Machine {
     let index = perCPUIndex(order, number: route.type)
     if !route.isOpen || index < 0 || allocationFailures.load(.relaxed) != 0 || hasChoices { return .none }
     let zone = Zone(zoneTable + route.zoneOffset)
-    let flags: AllocationFlags = route.type == MigrateType.movable.rawValue ? [.low, .cma] : .low
+    let flags: AllocationFlags = route.type == MigrateType.movable.number ? [.low, .cma] : .low
     guard enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
     // As `hasBlock`, where one look suffices.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
@@ -81,7 +81,7 @@ extension Machine {
     let type = pageblockTypeNumber(of: frame)
     let index = perCPUIndex(order, number: MigrateType.listed(type))
     let count = lists.count &+ 1 &<< order
-    if type == MigrateType.isolate.rawValue || index < 0 || count >= lists.limit {
+    if type == MigrateType.isolate.number || index < 0 || count >= lists.limit {
       lists.lock.unlock()
       return false
     }
@@ -96,5 +96,5 @@ extension Machine {
 extension MigrateType {
   /// The type on whose per-CPU list blocks of a pageblock wait: MOVABLE for types without such a list.
   @inline(__always)
-  static func listed(_ number: UInt8) -> UInt8 { number <= reclaimable.rawValue ? number : movable.rawValue }
+  static func listed(_ number: UInt8) -> UInt8 { number <= reclaimable.number ? number : movable.number }
 }

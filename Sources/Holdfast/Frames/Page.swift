@@ -84,7 +84,7 @@ package struct Page: Equatable {
   package var listType: MigrateType {
     get { state.listType }
     nonmutating set {
-      state = PageState(rawValue: state.rawValue & ~0xff_0000 | UInt32(newValue.rawValue) &<< 16)
+      state = PageState(rawValue: state.rawValue & ~0xff_0000 | UInt32(newValue.number) &<< 16)
     }
   }
 
@@ -210,12 +210,12 @@ package struct Page: Equatable {
 
   /// Whether that zone is ZONE_MOVABLE.
   @inline(__always)
-  var isInMovableZone: Bool { PageFlags.zoneKind(of: flagWord.load(.relaxed)) == ZoneKind.movable.rawValue }
+  var isInMovableZone: Bool { PageFlags.zoneKind(of: flagWord.load(.relaxed)) == ZoneKind.movable.number }
 
   /// Gives the frame its zone and wipes its flags: metadata of a section coming into being.
   package func initialise(zone: ZoneID, type: PageType) {
     flagWord.store(
-      UInt64(zone.node) << PageFlags.nodeShift | UInt64(zone.kind.rawValue) << PageFlags.zoneShift
+      UInt64(zone.node) << PageFlags.nodeShift | UInt64(zone.kind.number) << PageFlags.zoneShift
         | PageFlags.lastProcessor, .relaxed)
     refcount.store(0, .relaxed)
     mapcount.store(0, .relaxed)
@@ -275,7 +275,7 @@ package struct PageState: RawRepresentable, Hashable, Sendable {
   /// The state of a frame that is not hugetlb.
   @inline(__always)
   package init(order: Int, type: PageType, listType: MigrateType) {
-    self.init(order: order, type: type, listTypeNumber: listType.rawValue)
+    self.init(order: order, type: type, listTypeNumber: listType.number)
   }
 
   /// The same, given the number of the list's type.

@@ -38,16 +38,6 @@ public struct OfflineLimits: Hashable, Sendable {
   public static let kernel = OfflineLimits(passes: nil)
 }
 
-/// What is written to a block's `state` to bring it online.
-public enum OnlineKind: String, CaseIterable, Hashable, Sendable {
-  /// The online policy chooses the zone.
-  case online
-  /// A kernel zone.
-  case kernel = "online_kernel"
-  /// ZONE_MOVABLE.
-  case movable = "online_movable"
-}
-
 /// How plain `online` chooses between a kernel zone and ZONE_MOVABLE.
 ///
 /// `contiguousZones` is contig-zones and `autoMovable` is auto-movable of the parameter

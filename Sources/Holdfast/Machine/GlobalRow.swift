@@ -69,12 +69,12 @@ package struct GlobalRow {
   /// Pending injected failures of a kind.
   ///
   /// Atomic.
-  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(Self.firstFailure + point.rawValue * 8) }
+  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(Self.firstFailure + point.number * 8) }
   /// Attempts that still succeed before those failures begin.
   ///
   /// Atomic.
   func failureDelay(_ point: FailurePoint) -> AtomicUInt32 {
-    row.uint32(Self.firstFailure + 4 + point.rawValue * 8)
+    row.uint32(Self.firstFailure + 4 + point.number * 8)
   }
 }
 
@@ -97,26 +97,4 @@ package struct PoolState {
     get { row.plain(4) }
     nonmutating set { row.setPlain(4, newValue) }
   }
-}
-
-/// A place at which a failure can be asked for, to see that nothing leaks.
-public enum FailurePoint: Int, CaseIterable, Hashable, Sendable {
-  /// A folio allocation finds no memory.
-  case allocation
-  /// A page cannot be taken from its LRU list.
-  case isolation
-  /// A page lock cannot be got by trying.
-  case pageLock
-  /// The contents of a page cannot be copied.
-  case copy
-  /// A mapping of a page cannot be replaced.
-  case unmap
-  /// The charge against RLIMIT_MEMLOCK is refused.
-  case memlock
-  /// A row of a table cannot be had.
-  case table
-  /// A bystander has a reference on a folio while somebody compares its count.
-  case reference
-  /// A memory notifier refuses a block's way in or out of use.
-  case notifier
 }

@@ -98,37 +98,9 @@ public struct VirtualAddress: RawRepresentable, Hashable, Comparable, Sendable, 
 /// The size of a page in bytes.
 public let pageSize = 4096
 
-/// The kinds of zones, low to high, with the numbers of x86-64 (spec 2.1).
-public enum ZoneKind: Int, CaseIterable, Hashable, Comparable, Sendable, CustomStringConvertible {
-  /// ZONE_DMA: frames below 16 MiB.
-  case dma
-  /// ZONE_DMA32: frames below 4 GiB.
-  case dma32
-  /// ZONE_NORMAL.
-  case normal
-  /// ZONE_MOVABLE: only movable allocations, so that memory can be removed.
-  case movable
-  /// ZONE_DEVICE: device memory, never in a free list.
-  case device
-
-  /// The name that the kernel prints.
-  public var description: String { ["DMA", "DMA32", "Normal", "Movable", "Device"][rawValue] }
-
-  /// Orders zones low to high.
-  public static func < (one: ZoneKind, other: ZoneKind) -> Bool { one.rawValue < other.rawValue }
-
-  /// The kind that the kernel prints under that name.
-  public init?(kernelName: String) {
-    guard let kind = ZoneKind.allCases.first(where: { $0.description == kernelName }) else { return nil }
-    self = kind
-  }
-}
-
-/// The type of a pageblock, or of an allocation (spec 2.4).
-public enum MigrateType: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
-  case unmovable, movable, reclaimable, highAtomic, cma, isolate
-
-  /// The type with that raw value, movable if there is none: what a table's byte says, without a call.
+/// What the engine keeps of a pageblock's type.
+extension MigrateType {
+  /// The type with that number, movable if there is none: what a table's byte says, without a call.
   @inline(__always)
   package init(stored raw: UInt8) {
     switch raw {
@@ -143,11 +115,6 @@ public enum MigrateType: UInt8, CaseIterable, Hashable, Sendable, CustomStringCo
 
   /// How many of the types have per-CPU lists: the first three.
   package static let perCPUCount = 3
-
-  /// The name in /proc/pagetypeinfo.
-  public var description: String {
-    ["Unmovable", "Movable", "Reclaimable", "HighAtomic", "CMA", "Isolate"][Int(rawValue)]
-  }
 }
 
 /// The index of a zone: five for every node, whether populated or not.
@@ -159,13 +126,13 @@ public struct ZoneID: RawRepresentable, Hashable, Sendable, CustomStringConverti
   public init(rawValue: Int) { self.rawValue = rawValue }
 
   /// The zone of a kind on a node.
-  public init(node: Int, kind: ZoneKind) { rawValue = node &* Self.kinds &+ kind.rawValue }
+  public init(node: Int, kind: ZoneKind) { rawValue = node &* Self.kinds &+ kind.number }
 
   /// The node's number.
   public var node: Int { rawValue / Self.kinds }
 
   /// The zone's kind.
-  public var kind: ZoneKind { ZoneKind(rawValue: rawValue % Self.kinds) ?? .device }
+  public var kind: ZoneKind { ZoneKind(number: rawValue % Self.kinds) ?? .device }
 
   /// The number of kinds, spelled out since a list of cases costs an allocation.
   private static var kinds: Int { 5 }

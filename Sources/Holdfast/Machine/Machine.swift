@@ -230,11 +230,11 @@ public final class Machine: @unchecked Sendable {
   ///
   /// The caller holds the zone's lock.
   package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
-    pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.rawValue ^ Self.zeroedType)
+    pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.number ^ Self.zeroedType)
   }
 
   /// Types are stored so that zeroed memory means movable, the type of every new pageblock.
-  private static var zeroedType: UInt8 { MigrateType.movable.rawValue }
+  private static var zeroedType: UInt8 { MigrateType.movable.number }
 
   /// Whether a frame has metadata: it is memory, and its section came into being.
   @inline(__always)

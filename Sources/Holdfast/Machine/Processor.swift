@@ -70,7 +70,7 @@ package struct Processor {
   @inline(__always)
   func allocations(fromKind number: Int) -> AtomicUInt64 {
     // In the order of the kinds.
-    row.uint64(128 &+ (number < ZoneKind.device.rawValue ? number : ZoneKind.normal.rawValue) &* 8)
+    row.uint64(128 &+ (number < ZoneKind.device.number ? number : ZoneKind.normal.number) &* 8)
   }
 
   /// This processor's part of a node's count; the sum over processors is the count, modulo 2^64.
@@ -82,7 +82,7 @@ package struct Processor {
 
   /// This processor's part of a zone's count of an LRU list.
   package func count(_ list: LRUList, zone: ZoneID) -> AtomicUInt64 {
-    let kind = zone.kind.rawValue * LRUList.allCases.count + list.rawValue
+    let kind = zone.kind.number * LRUList.allCases.count + list.rawValue
     return row.uint64(
       128 + EventCounter.allCases.count * 8 + zone.node * Self.nodeStride
         + (NodeCounter.allCases.count + kind) * 8)

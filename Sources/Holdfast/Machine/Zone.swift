@@ -114,7 +114,7 @@ package struct Zone {
   /// Frames kept from requests that could use a higher zone.
   ///
   /// Protected by the hotplug lock; read freely.
-  package func protection(_ from: ZoneKind) -> AtomicUInt64 { protection(fromNumber: from.rawValue) }
+  package func protection(_ from: ZoneKind) -> AtomicUInt64 { protection(fromNumber: from.number) }
   @inline(__always)
   func protection(fromNumber kind: Int) -> AtomicUInt64 { row.uint64(120 &+ kind &* 8) }
 
@@ -139,7 +139,7 @@ package struct Zone {
   /// The free blocks of an order and type.
   @inline(__always)
   package func freeList(order: Int, _ type: MigrateType) -> FrameList {
-    FrameList(row.raw + (Self.areasOffset &+ (order &* 6 &+ Int(type.rawValue)) &* 16))
+    FrameList(row.raw + (Self.areasOffset &+ (order &* 6 &+ Int(type.number)) &* 16))
   }
 
   /// Whether the zone has memory that can be allocated.
@@ -178,21 +178,6 @@ package struct PerCPULists {
   }
 }
 
-/// The state of a memory block.
-public enum BlockState: UInt8, Hashable, Sendable, CustomStringConvertible {
-  /// No memory there.
-  case absent
-  /// Memory that is not in use.
-  case offline
-  /// Being taken out of use.
-  case goingOffline
-  /// In use.
-  case online
-
-  /// The word in /sys/devices/system/memory/memoryN/state.
-  public var description: String { ["absent", "offline", "going-offline", "online"][Int(rawValue)] }
-}
-
 /// A memory block: the unit of online and offline.
 ///
 /// Protected by the hotplug lock; the state is read freely.
@@ -205,8 +190,8 @@ package struct MemoryBlock {
 
   package var stateWord: AtomicUInt32 { row.uint32(0) }
   package var state: BlockState {
-    get { BlockState(rawValue: UInt8(truncatingIfNeeded: stateWord.load(.relaxed))) ?? .absent }
-    nonmutating set { stateWord.store(UInt32(newValue.rawValue), .release) }
+    get { BlockState(number: stateWord.load(.relaxed)) }
+    nonmutating set { stateWord.store(newValue.number, .release) }
   }
   /// The single zone of all its frames, or nil if it has holes or spans several: such a block cannot go offline.
   package var zone: ZoneID? {

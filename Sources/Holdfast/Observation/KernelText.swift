@@ -90,19 +90,19 @@ extension Machine {
     for id in zones {
       let counts = pageblockCounts(id)
       text += "Node \(id.node), zone \(Self.padded("\(id.kind)", 8)) "
-      text += types.map { Self.padded("\(counts[Int($0.rawValue)])", 12) + " " }.joined() + "\n"
+      text += types.map { Self.padded("\(counts[Int($0.number)])", 12) + " " }.joined() + "\n"
     }
     return text
   }
 
-  /// Pageblocks of each type in a zone, by `MigrateType.rawValue`.
+  /// Pageblocks of each type in a zone, by `MigrateType.number`.
   public func pageblockCounts(_ id: ZoneID) -> [Int] {
     var counts = [Int](repeating: 0, count: MigrateType.allCases.count)
     let zone = zone(id)
     var index = zone.start.index & ~(geometry.pageblockFrames - 1)
     while index < zone.start.index + zone.spanned {
       let frame = FrameNumber(max(index, zone.start.index))
-      if zoneOf(frame) == id { counts[Int(pageblockType(of: frame).rawValue)] += 1 }
+      if zoneOf(frame) == id { counts[Int(pageblockType(of: frame).number)] += 1 }
       index += geometry.pageblockFrames
     }
     return counts

@@ -84,7 +84,7 @@ extension Machine {
     }
     let zone = page(frame).zone
     names.append("node=\(zone.node)")
-    names.append("zone=\(zone.kind.rawValue)")
+    names.append("zone=\(zone.kind.number)")
     names.append("lastcpupid=0x1fffff")
     let kind = page(head).mapping.isAnonymous ? "anon " : ""
     let cma = pageblockType(of: frame) == .cma ? " CMA" : ""

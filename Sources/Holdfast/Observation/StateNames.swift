@@ -39,7 +39,7 @@ extension Machine {
   /// What is left of the failures that were asked for: words of the global row.
   private static let failureWords: [Int: StateWord] = Dictionary(
     uniqueKeysWithValues: FailurePoint.allCases.flatMap { point in
-      let first = GlobalRow.firstFailure + point.rawValue * 8
+      let first = GlobalRow.firstFailure + point.number * 8
       return [
         (first, StateWord("failures asked for of \(point)", .number)),
         (first + 4, StateWord("attempts before failures of \(point)", .number)),

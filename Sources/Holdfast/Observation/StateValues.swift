@@ -52,7 +52,7 @@ extension Machine {
     case .type:
       let state = PageState(rawValue: word)
       return state.order == 0 ? "\(state.type)" : "\(state.type) of order \(state.order)"
-    case .block: return "\(BlockState(rawValue: UInt8(truncatingIfNeeded: word)) ?? .absent)"
+    case .block: return "\(BlockState(number: UInt32(truncatingIfNeeded: word)))"
     case .mapping:
       if word == 0 { return "none" }
       return word & 1 != 0 ? "anonymous group \(word >> 2)" : "object \(word >> 2)"

@@ -1,20 +1,6 @@
 import Interleaving
 import SystemPackage
 
-/// The ways in: which of the get_user_pages and pin_user_pages family a call stands for (spec 5.2).
-public enum PinEntry: String, CaseIterable, Hashable, Sendable {
-  /// get_user_pages, pin_user_pages: the address space's lock is held for the whole call.
-  case slow
-  /// get_user_pages_remote, pin_user_pages_remote: another process's memory.
-  case remote
-  /// get_user_pages_unlocked, pin_user_pages_unlocked: the lock may be dropped and taken again.
-  case unlocked
-  /// get_user_pages_fast, pin_user_pages_fast: lockless first, then slow.
-  case fast
-  /// get_user_pages_fast_only, pin_user_pages_fast_only: lockless or nothing.
-  case fastOnly = "fast-only"
-}
-
 extension Machine {
   /// Pins pages for DMA (pin_user_pages and its kin, FOLL_PIN).
   ///
@@ -35,7 +21,7 @@ extension Machine {
   /// - Note: mm/gup.c, 6.1: pin_user_pages, _remote, _unlocked, _fast, _fast_only.
   public func pin(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
-    entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinPurpose = PinPurpose(""),
+    entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel(""),
     accounting: PinAccounting = .none
   ) throws(PinError) -> PinnedPages {
     PinnedPages(
@@ -49,7 +35,7 @@ extension Machine {
   /// - Note: mm/gup.c, 6.1: get_user_pages, _remote, _unlocked, _fast, _fast_only.
   public func get(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
-    entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinPurpose = PinPurpose("")
+    entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel("")
   ) throws(PinError) -> GottenPages {
     GottenPages(
       try take(process, owner ?? process, address, pages, flags, entry, isPin: false, purpose, .none))
@@ -57,7 +43,7 @@ extension Machine {
 
   private func take(
     _ process: Process, _ owner: Process, _ address: VirtualAddress, _ pages: Int, _ given: PinFlags,
-    _ entry: PinEntry, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting
+    _ entry: PinEntry, isPin: Bool, _ purpose: PinLabel, _ accounting: PinAccounting
   ) throws(PinError) -> HeldPages {
     let now = stamp()
     let flags: PinFlags
@@ -114,7 +100,7 @@ extension Machine {
 
   private func fill(
     _ record: PinRecord, _ process: Process, _ space: RowID, _ start: UInt64, _ taken: Int,
-    _ flags: PinFlags, isPin: Bool, _ purpose: PinPurpose, _ accounting: PinAccounting, _ now: UInt64
+    _ flags: PinFlags, isPin: Bool, _ purpose: PinLabel, _ accounting: PinAccounting, _ now: UInt64
   ) {
     global.ledgerLock.lock()
     record.owner = process.id

@@ -97,7 +97,7 @@ package struct PinRecord {
     nonmutating set { row.setPlain(48, newValue) }
   }
   /// What the pin is for, up to 32 bytes.
-  package var purpose: PinPurpose {
+  package var purpose: PinLabel {
     get { row.plain(56) }
     nonmutating set { row.setPlain(56, newValue) }
   }
@@ -106,7 +106,7 @@ package struct PinRecord {
 /// What a pin is for, in a word or two: "vfio", "io_uring buffer 3".
 ///
 /// Kept inline, up to 32 bytes of UTF-8, so that recording it costs no allocation.
-public struct PinPurpose: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
+public struct PinLabel: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
   private var bytes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
   /// A purpose; what exceeds 32 bytes is cut off.
@@ -122,7 +122,7 @@ public struct PinPurpose: Hashable, Sendable, BitwiseCopyable, CustomStringConve
   }
 
   /// Equal when the texts are.
-  public static func == (one: PinPurpose, other: PinPurpose) -> Bool { one.bytes == other.bytes }
+  public static func == (one: PinLabel, other: PinLabel) -> Bool { one.bytes == other.bytes }
 
   /// Hashes the text.
   public func hash(into hasher: inout Hasher) { withUnsafeBytes(of: bytes) { hasher.combine(bytes: $0) } }

@@ -29,8 +29,8 @@ struct PinRules: Sendable {
     uncountedZeroPage = policy.zeroPageCounted ? .none : zeroPage
     exemptZeroPage = policy.zeroPageExempt ? zeroPage : .none
     forbiddenTypes =
-      1 << UInt32(MigrateType.cma.rawValue)
-      | (policy.forbidden == .cmaIsolateAndMovable ? 1 << UInt32(MigrateType.isolate.rawValue) : 0)
+      1 << UInt32(MigrateType.cma.number)
+      | (policy.forbidden == .cmaIsolateAndMovable ? 1 << UInt32(MigrateType.isolate.number) : 0)
     forbidsMovable = policy.forbidden != .cma
   }
 
@@ -51,7 +51,7 @@ struct PinRules: Sendable {
   /// Whether a long-term pin may stay in a zone, given the flag word of a page there; the zero page is not asked about.
   @inline(__always)
   func mayStay(inZoneOf flagWord: UInt64) -> Bool {
-    PageFlags.zoneKind(of: flagWord) != ZoneKind.movable.rawValue || !forbidsMovable
+    PageFlags.zoneKind(of: flagWord) != ZoneKind.movable.number || !forbidsMovable
   }
 
   /// Whether a long-term pin may stay on a frame, given the number of its pageblock's type and its head's flag word.

@@ -1,19 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// Who keeps the pages that it pins, and so has them charged to the owner of the memory (spec 9.2, 9.3).
-///
-/// Each of them wants a range whole: what cannot be pinned to its end is not pinned at all.
-public enum PinAccounting: UInt32, Hashable, Sendable {
-  /// Nobody: get_user_pages and pin_user_pages themselves, which may give fewer pages than asked for.
-  case none
-  /// VFIO: every page but the zero page, charged to locked_vm (VmLck) as it is pinned.
-  case locked
-  /// RDMA: every page, charged to pinned_vm (VmPin) before it is pinned.
-  case pinned
-  /// io_uring: every folio whole and once, charged to its user's locked memory and to pinned_vm (VmPin).
-  case registered
-
+extension PinAccounting {
   /// The count of the address space that is charged.
   var account: MemlockAccount { self == .locked ? .locked : .pinned }
 }

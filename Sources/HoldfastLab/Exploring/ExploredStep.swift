@@ -207,7 +207,7 @@ extension Verb {
     case .unmap, .exit, .remap: true
     case .advise(_, let word):
       switch word {
-      case .hugepage, .nohugepage, .populateRead, .populateWrite: false
+      case .hugePage, .noHugePage, .populateRead, .populateWrite: false
       default: true
       }
     default: false

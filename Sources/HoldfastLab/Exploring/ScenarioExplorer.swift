@@ -215,7 +215,7 @@ private struct ScenarioExploration {
   }
 
   /// The steps of an execution, those of one actor in one step of the scenario taken together.
-  private func runs(of operations: [ExploreReport.Operation]) -> [ExploreReport.Finding.Run] {
+  private func runs(of operations: [ExploreReport.ExecutedOperation]) -> [ExploreReport.Finding.Run] {
     let run = workers[0].run
     var runs: [ExploreReport.Finding.Run] = []
     var before = 0

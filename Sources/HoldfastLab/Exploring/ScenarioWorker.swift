@@ -76,7 +76,7 @@ final class ScenarioWorker {
   /// The execution is repeated, and every word looked at before and after the operation that names it.
   func operations(
     of schedule: Schedule, _ settings: ExplorationSettings
-  ) throws(RunFailure) -> [ExploreReport.Operation] {
+  ) throws(RunFailure) -> [ExploreReport.ExecutedOperation] {
     let machine = machine.machine
     var before: [UInt8] = []
     var values: [String?] = []
@@ -97,7 +97,7 @@ final class ScenarioWorker {
       }
     }
     return report.steps.enumerated().map { index, step in
-      ExploreReport.Operation(
+      ExploreReport.ExecutedOperation(
         actor: step.actor, step: step.name, kind: step.kind, word: name(of: step.address),
         value: index < values.count ? values[index] : nil)
     }

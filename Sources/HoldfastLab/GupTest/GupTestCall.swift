@@ -79,14 +79,14 @@ struct GupTestCall: @unchecked Sendable {
     }
     if isPin {
       let pages = try machine.pin(
-        task, at: address, pages: count, flags: flags, entry: entry, purpose: PinPurpose("gup_test"))
+        task, at: address, pages: count, flags: flags, entry: entry, purpose: PinLabel("gup_test"))
       let taken = pages.count
       pages.withFrames { frames.append(contentsOf: $0) }
       if taken > 0 { held.append(Held(pinned: pages)) }
       return taken
     }
     let pages = try machine.get(
-      task, at: address, pages: count, flags: flags, entry: entry, purpose: PinPurpose("gup_test"))
+      task, at: address, pages: count, flags: flags, entry: entry, purpose: PinLabel("gup_test"))
     let taken = pages.count
     for index in 0..<taken { frames.append(pages[index]) }
     if taken > 0 { held.append(Held(gotten: pages)) }

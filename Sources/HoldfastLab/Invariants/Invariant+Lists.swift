@@ -37,7 +37,7 @@ extension Invariant {
         if zone.freeCMA.load() != UInt64(counted.freeCMA) {
           found.append("\(id): \(zone.freeCMA.load()) CMA frames free, the lists hold \(counted.freeCMA)")
         }
-        let isolated = context.machine.pageblockCounts(id)[Int(MigrateType.isolate.rawValue)]
+        let isolated = context.machine.pageblockCounts(id)[Int(MigrateType.isolate.number)]
         if zone.isolatedPageblocks.load() != UInt64(isolated) {
           found.append("\(id): \(zone.isolatedPageblocks.load()) pageblocks isolated, \(isolated) are")
         }

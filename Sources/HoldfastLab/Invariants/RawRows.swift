@@ -20,7 +20,7 @@ extension StateMap {
   /// The raw type of the pageblock of a frame.
   @inline(__always)
   func pageblockType(_ frame: Int) -> UInt8 {
-    byte(pageblockTypes &+ frame &>> pageblockOrder) ^ MigrateType.movable.rawValue
+    byte(pageblockTypes &+ frame &>> pageblockOrder) ^ MigrateType.movable.number
   }
 
   /// The raw state of the memory block of a frame.

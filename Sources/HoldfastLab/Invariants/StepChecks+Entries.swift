@@ -71,9 +71,9 @@ extension StepChecks {
   private func isForbidden(_ frame: Int) -> Bool {
     if frame == map.zeroPage, policy.zeroPageExempt { return false }
     let head = frame &- map.page(frame).headOffset
-    if map.pageblockType(head) == MigrateType.cma.rawValue { return true }
+    if map.pageblockType(head) == MigrateType.cma.number { return true }
     return policy.forbidden != .cma
-      && PageFlags.zoneKind(of: map.page(head).flagWord) == ZoneKind.movable.rawValue
+      && PageFlags.zoneKind(of: map.page(head).flagWord) == ZoneKind.movable.number
   }
 
   /// Whether a page has all the references that its mappings and the ledger say it has.

@@ -17,7 +17,7 @@ extension StepChecks {
     while frame < first + spanned {
       let page = map.page(frame)
       let isBlockStart = frame & (1 &<< map.pageblockOrder &- 1) == 0
-      if isBlockStart, map.pageblockType(frame) == MigrateType.isolate.rawValue, isOf(frame, index) {
+      if isBlockStart, map.pageblockType(frame) == MigrateType.isolate.number, isOf(frame, index) {
         isolated &+= 1
       }
       guard page.isOf(.buddy), isOf(frame, index) else {
@@ -26,8 +26,8 @@ extension StepChecks {
       }
       let frames = 1 &<< page.order
       blocks &+= 1
-      if page.listType != MigrateType.isolate.rawValue { free &+= frames }
-      if page.listType == MigrateType.cma.rawValue { freeCMA &+= frames }
+      if page.listType != MigrateType.isolate.number { free &+= frames }
+      if page.listType == MigrateType.cma.number { freeCMA &+= frames }
       if page.references != 0 { return wrongLists(index, "\(FrameNumber(frame)) is free and has references") }
       let type = map.pageblockType(frame)
       if type != page.listType, !(Self.mayMix(type) && Self.mayMix(page.listType)) {
@@ -36,7 +36,7 @@ extension StepChecks {
       // Later pageblocks of a large block count too.
       var next = frame &+ 1 &<< map.pageblockOrder
       while next < frame &+ frames {
-        if map.pageblockType(next) == MigrateType.isolate.rawValue { isolated &+= 1 }
+        if map.pageblockType(next) == MigrateType.isolate.number { isolated &+= 1 }
         next &+= 1 &<< map.pageblockOrder
       }
       frame &+= frames
@@ -101,13 +101,13 @@ extension StepChecks {
   }
 
   /// Whether blocks of a type may be on the lists of another such type, or came from a reserve.
-  private static func mayMix(_ type: UInt8) -> Bool { type <= MigrateType.highAtomic.rawValue }
+  private static func mayMix(_ type: UInt8) -> Bool { type <= MigrateType.highAtomic.number }
 
   private func areaBlocks() -> InvariantViolation? {
     for area in areas {
       for frame in stride(from: area.start.index, to: area.endIndex, by: 1 << map.pageblockOrder) {
         let type = map.pageblockType(frame)
-        if type != MigrateType.cma.rawValue, type != MigrateType.isolate.rawValue {
+        if type != MigrateType.cma.number, type != MigrateType.isolate.number {
           return StepInvariant.areaBlocksStay.broken(
             "the pageblock of \(FrameNumber(frame)) in a CMA area is \(MigrateType(stored: type))")
         }

@@ -99,8 +99,8 @@ extension StepChecks {
   /// Whether the frame is in ZONE_MOVABLE or a CMA pageblock.
   @inline(__always)
   func isMovable(_ frame: Int) -> Bool {
-    PageFlags.zoneKind(of: map.page(frame).flagWord) == ZoneKind.movable.rawValue
-      || map.pageblockType(frame) == MigrateType.cma.rawValue
+    PageFlags.zoneKind(of: map.page(frame).flagWord) == ZoneKind.movable.number
+      || map.pageblockType(frame) == MigrateType.cma.number
   }
 
   /// Whether an actor in a pin scope has just got a frame where none in its scope may be.
@@ -179,9 +179,4 @@ extension StepChecks {
   private func writtenZeros() -> InvariantViolation {
     StepInvariant.zeroPageIsZero.broken("the zero page was written")
   }
-}
-
-extension BlockState {
-  /// The raw state, as a row has it.
-  var number: UInt32 { UInt32(rawValue) }
 }

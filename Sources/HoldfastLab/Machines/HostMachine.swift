@@ -164,7 +164,7 @@ struct HostMachine {
   mutating func apply(_ wanted: [MachineSpec.LiveChange], to machine: Machine) throws {
     for change in wanted {
       guard case .online(let blocks, let zone) = change else { continue }
-      let kind = ZoneKind(zone)
+      let kind = zone
       guard kind == .movable || kind == .normal else {
         throw HostMachineError(description: "blocks can be onlined movable or normal, not \(kind)")
       }

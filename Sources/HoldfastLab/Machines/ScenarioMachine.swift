@@ -55,7 +55,7 @@ extension MachineConfiguration {
     if let given = area.base { base = FrameNumber(try frames(given, "cma \(area.name)")) }
     return CMAConfiguration(
       name: area.name, frames: try frames(area.size, "cma \(area.name)"), base: base,
-      zone: area.zone.map(ZoneKind.init), alignment: try frames(area.align, "cma \(area.name)"))
+      zone: area.zone, alignment: try frames(area.align, "cma \(area.name)"))
   }
 
   private static func frames(_ size: MemorySize, _ field: String) throws(ConfigurationError) -> Int {

@@ -1,3 +1,4 @@
+import Holdfast
 public import HoldfastScenario
 
 /// What the scenario language can say and a real kernel can do, and the engine cannot yet.
@@ -30,11 +31,7 @@ public enum EngineLimits {
         "memory of kind \(map.kind.rawValue)"
       }
     case .advise(_, let advice):
-      switch advice {
-      case .dontneed, .populateRead, .populateWrite, .hugepage, .nohugepage: nil
-      case .pageout, .cold, .free, .collapse, .mergeable, .unmergeable, .dontfork, .dofork, .remove:
-        "advice \(advice.rawValue)"
-      }
+      Advice.implemented.contains(advice) ? nil : "advice \(advice.rawValue)"
     case .fork, .remap, .lock, .unlock, .split, .clearRefs, .ksm, .device: verb.word.rawValue
     default: nil
     }

@@ -213,9 +213,9 @@ extension Stage {
       guard let wanted else { return false }
       return wanted != found()
     }
-    if differs(filter.zone, ZoneName(page.zone.kind)) { return false }
+    if differs(filter.zone, page.zone.kind) { return false }
     if differs(filter.node, page.zone.node) { return false }
-    if differs(filter.migratetype, MigrateTypeWord(machine.pageblockType(of: frame))) { return false }
+    if differs(filter.migratetype, machine.pageblockType(of: frame)) { return false }
     if differs(filter.pinnable, machine.isLongtermPinnable(frame)) { return false }
     if differs(filter.maybePinned, machine.isMaybePinned(head)) { return false }
     if differs(filter.moved, before != frame) { return false }
@@ -225,19 +225,5 @@ extension Stage {
     if differs(filter.mappings, Int(machine.kpagecount(frame))) { return false }
     if differs(filter.order, top.isLarge ? top.order : 0) { return false }
     return true
-  }
-}
-
-extension MigrateTypeWord {
-  init(_ type: MigrateType) {
-    self =
-      switch type {
-      case .unmovable: .unmovable
-      case .movable: .movable
-      case .reclaimable: .reclaimable
-      case .highAtomic: .highatomic
-      case .cma: .cma
-      case .isolate: .isolate
-      }
   }
 }

@@ -20,7 +20,7 @@ extension Machine {
     return zones.map { id in
       let zone = zone(id)
       return ZoneRecord(
-        node: id.node, zone: ZoneName(id.kind), startFrame: UInt64(zone.start.rawValue),
+        node: id.node, zone: id.kind, startFrame: UInt64(zone.start.rawValue),
         spanned: Int64(zone.spanned), present: Int64(zone.present.load()),
         managed: Int64(zone.managed.load()), free: Int64(zone.free.load()), cma: Int64(zone.cma.load()),
         freeCMA: Int64(zone.freeCMA.load()), pinned: pinned[id.rawValue] ?? 0)
@@ -38,8 +38,8 @@ extension Machine {
       return BlockRecord(
         index: index, startFrame: UInt64(frames(of: id).start.rawValue),
         frames: UInt64(geometry.blockFrames), node: row.node,
-        zone: row.state == .online ? row.zone.map { ZoneName($0.kind) } : nil,
-        state: HoldfastScenario.BlockState(row.state), whole: isWhole(id), free: use.free,
+        zone: row.state == .online ? row.zone?.kind : nil,
+        state: row.state, whole: isWhole(id), free: use.free,
         movable: use.movable, pinned: pinned[index] ?? 0, unmovable: use.unmovable)
     }
   }
@@ -98,17 +98,5 @@ extension Machine {
       }
     }
     return use
-  }
-}
-
-extension HoldfastScenario.BlockState {
-  init(_ state: Holdfast.BlockState) {
-    self =
-      switch state {
-      case .absent: .absent
-      case .offline: .offline
-      case .goingOffline: .goingOffline
-      case .online: .online
-      }
   }
 }

@@ -6,7 +6,7 @@ extension Stage {
   func map(_ map: Verb.Map, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
     let name = actor.process
-    let protection = Protection(map.protection)
+    let protection = map.protection.protection
     var region: Region
     switch map.source {
     case .size(let size):
@@ -43,8 +43,7 @@ extension Stage {
       region = try mapLike(id, by: process, name: name)
     }
     regions[map.region] = region
-    if let word = map.advice {
-      let advice = try Advice(word)
+    if let advice = map.advice {
       try failing { () throws(AddressSpaceError) in
         try machine.advise(process, range(region.address, region.pages), advice)
       }
@@ -89,17 +88,16 @@ extension Stage {
     let process = try process(of: actor)
     let (_, address, pages) = try span(part)
     try failing { () throws(AddressSpaceError) in
-      try machine.protect(process, range(address, pages), Protection(word))
+      try machine.protect(process, range(address, pages), word.protection)
     }
     return StepDone(requested: Int64(pages), pages: Int64(pages))
   }
 
   func advise(
-    _ part: Verb.RegionRange, _ word: AdviceWord, by actor: Scenario.Actor
+    _ part: Verb.RegionRange, _ advice: Advice, by actor: Scenario.Actor
   ) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
     let (_, address, pages) = try span(part)
-    let advice = try Advice(word)
     try failing { () throws(AddressSpaceError) in
       try machine.advise(process, range(address, pages), advice)
     }
@@ -210,29 +208,5 @@ extension StepFailure {
     var failure = self
     failure.done = done
     return failure
-  }
-}
-
-extension Protection {
-  init(_ word: ProtectionWord) {
-    switch word {
-    case .none: self = []
-    case .r: self = [.read]
-    case .rw: self = [.read, .write]
-    }
-  }
-}
-
-extension Advice {
-  init(_ word: AdviceWord) throws(StepFailure) {
-    switch word {
-    case .dontneed: self = .dontNeed
-    case .populateRead: self = .populateRead
-    case .populateWrite: self = .populateWrite
-    case .hugepage: self = .hugePage
-    case .nohugepage: self = .noHugePage
-    case .pageout, .cold, .free, .collapse, .mergeable, .unmergeable, .dontfork, .dofork, .remove:
-      throw StepFailure(lacking: "advise \(word.rawValue)")
-    }
   }
 }

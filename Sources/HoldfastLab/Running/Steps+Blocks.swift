@@ -31,17 +31,11 @@ extension Stage {
   }
 
   func online(
-    _ selection: Verb.BlockSelection, _ kind: Verb.OnlineKind, by actor: Scenario.Actor
+    _ selection: Verb.BlockSelection, _ kind: OnlineKind, by actor: Scenario.Actor
   ) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
-    let word: OnlineKind =
-      switch kind {
-      case .standard: .online
-      case .kernel: .kernel
-      case .movable: .movable
-      }
     return try each(selection, in: .offline) { block throws(StepFailure) in
-      do throws(OnlineError) { _ = try machine.online(block, as: word, by: process) } catch {
+      do throws(OnlineError) { _ = try machine.online(block, as: kind, by: process) } catch {
         throw StepFailure(ErrorNumber(error.errno), .argument, error.description)
       }
     }
@@ -75,7 +69,7 @@ extension Stage {
   }
 
   private func each(
-    _ selection: Verb.BlockSelection, in state: Holdfast.BlockState,
+    _ selection: Verb.BlockSelection, in state: BlockState,
     _ body: (BlockID) throws(StepFailure) -> Void
   ) throws(StepFailure) -> StepDone {
     let blocks = pick(selection) { machine.state(of: $0) == state }
@@ -103,7 +97,7 @@ extension Stage {
     let candidates = (0..<machine.blockCount).map(BlockID.init(rawValue:)).filter { block in
       guard fits(block) else { return false }
       if let node = selection.node, machine.describe(block)?.node != node { return false }
-      guard let wanted = selection.zone.map(ZoneKind.init) else { return true }
+      guard let wanted = selection.zone else { return true }
       guard machine.state(of: block) == .online else { return true }
       if let zone = machine.describe(block)?.zone { return zone.kind == wanted }
       return selection.pick == .all && machine.zonesTouched(by: block).contains(wanted)
@@ -117,31 +111,5 @@ extension Stage {
       return best.prefix(count).map(\.block).sorted()
     case .indices: return []
     }
-  }
-}
-
-extension ZoneKind {
-  init(_ zone: ZoneName) {
-    self =
-      switch zone {
-      case .dma: .dma
-      case .dma32: .dma32
-      case .normal: .normal
-      case .movable: .movable
-      case .device: .device
-      }
-  }
-}
-
-extension ZoneName {
-  init(_ zone: ZoneKind) {
-    self =
-      switch zone {
-      case .dma: .dma
-      case .dma32: .dma32
-      case .normal: .normal
-      case .movable: .movable
-      case .device: .device
-      }
   }
 }

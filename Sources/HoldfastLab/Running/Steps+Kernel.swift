@@ -162,19 +162,7 @@ extension Stage {
   }
 
   func fail(_ fail: Verb.Fail) -> StepDone {
-    let point: Holdfast.FailurePoint =
-      switch fail.point {
-      case .allocation: .allocation
-      case .isolation: .isolation
-      case .copy: .copy
-      case .memlock: .memlock
-      case .pageLock: .pageLock
-      case .unmap: .unmap
-      case .table: .table
-      case .reference: .reference
-      case .notifier: .notifier
-      }
-    machine.injectFailures(point, count: fail.count, after: fail.skip)
+    machine.injectFailures(fail.point, count: fail.count, after: fail.skip)
     return StepDone()
   }
 
@@ -203,31 +191,4 @@ extension Stage {
 
 extension MemlockLimit {
   var engineBytes: UInt64 { bytes ?? .max }
-}
-
-extension GFPFlags {
-  init(_ words: [GfpWord]) {
-    self = []
-    for word in words {
-      switch word {
-      case .kernel: formUnion(.kernel)
-      case .atomic: formUnion(.atomic)
-      case .user: formUnion(.user)
-      case .highuser: formUnion(.highUser)
-      case .highuserMovable: formUnion(.highUserMovable)
-      case .transhuge: formUnion(.transhuge)
-      case .dma: formUnion(.dma)
-      case .dma32: formUnion(.dma32)
-      case .highmem: formUnion(.highMem)
-      case .movable: formUnion(.movable)
-      case .reclaimable: formUnion(.reclaimable)
-      case .zero: formUnion(.zero)
-      case .compound: formUnion(.compound)
-      case .nowarn: formUnion(.noWarn)
-      case .noretry: formUnion(.noRetry)
-      case .retryMayfail: formUnion(.retryMayFail)
-      case .thisnode: formUnion(.thisNode)
-      }
-    }
-  }
 }

@@ -4,7 +4,7 @@ import HoldfastScenario
 /// The verbs of references and pins.
 extension Stage {
   func grab(
-    _ grab: Verb.Grab, purpose: HoldfastScenario.PinPurpose?, step: Step, by actor: Scenario.Actor
+    _ grab: Verb.Grab, purpose: PinPurpose?, step: Step, by actor: Scenario.Actor
   ) throws(StepFailure) -> StepDone {
     let process = try process(of: actor)
     let (region, address, pages) = try span(grab.range)
@@ -18,15 +18,15 @@ extension Stage {
         process: actor.process, label: step.label ?? "line \(step.location.line)")
     var done = StepDone(requested: Int64(pages), pages: 0)
     do {
-      let entry = PinEntry(grab.entry)
+      let entry = grab.entry
       let flags = PinFlags(grab.flags)
-      let text = Holdfast.PinPurpose(purpose?.rawValue ?? "reference")
+      let text = PinLabel(purpose?.rawValue ?? "reference")
       let got: HeldPins
       let shortfall: PinError?
       if let purpose {
         let pinned = try machine.pin(
           process, at: address, pages: pages, flags: flags, entry: entry, of: owner, purpose: text,
-          accounting: PinAccounting(purpose))
+          accounting: purpose.accounting)
         shortfall = pinned.shortfall
         got = HeldPins(pinned: pinned)
       } else {
@@ -107,52 +107,5 @@ extension Stage {
   func restoreScope(_ name: String, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
     try process(of: actor).restorePinScope(scopes[name] ?? [])
     return StepDone()
-  }
-}
-
-extension PinEntry {
-  init(_ entry: EntryPoint) {
-    self =
-      switch entry {
-      case .fast: .fast
-      case .slow: .slow
-      case .remote: .remote
-      case .unlocked: .unlocked
-      case .fastOnly: .fastOnly
-      }
-  }
-}
-
-extension PinFlags {
-  init(_ flags: [PinFlag]) {
-    self = []
-    for flag in flags {
-      switch flag {
-      case .write: insert(.write)
-      case .touch: insert(.touch)
-      case .get: insert(.get)
-      case .dump: insert(.dump)
-      case .force: insert(.force)
-      case .nowait: insert(.noWait)
-      case .nofault: insert(.noFault)
-      case .hwpoison: insert(.hwpoison)
-      case .anon: insert(.anonymous)
-      case .longterm: insert(.longterm)
-      case .splitPMD: insert(.splitPMD)
-      case .pin: insert(.pin)
-      }
-    }
-  }
-}
-
-extension PinAccounting {
-  init(_ purpose: HoldfastScenario.PinPurpose) {
-    self =
-      switch purpose {
-      case .vfio: .locked
-      case .rdma: .pinned
-      case .ioUring: .registered
-      case .test, .directIO: .none
-      }
   }
 }

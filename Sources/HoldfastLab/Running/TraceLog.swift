@@ -6,7 +6,7 @@ import HoldfastScenario
 /// Time is the number of events so far, so that a trace of the same run is the same.
 final class TraceLog: @unchecked Sendable {
   // Sendable: actors run one at a time, so the engine calls from one thread at a time.
-  private(set) var events: [HoldfastScenario.TraceEvent] = []
+  private(set) var events: [TraceRecord] = []
   /// Most events that are kept; then only steps are.
   private static let limit = 200_000
   private var clock: UInt64 = 0
@@ -27,18 +27,18 @@ final class TraceLog: @unchecked Sendable {
     if let pages = record.pages { arguments["pages"] = "\(pages)" }
     if let migrated = record.migrated { arguments["migrated"] = "\(migrated)" }
     events.append(
-      HoldfastScenario.TraceEvent(
+      TraceRecord(
         name: record.label ?? record.verb.rawValue, category: "step", track: record.actor,
         time: begun[record.actor] ?? clock, shape: .slice(end: clock), arguments: arguments))
   }
 
   /// Takes an event of the engine.
-  func record(_ event: Holdfast.TraceEvent) {
+  func record(_ event: TraceEvent) {
     guard events.count < Self.limit else { return }
     clock += 1
     let (name, category, arguments) = Self.describe(event)
     events.append(
-      HoldfastScenario.TraceEvent(
+      TraceRecord(
         name: name, category: category, track: track, time: clock, shape: .instant, arguments: arguments))
     switch event {
     case .pin(_, _, let pages, _): count(&pinned, by: pages, "pinned or got pages")
@@ -50,12 +50,12 @@ final class TraceLog: @unchecked Sendable {
   private func count(_ total: inout Int, by delta: Int, _ name: String) {
     total += delta
     events.append(
-      HoldfastScenario.TraceEvent(
+      TraceRecord(
         name: name, category: "counter", track: nil, time: clock, shape: .counter(["pages": Int64(total)])))
   }
 
   private static func describe(
-    _ event: Holdfast.TraceEvent
+    _ event: TraceEvent
   ) -> (name: String, category: String, arguments: [String: String]) {
     switch event {
     case .fault(_, let address, let write, let frame):

@@ -15,16 +15,16 @@ struct KernelMap {
   }
 
   /// The zone that a frame lies in.
-  func zone(of frame: UInt64) -> (zone: ZoneName, node: Int)? {
+  func zone(of frame: UInt64) -> (zone: ZoneKind, node: Int)? {
     // The spans of two zones of a node may overlap after blocks changed zones: the block then knows better.
     let index = Int(frame) / blockPages
     if let block = blocks.first(where: { $0.index == index }), let name = block.zoneName,
-      let zone = ZoneName(kernel: name)
+      let zone = ZoneKind(kernelName: name)
     {
       return (zone, block.node ?? 0)
     }
     for zone in zones where zone.frames.contains(Int(frame)) {
-      if let name = ZoneName(kernel: zone.name) { return (name, zone.node) }
+      if let name = ZoneKind(kernelName: zone.name) { return (name, zone.node) }
     }
     return nil
   }
@@ -41,7 +41,7 @@ struct KernelMap {
 
   var zoneRecords: [ZoneRecord] {
     zones.compactMap { zone in
-      guard let name = ZoneName(kernel: zone.name) else { return nil }
+      guard let name = ZoneKind(kernelName: zone.name) else { return nil }
       return ZoneRecord(
         node: zone.node, zone: name, startFrame: UInt64(zone.startFrame), spanned: Int64(zone.spanned),
         present: Int64(zone.present), managed: Int64(zone.managed), free: Int64(zone.free),
@@ -53,15 +53,15 @@ struct KernelMap {
     blocks.map { block in
       BlockRecord(
         index: block.index, startFrame: UInt64(block.index * blockPages), frames: UInt64(blockPages),
-        node: block.node ?? 0, zone: block.zoneName.flatMap(ZoneName.init(kernel:)),
-        state: BlockState(rawValue: block.state.rawValue) ?? .online, whole: block.zoneName != nil,
+        node: block.node ?? 0, zone: block.zoneName.flatMap(ZoneKind.init(kernelName:)),
+        state: block.state, whole: block.zoneName != nil,
         free: nil, movable: nil, pinned: nil, unmovable: nil)
     }
   }
 
   /// The blocks that a selection means, ascending; the kernel does not say how full a block is, so a count means
   /// the highest.
-  func pick(_ selection: Verb.BlockSelection, in state: HostMemoryBlock.State) -> [Int] {
+  func pick(_ selection: Verb.BlockSelection, in state: BlockState) -> [Int] {
     if case .indices(let indices) = selection.pick { return indices.sorted() }
     let candidates = blocks.filter { block in
       guard block.state == state else { return false }
@@ -74,16 +74,8 @@ struct KernelMap {
     return candidates
   }
 
-  private func touches(_ block: HostMemoryBlock, _ zone: ZoneName) -> Bool {
+  private func touches(_ block: HostMemoryBlock, _ zone: ZoneKind) -> Bool {
     let frames = block.index * blockPages..<(block.index + 1) * blockPages
     return zones.contains { $0.name == zone.kernelName && $0.frames.overlaps(frames) }
-  }
-}
-
-extension ZoneName {
-  /// The zone of that name in /proc/zoneinfo.
-  init?(kernel name: String) {
-    guard let zone = Self.allCases.first(where: { $0.kernelName == name }) else { return nil }
-    self = zone
   }
 }

@@ -18,7 +18,7 @@ enum KernelSettings {
       return sum + (Int(clamping: size.pages) + 511) / 512
     }
     let swaps = scenario.actors.flatMap(\.steps).contains { step in
-      if case .advise(_, .pageout) = step.verb { true } else { false }
+      if case .advise(_, .pageOut) = step.verb { true } else { false }
     }
     guard huge > 0 || swaps else { return }
     guard reach == .guest else { return }

@@ -137,23 +137,17 @@ extension StepInWorker {
   func offline(_ offline: Verb.Offline) throws(Stop) -> WorkerReply {
     try onlyInGuest("offlining")
     let map = try reading { () throws(HostReadError) in try KernelMap() }
-    return try each(map.pick(offline.blocks, in: .online), map, .offline)
+    return try each(map.pick(offline.blocks, in: .online), map, "offline")
   }
 
-  func online(_ selection: Verb.BlockSelection, _ kind: Verb.OnlineKind) throws(Stop) -> WorkerReply {
+  func online(_ selection: Verb.BlockSelection, _ kind: OnlineKind) throws(Stop) -> WorkerReply {
     try onlyInGuest("onlining")
     let map = try reading { () throws(HostReadError) in try KernelMap() }
-    let request: KernelControls.BlockRequest =
-      switch kind {
-      case .standard: .online
-      case .kernel: .onlineKernel
-      case .movable: .onlineMovable
-      }
-    return try each(map.pick(selection, in: .offline), map, request)
+    return try each(map.pick(selection, in: .offline), map, kind.kernelName)
   }
 
   private func each(
-    _ blocks: [Int], _ map: KernelMap, _ request: KernelControls.BlockRequest
+    _ blocks: [Int], _ map: KernelMap, _ request: String
   ) throws(Stop) -> WorkerReply {
     guard !blocks.isEmpty else { throw .failed(.invalidArgument, "no block of the machine is meant") }
     var reply = WorkerReply(requested: Int64(blocks.count * map.blockPages), pages: 0, blocks: 0)

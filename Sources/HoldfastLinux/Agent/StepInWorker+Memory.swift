@@ -28,7 +28,7 @@ extension StepInWorker {
     let address = place(pages)
     let mapping = try calling("mmap") { () throws(Errno) in
       try MemoryCalls.map(
-        kind, byteCount: byteCount, protection: .init(map.protection),
+        kind, byteCount: byteCount, protection: map.protection.protection,
         at: address,
         populate: map.populate && map.advice == nil)
     }
@@ -38,9 +38,9 @@ extension StepInWorker {
       object: descriptor.map { "/proc/\(getpid())/fd/\($0.rawValue)" })
     if let advice = map.advice {
       try calling("madvise") { () throws(Errno) in
-        try MemoryAdvice(advice).apply(address: placed.address, byteCount: byteCount)
+        try MemoryCalls.advise(address: placed.address, byteCount: byteCount, advice)
         if map.populate {
-          try MemoryAdvice.populateWrite.apply(address: placed.address, byteCount: byteCount)
+          try MemoryCalls.advise(address: placed.address, byteCount: byteCount, .populateWrite)
         }
       }
     }
@@ -95,15 +95,15 @@ extension StepInWorker {
   func protect(_ range: Verb.RegionRange, _ word: ProtectionWord) throws(Stop) -> WorkerReply {
     let (_, address, pages) = try part(range)
     try calling("mprotect") { () throws(Errno) in
-      try MemoryCalls.protect(address: address, byteCount: pages << 12, .init(word))
+      try MemoryCalls.protect(address: address, byteCount: pages << 12, word.protection)
     }
     return done(pages)
   }
 
-  func advise(_ range: Verb.RegionRange, _ word: AdviceWord) throws(Stop) -> WorkerReply {
+  func advise(_ range: Verb.RegionRange, _ advice: Advice) throws(Stop) -> WorkerReply {
     let (_, address, pages) = try part(range)
     try calling("madvise") { () throws(Errno) in
-      try MemoryAdvice(word).apply(address: address, byteCount: pages << 12)
+      try MemoryCalls.advise(address: address, byteCount: pages << 12, advice)
     }
     return done(pages)
   }
@@ -112,7 +112,7 @@ extension StepInWorker {
     let (_, address, pages) = try part(range)
     for page in 0..<pages {
       do throws(Errno) {
-        _ = try GuardedMemory.touch(address + UInt64(page) << 12, access == .read ? .read : .write)
+        _ = try GuardedMemory.touch(address + UInt64(page) << 12, access)
       } catch {
         throw .failed(
           error, "page \(page): \(error)", WorkerReply(requested: Int64(pages), pages: Int64(page)))
@@ -281,36 +281,5 @@ extension Pattern {
       words[index] = number &* step ^ key
     }
     return words.withUnsafeBytes { Array($0) }
-  }
-}
-
-extension MemoryCalls.Protection {
-  init(_ word: ProtectionWord) {
-    switch word {
-    case .none: self = []
-    case .r: self = [.read]
-    case .rw: self = .readWrite
-    }
-  }
-}
-
-extension MemoryAdvice {
-  init(_ word: AdviceWord) {
-    switch word {
-    case .dontneed: self = .dontNeed
-    case .populateRead: self = .populateRead
-    case .populateWrite: self = .populateWrite
-    case .hugepage: self = .hugePage
-    case .nohugepage: self = .noHugePage
-    case .pageout: self = .pageOut
-    case .cold: self = .cold
-    case .free: self = .free
-    case .collapse: self = .collapse
-    case .mergeable: self = .mergeable
-    case .unmergeable: self = .unmergeable
-    case .dontfork: self = .dontFork
-    case .dofork: self = .doFork
-    case .remove: self = .remove
-    }
   }
 }

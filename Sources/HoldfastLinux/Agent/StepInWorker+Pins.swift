@@ -58,7 +58,7 @@ extension StepInWorker {
     _ grab: Verb.Grab, _ address: UInt64, _ pages: Int, command: GupTest.Command
   ) throws(Stop) -> WorkerReply {
     try onlyInGuest("gup_test")
-    var flags = GupTest.Flags(grab.flags)
+    var flags = PinFlags(grab.flags)
     let longterm = flags.contains(.longterm)
     if command == .pinLongterm { flags.remove(.longterm) }
     let test = try calling("gup_test") { () throws(Errno) in try GupTest() }
@@ -207,27 +207,5 @@ extension StepInWorker {
       }
     }
     return reply
-  }
-}
-
-extension GupTest.Flags {
-  init(_ flags: [PinFlag]) {
-    self = []
-    for flag in flags {
-      switch flag {
-      case .write: insert(.write)
-      case .touch: insert(.touch)
-      case .get: insert(.get)
-      case .dump: insert(.dump)
-      case .force: insert(.force)
-      case .nowait: insert(.noWait)
-      case .nofault: insert(.noFault)
-      case .hwpoison: insert(.hwPoison)
-      case .anon: insert(.anon)
-      case .longterm: insert(.longterm)
-      case .splitPMD: insert(.splitPMD)
-      case .pin: insert(.pin)
-      }
-    }
   }
 }

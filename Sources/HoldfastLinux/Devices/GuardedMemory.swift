@@ -23,17 +23,9 @@ enum GuardedMemory {
     var errno: Errno { signal == SIGBUS && code >= 4 ? .hardwarePoison : .badAddress }
   }
 
-  /// What `touch` does.
-  enum Access: Sendable {
-    /// Loads a byte.
-    case read
-    /// Loads a byte and stores it again.
-    case write
-  }
-
   /// Accesses one byte; its value is the result.
   @discardableResult
-  static func touch(_ address: UInt64, _ access: Access) throws(Errno) -> UInt8 {
+  static func touch(_ address: UInt64, _ access: AccessWord) throws(Errno) -> UInt8 {
     do throws(Fault) {
       var byte = try read(address, count: 1)
       if access == .write { try write(byte, to: address) }

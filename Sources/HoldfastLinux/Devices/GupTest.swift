@@ -1,4 +1,5 @@
 import CLinux
+import HoldfastScenario
 import SystemPackage
 
 /// The kernel's own test of get_user_pages: an ioctl gets or pins a range, checks it, and puts it back.
@@ -21,27 +22,6 @@ struct GupTest: ~Copyable {
     case pin = 5
     /// get_user_pages or, with `dumpUsesPin`, pin_user_pages; then dump_page of the pages asked for.
     case dump = 6
-  }
-
-  /// The FOLL_ bits of Linux 6.1 (include/linux/mm.h).
-  struct Flags: OptionSet, Sendable, Hashable {
-    let rawValue: UInt32
-    static let write = Flags(rawValue: 0x1)
-    static let touch = Flags(rawValue: 0x2)
-    static let get = Flags(rawValue: 0x4)
-    static let dump = Flags(rawValue: 0x8)
-    static let force = Flags(rawValue: 0x10)
-    static let noWait = Flags(rawValue: 0x20)
-    static let noFault = Flags(rawValue: 0x80)
-    static let hwPoison = Flags(rawValue: 0x100)
-    static let migration = Flags(rawValue: 0x400)
-    static let tried = Flags(rawValue: 0x800)
-    static let remote = Flags(rawValue: 0x2000)
-    static let anon = Flags(rawValue: 0x8000)
-    static let longterm = Flags(rawValue: 0x1_0000)
-    static let splitPMD = Flags(rawValue: 0x2_0000)
-    static let pin = Flags(rawValue: 0x4_0000)
-    static let fastOnly = Flags(rawValue: 0x8_0000)
   }
 
   /// The kernel's answer.
@@ -89,7 +69,7 @@ struct GupTest: ~Copyable {
   /// if killed while waiting for mmap_lock.
   func run(
     _ command: Command, address: UInt64, byteCount: UInt64, pagesPerCall: UInt32? = nil,
-    flags: Flags = .write,
+    flags: PinFlags = .write,
     dumpUsesPin: Bool = false, whichPages: [UInt32] = []
   ) throws(Errno) -> Outcome {
     guard whichPages.count <= Self.dumpSlots else { throw .invalidArgument }

@@ -4,21 +4,13 @@ import SystemPackage
 
 /// Files by which root makes the running kernel do something.
 enum KernelControls {
-  /// What is written to a memory block's `state`.
-  enum BlockRequest: String, Sendable, CaseIterable {
-    case offline
-    case online
-    case onlineKernel = "online_kernel"
-    case onlineMovable = "online_movable"
-  }
-
-  /// Writes a memory block's `state`, and waits for the end: drivers/base/memory.c:state_store (6.1).
+  /// Writes a word to a memory block's `state` (drivers/base/memory.c:state_store (6.1)), and waits for the end.
   ///
-  /// Offlining tries again without end while pages stay; a signal that `ProcessCalls.interruptCalls` covers
-  /// ends it with `.interrupted`. `.resourceBusy` for a block that cannot go offline, `.invalidArgument` for
-  /// a zone that does not fit.
-  static func setBlock(_ index: Int, to request: BlockRequest) throws(Errno) {
-    try HostFiles.write(request.rawValue, to: "/sys/devices/system/memory/memory\(index)/state")
+  /// The word is `offline` or one of `OnlineKind`'s. Offlining tries again without end while pages stay; a signal
+  /// that `ProcessCalls.interruptCalls` covers ends it with `.interrupted`. `.resourceBusy` for a block that
+  /// cannot go offline, `.invalidArgument` for a zone that does not fit.
+  static func setBlock(_ index: Int, to request: String) throws(Errno) {
+    try HostFiles.write(request, to: "/sys/devices/system/memory/memory\(index)/state")
   }
 
   /// Compacts every zone, or those of one node: mm/compaction.c:compact_nodes (6.1).

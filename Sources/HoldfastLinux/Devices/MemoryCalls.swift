@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import HoldfastScenario
 import SystemPackage
 
 /// The system calls on this process's memory, as they are: addresses in, errors out.
@@ -18,14 +19,6 @@ enum MemoryCalls {
     case hugetlb
     /// An open file, shared or private, from the given offset on.
     case file(FileDescriptor, shared: Bool, offset: UInt64 = 0)
-  }
-
-  /// What the process may do with a mapping.
-  struct Protection: OptionSet, Sendable, Hashable {
-    let rawValue: Int32
-    static let read = Protection(rawValue: PROT_READ)
-    static let write = Protection(rawValue: PROT_WRITE)
-    static let readWrite: Protection = [.read, .write]
   }
 
   /// A fresh mapping.
@@ -73,7 +66,9 @@ enum MemoryCalls {
       var got: UInt64 = 0
       let fixed: Int32 = place == nil ? 0 : Int32(MAP_FIXED_NOREPLACE)
       try systemCall(
-        hf_mmap(place ?? 0, byteCount, protection.rawValue, flags | fixed, file?.rawValue ?? -1, offset, &got)
+        hf_mmap(
+          place ?? 0, byteCount, Int32(protection.rawValue), flags | fixed, file?.rawValue ?? -1, offset, &got
+        )
       )
       return Mapping(address: got, byteCount: byteCount, file: file)
     } catch {
@@ -116,7 +111,16 @@ enum MemoryCalls {
   ///
   /// `.noMemory` for a hole, `.permissionDenied` for a protection that the mapping may not have.
   static func protect(address: UInt64, byteCount: Int, _ protection: Protection) throws(Errno) {
-    try systemCall(hf_mprotect(address, byteCount, protection.rawValue))
+    try systemCall(hf_mprotect(address, byteCount, Int32(protection.rawValue)))
+  }
+
+  /// madvise (mm/madvise.c:do_madvise).
+  ///
+  /// `.invalidArgument` for advice that the kernel or the kind of memory does not take, `.noMemory` for a
+  /// hole. Collapse may give `.resourceTemporarilyUnavailable`, `.resourceBusy` or `.noMemory`; populate
+  /// gives what a fault would: `.badAddress` for SIGBUS or SIGSEGV, EHWPOISON (133) for poisoned memory.
+  static func advise(address: UInt64, byteCount: Int, _ advice: Advice) throws(Errno) {
+    try systemCall(hf_madvise(address, byteCount, advice.number))
   }
 
   /// The system call mremap: grows, shrinks or moves a mapping, and returns its address.

@@ -53,7 +53,7 @@ public enum GuestInit {
       }
       guard let block = Int(name.dropFirst("memory".count)) else { continue }
       do throws(Errno) {
-        try KernelControls.setBlock(block, to: .onlineMovable)
+        try KernelControls.setBlock(block, to: OnlineKind.movable.kernelName)
       } catch {
         say("cannot put \(name) online: \(error)")
       }

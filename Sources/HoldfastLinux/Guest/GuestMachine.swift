@@ -12,7 +12,7 @@ public import HoldfastScenario
 /// or cost thousands of migrations that are not part of the scenario.
 public struct GuestMachine: Sendable, Equatable {
   /// A node.
-  public struct Node: Sendable, Equatable {
+  public struct GuestNode: Sendable, Equatable {
     /// Bytes at boot, of zones for the kernel; whole memory blocks.
     public var memory: UInt64
     /// Memory blocks of ZONE_MOVABLE.
@@ -48,7 +48,7 @@ public struct GuestMachine: Sendable, Equatable {
   static let largestMemory: UInt64 = 16 << 30
 
   /// The nodes, at least one.
-  public var nodes: [Node]
+  public var nodes: [GuestNode]
   /// The area of contiguous memory.
   public var contiguousArea: ContiguousArea?
 
@@ -70,7 +70,7 @@ public struct GuestMachine: Sendable, Equatable {
   public init(memory: UInt64, movableBlocks: Int = 0, cpus: Int) {
     let kernelBlocks = max(0, Self.blocks(memory) - movableBlocks)
     nodes = [
-      Node(
+      GuestNode(
         memory: UInt64(kernelBlocks) * Self.blockBytes + Self.room(node: 0), movableBlocks: movableBlocks,
         cpus: cpus)
     ]
@@ -90,7 +90,7 @@ public struct GuestMachine: Sendable, Equatable {
     let movable = try Self.movableBlocks(of: spec)
     nodes = zip(spec.nodes, movable).enumerated().map { index, node in
       let kernelBlocks = Self.blocks(node.0.memory.bytes) - node.1
-      return Node(
+      return GuestNode(
         memory: UInt64(kernelBlocks) * Self.blockBytes + Self.room(node: index), movableBlocks: node.1,
         cpus: node.0.cpus)
     }

@@ -36,7 +36,7 @@ public enum Subject: Sendable, Equatable {
   /// A sum of counters: what it grew by, or its total.
   case counter(CounterExpression, total: Bool)
   /// A number of a zone, of all nodes unless one is named.
-  case zone(ZoneName, node: Int?, ZoneValue)
+  case zone(ZoneKind, node: Int?, ZoneValue)
   /// How many of these blocks are as described.
   case blocks(BlockSet, BlockFilter)
   /// How many pages of a region are as described.
@@ -113,7 +113,7 @@ public enum Subject: Sendable, Equatable {
       /// All of the machine.
       case all
       /// With a page in this zone when the run began.
-      case zone(ZoneName)
+      case zone(ZoneKind)
       /// By number.
       case indices([Int])
     }
@@ -128,7 +128,7 @@ public enum Subject: Sendable, Equatable {
     /// Its state.
     public var state: BlockState?
     /// The zone of all its pages now.
-    public var zone: ZoneName?
+    public var zone: ZoneKind?
     /// Whether every page is free.
     public var free: Bool?
     /// Whether a page is pinned.
@@ -140,11 +140,11 @@ public enum Subject: Sendable, Equatable {
     /// Whether there is a frame.
     public var present: Bool?
     /// The zone of its frame.
-    public var zone: ZoneName?
+    public var zone: ZoneKind?
     /// The node of its frame.
     public var node: Int?
     /// The mobility type of its frame's pageblock.
-    public var migratetype: MigrateTypeWord?
+    public var migratetype: MigrateType?
     /// Whether the policy would let it be pinned long-term where it is.
     public var pinnable: Bool?
     /// page_maybe_dma_pinned.

@@ -1,7 +1,7 @@
 /// The machine that a scenario asks for, every default filled in.
 public struct MachineSpec: Sendable, Equatable {
   /// A node: a run of memory and the CPUs beside it.
-  public struct Node: Sendable, Equatable {
+  public struct NodeSpec: Sendable, Equatable {
     /// Memory of the node; nodes follow each other from frame 0 without a gap.
     public var memory: MemorySize
     /// CPUs of the node.
@@ -27,19 +27,19 @@ public struct MachineSpec: Sendable, Equatable {
     /// The physical address of its first byte; the machine chooses if nil.
     public var base: MemorySize?
     /// The zone to lie in; the machine chooses if nil.
-    public var zone: ZoneName?
+    public var zone: ZoneKind?
   }
 
   /// How a machine that was read from a host is changed before the actors start.
   public enum LiveChange: Sendable, Equatable {
     /// Bring a zone to this many whole blocks, by moving the highest free blocks of other zones into it.
-    case online(blocks: Int, zone: ZoneName)
+    case online(blocks: Int, zone: ZoneKind)
     /// Reserve an area of `contiguousAreas` in free memory, if the host has none of this name.
     case contiguousArea(name: String)
   }
 
   /// At least one.
-  public var nodes: [Node]
+  public var nodes: [NodeSpec]
   /// Index bits of one page-table level: 9 on x86-64, fewer in small models.
   public var tableBits: Int
   /// What a pin adds to a reference count: 1024 in the kernel, and what suits it in a model.

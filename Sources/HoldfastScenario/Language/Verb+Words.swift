@@ -104,7 +104,7 @@ extension Verb {
     case .migrate(let range, let node): "move \(range) to node \(node)"
     case .offline(let offline): "offline \(offline.blocks.summary)"
     case .online(let blocks, let kind):
-      "online \(blocks.summary)" + (kind == .standard ? "" : " for \(kind.rawValue) use")
+      "online \(blocks.summary)" + (kind == .online ? "" : " for \(kind.rawValue) use")
     case .add(let blocks, let node): "hot-add \(blocks) block\(blocks == 1 ? "" : "s") to node \(node)"
     case .remove(let blocks): "hot-remove \(blocks.summary)"
     case .exit: "exit"

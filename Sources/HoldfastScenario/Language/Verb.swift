@@ -10,7 +10,7 @@ public enum Verb: Sendable, Equatable {
   /// mprotect.
   case protect(RegionRange, ProtectionWord)
   /// madvise.
-  case advise(RegionRange, AdviceWord)
+  case advise(RegionRange, Advice)
   /// One load or store per page.
   case touch(RegionRange, AccessWord)
   /// Stores a pattern, by the CPU or by the device that holds a pin.
@@ -115,7 +115,7 @@ public enum Verb: Sendable, Equatable {
     /// The protection it starts with.
     public var protection: ProtectionWord
     /// Advice given before the first touch: `hugepage` or `nohugepage`.
-    public var advice: AdviceWord?
+    public var advice: Advice?
   }
 
   /// Whose eyes see the bytes.
@@ -152,7 +152,7 @@ public enum Verb: Sendable, Equatable {
     /// In file order, without repetition.
     public var flags: [PinFlag]
     /// The function.
-    public var entry: EntryPoint
+    public var entry: PinEntry
   }
 
   /// Pins given back.
@@ -176,7 +176,7 @@ public enum Verb: Sendable, Equatable {
     /// How many allocations.
     public var count: Int
     /// A base word at most, then additions.
-    public var gfp: [GfpWord]
+    public var gfp: [GFPWord]
     /// The preferred node.
     public var node: Int?
   }
@@ -209,7 +209,7 @@ public enum Verb: Sendable, Equatable {
     /// How they are picked.
     public var pick: Pick
     /// Only blocks of this zone.
-    public var zone: ZoneName?
+    public var zone: ZoneKind?
     /// Only blocks of this node.
     public var node: Int?
   }
@@ -220,16 +220,6 @@ public enum Verb: Sendable, Equatable {
     public var blocks: BlockSelection
     /// Passes over one block after which a signal ends the wait.
     public var passes: Int
-  }
-
-  /// The word written to a block's state file.
-  public enum OnlineKind: String, Sendable, Hashable, Codable, CaseIterable {
-    /// `online`: the kernel chooses the zone.
-    case standard = "default"
-    /// `online_kernel`.
-    case kernel
-    /// `online_movable`.
-    case movable
   }
 
   /// An injected failure.

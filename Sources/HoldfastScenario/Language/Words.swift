@@ -1,46 +1,9 @@
+// The words that the language shares with the engine and with Linux. They are in every scenario, so importing
+// the language alone has to bring them.
+@_exported public import HoldfastWords
+
 /// A closed set of words that a scenario may use in one place.
 typealias ScenarioWord = CaseIterable & RawRepresentable<String> & Sendable
-
-/// A zone of a node.
-public enum ZoneName: String, Sendable, Hashable, Codable, CaseIterable {
-  /// ZONE_DMA.
-  case dma
-  /// ZONE_DMA32.
-  case dma32
-  /// ZONE_NORMAL.
-  case normal
-  /// ZONE_MOVABLE.
-  case movable
-  /// ZONE_DEVICE.
-  case device
-
-  /// The kernel's spelling, as /proc/zoneinfo prints it.
-  public var kernelName: String {
-    switch self {
-    case .dma: "DMA"
-    case .dma32: "DMA32"
-    case .normal: "Normal"
-    case .movable: "Movable"
-    case .device: "Device"
-    }
-  }
-}
-
-/// The mobility type of a pageblock.
-public enum MigrateTypeWord: String, Sendable, Hashable, Codable, CaseIterable {
-  /// Kernel memory, and everything allocated in a pin scope.
-  case unmovable
-  /// What migration can move.
-  case movable
-  /// What shrinkers can free.
-  case reclaimable
-  /// Reserved for urgent allocations.
-  case highatomic
-  /// Lent out by a contiguous memory area.
-  case cma
-  /// Taken out of use by offlining or a contiguous allocation.
-  case isolate
-}
 
 /// What backs a region.
 public enum RegionKind: String, Sendable, Hashable, Codable, CaseIterable {
@@ -72,48 +35,6 @@ public enum RegionKind: String, Sendable, Hashable, Codable, CaseIterable {
   }
 }
 
-/// What a program may do with a region.
-public enum ProtectionWord: String, Sendable, Hashable, Codable, CaseIterable {
-  /// PROT_NONE.
-  case none
-  /// PROT_READ.
-  case r
-  /// PROT_READ and PROT_WRITE.
-  case rw
-}
-
-/// The madvise behaviours that a scenario can ask for.
-public enum AdviceWord: String, Sendable, Hashable, Codable, CaseIterable {
-  /// MADV_DONTNEED.
-  case dontneed
-  /// MADV_POPULATE_READ.
-  case populateRead = "populate-read"
-  /// MADV_POPULATE_WRITE.
-  case populateWrite = "populate-write"
-  /// MADV_HUGEPAGE.
-  case hugepage
-  /// MADV_NOHUGEPAGE.
-  case nohugepage
-  /// MADV_PAGEOUT.
-  case pageout
-  /// MADV_COLD.
-  case cold
-  /// MADV_FREE.
-  case free
-  /// MADV_COLLAPSE.
-  case collapse
-  /// MADV_MERGEABLE.
-  case mergeable
-  /// MADV_UNMERGEABLE.
-  case unmergeable
-  /// MADV_DONTFORK.
-  case dontfork
-  /// MADV_DOFORK.
-  case dofork
-  /// MADV_REMOVE.
-  case remove
-}
-
 /// A load or a store.
 public enum AccessWord: String, Sendable, Hashable, Codable, CaseIterable {
   /// One load per page.
@@ -140,128 +61,6 @@ public enum DeviceAction: String, Sendable, Hashable, Codable, CaseIterable {
   case snapshot
 }
 
-/// The FOLL_ flags that a caller may give, the forbidden ones included.
-///
-/// `get` and `pin` belong to the entry points themselves; they can be written so that a scenario can show
-/// how a kernel refuses them.
-public enum PinFlag: String, Sendable, Hashable, Codable, CaseIterable {
-  /// FOLL_WRITE.
-  case write
-  /// FOLL_TOUCH.
-  case touch
-  /// FOLL_GET.
-  case get
-  /// FOLL_DUMP.
-  case dump
-  /// FOLL_FORCE.
-  case force
-  /// FOLL_NOWAIT.
-  case nowait
-  /// FOLL_NOFAULT.
-  case nofault
-  /// FOLL_HWPOISON.
-  case hwpoison
-  /// FOLL_ANON.
-  case anon
-  /// FOLL_LONGTERM.
-  case longterm
-  /// FOLL_SPLIT_PMD.
-  case splitPMD = "split-pmd"
-  /// FOLL_PIN.
-  case pin
-}
-
-/// Which of the get_user_pages or pin_user_pages functions is called.
-public enum EntryPoint: String, Sendable, Hashable, Codable, CaseIterable {
-  /// The lockless walk, with the slow path behind it.
-  case fast
-  /// The caller holds mmap_lock.
-  case slow
-  /// As slow, on another process's memory.
-  case remote
-  /// The function takes mmap_lock itself.
-  case unlocked
-  /// The lockless walk alone.
-  case fastOnly = "fast-only"
-}
-
-/// What a pin is for: it decides what is charged, and which system call stands for it.
-public enum PinPurpose: String, Sendable, Hashable, Codable, CaseIterable {
-  /// Charges nothing; gup_test.
-  case test
-  /// Charges locked_vm; a VFIO DMA mapping.
-  case vfio
-  /// Charges pinned_vm; a registered buffer of io_uring.
-  case ioUring = "io-uring"
-  /// Charges pinned_vm; a memory region of an RDMA adapter.
-  case rdma
-  /// Charges nothing; a read or write with O_DIRECT.
-  case directIO = "direct-io"
-}
-
-/// Words for an allocation's gfp mask: a base, then what is added to it.
-public enum GfpWord: String, Sendable, Hashable, Codable, CaseIterable {
-  /// GFP_KERNEL.
-  case kernel
-  /// GFP_ATOMIC.
-  case atomic
-  /// GFP_USER.
-  case user
-  /// GFP_HIGHUSER.
-  case highuser
-  /// GFP_HIGHUSER_MOVABLE.
-  case highuserMovable = "highuser-movable"
-  /// GFP_TRANSHUGE.
-  case transhuge
-  /// __GFP_DMA.
-  case dma
-  /// __GFP_DMA32.
-  case dma32
-  /// __GFP_HIGHMEM.
-  case highmem
-  /// __GFP_MOVABLE.
-  case movable
-  /// __GFP_RECLAIMABLE.
-  case reclaimable
-  /// __GFP_ZERO.
-  case zero
-  /// __GFP_COMP.
-  case compound
-  /// __GFP_NOWARN.
-  case nowarn
-  /// __GFP_NORETRY.
-  case noretry
-  /// __GFP_RETRY_MAYFAIL.
-  case retryMayfail = "retry-mayfail"
-  /// __GFP_THISNODE.
-  case thisnode
-
-  /// The words that stand for a whole mask, one of which may come first.
-  static let bases: Set<GfpWord> = [.kernel, .atomic, .user, .highuser, .highuserMovable, .transhuge]
-}
-
-/// What can be made to fail.
-public enum FailurePoint: String, Sendable, Hashable, Codable, CaseIterable {
-  /// Taking frames from the allocator.
-  case allocation
-  /// Taking a page off its LRU list.
-  case isolation
-  /// Copying a page to its new frame.
-  case copy
-  /// Charging RLIMIT_MEMLOCK.
-  case memlock
-  /// Taking a page's lock without waiting.
-  case pageLock = "page-lock"
-  /// Replacing a mapping of a page.
-  case unmap
-  /// Taking a row of a table: a mapping's, a pin's.
-  case table
-  /// Being alone with a page: a bystander has a reference while somebody compares the count.
-  case reference
-  /// A memory notifier's consent.
-  case notifier
-}
-
 /// Which queues `drain` empties.
 public enum DrainTarget: String, Sendable, Hashable, Codable, CaseIterable {
   /// The per-CPU batches on their way to an LRU list.
@@ -276,18 +75,6 @@ public enum SignalWord: String, Sendable, Hashable, Codable, CaseIterable {
   case term
   /// SIGKILL: ends everything the actor waits in.
   case kill
-}
-
-/// What may be said of a memory block.
-public enum BlockState: String, Sendable, Hashable, Codable, CaseIterable {
-  /// In use.
-  case online
-  /// Known, its memory not in use.
-  case offline
-  /// Being emptied.
-  case goingOffline = "going-offline"
-  /// Not there, or taken out.
-  case absent
 }
 
 /// Where a step failed.

@@ -90,7 +90,7 @@ struct ExpectationReader {
       }
       return (.counter(expression, total: kind == "total"), .number)
     case .zone:
-      let zone: ZoneName = try main.word()
+      let zone: ZoneKind = try main.word()
       let node = try fields["node"]?.integer(0...(machine.nodes.count - 1))
       return (.zone(zone, node: node, try fields.required("value").word()), .pages)
     case .blocks:
@@ -138,10 +138,10 @@ struct ExpectationReader {
       let text = try main.text()
       if text == "all" {
         pick = .all
-      } else if let zone = ZoneName(rawValue: text) {
+      } else if let zone = ZoneKind(rawValue: text) {
         pick = .zone(zone)
       } else {
-        throw main.unknown(text, allowed: ["all", "a list of numbers"] + ZoneName.allCases.map(\.rawValue))
+        throw main.unknown(text, allowed: ["all", "a list of numbers"] + ZoneKind.allCases.map(\.rawValue))
       }
     }
     return Subject.BlockSet(pick: pick, wholeOnly: try fields["whole"]?.boolean() ?? false)

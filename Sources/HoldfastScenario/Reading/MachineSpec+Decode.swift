@@ -31,16 +31,17 @@ extension MachineSpec {
     return machine
   }
 
-  private static func decodeNodes(_ fields: Fields) throws(ScenarioError) -> [Node] {
+  private static func decodeNodes(_ fields: Fields) throws(ScenarioError) -> [NodeSpec] {
     guard let list = fields["nodes"] else {
       return [
-        Node(memory: try fields.required("memory").size(), cpus: try fields["cpus"]?.integer(1...1024) ?? 1)
+        NodeSpec(
+          memory: try fields.required("memory").size(), cpus: try fields["cpus"]?.integer(1...1024) ?? 1)
       ]
     }
     for key in ["memory", "cpus"] {
       if let found = fields.key(key) { throw found.error("a machine with nodes gives \(key) per node") }
     }
-    var nodes: [Node] = []
+    var nodes: [NodeSpec] = []
     var total = MemorySize.zero
     for value in try list.list() {
       let node = try value.named("node").fields(["memory", "cpus"])
@@ -49,7 +50,7 @@ extension MachineSpec {
         throw value.error("the machine's memory must be below 2^63 bytes")
       }
       total = sum
-      nodes.append(Node(memory: memory, cpus: try node["cpus"]?.integer(0...1024) ?? 1))
+      nodes.append(NodeSpec(memory: memory, cpus: try node["cpus"]?.integer(0...1024) ?? 1))
     }
     guard (1...64).contains(nodes.count) else {
       throw list.error("a machine has 1 to 64 nodes; found \(nodes.count)")
@@ -118,7 +119,7 @@ extension MachineSpec {
     var area = ContiguousArea(
       name: try name.name(), size: try fields.required("size").size(),
       align: try fields["align"]?.size() ?? pageblock, base: try fields["base"]?.offset(),
-      zone: try fields["zone"]?.word(ZoneName.self))
+      zone: try fields["zone"]?.word(ZoneKind.self))
     if contiguousAreas.contains(where: { $0.name == area.name }) {
       throw name.error("\"\(area.name)\" already names a cma area")
     }
@@ -153,7 +154,7 @@ extension MachineSpec {
       return .contiguousArea(name: name)
     }
     let online = try fields.required("online").named("online").fields(["blocks", "zone"])
-    let zone: ZoneName = try online.required("zone").word()
+    let zone: ZoneKind = try online.required("zone").word()
     return .online(blocks: try online.required("blocks").integer(1...1_000_000), zone: zone)
   }
 }

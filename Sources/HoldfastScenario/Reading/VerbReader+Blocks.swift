@@ -6,7 +6,7 @@ extension VerbReader {
       let fields = try body.fields(["zone", "node", "blocks", "passes"])
       let pick =
         try pick(fields["blocks"], whole: true) ?? .whole
-      let zone: ZoneName? = try fields["zone"]?.word()
+      let zone: ZoneKind? = try fields["zone"]?.word()
       if case .indices = pick {
         if let key = fields.key("zone") ?? fields.key("node") {
           throw key.error("numbered blocks need no zone or node")
@@ -20,7 +20,7 @@ extension VerbReader {
           passes: try fields["passes"]?.integer(1...1_000_000_000) ?? 100))
     case .online:
       let fields = try body.fields(["zone", "node", "blocks"])
-      return .online(try selection(fields), try fields["zone"]?.word() ?? .standard)
+      return .online(try selection(fields), try fields["zone"]?.word() ?? .online)
     case .add:
       let fields = try body.body(["blocks", "node"], main: "blocks")
       return .add(blocks: try fields["blocks"]?.integer(1...1_000_000) ?? 1, node: try node(fields) ?? 0)

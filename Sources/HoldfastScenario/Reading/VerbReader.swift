@@ -148,8 +148,8 @@ struct VerbReader {
       source = .size(size)
       extent = size
     }
-    let advice: AdviceWord? = try fields["advice"]?.word()
-    if let advice, let value = fields["advice"], ![.hugepage, .nohugepage].contains(advice) {
+    let advice: Advice? = try fields["advice"]?.word()
+    if let advice, let value = fields["advice"], ![.hugePage, .noHugePage].contains(advice) {
       throw value.unknown(advice.rawValue, allowed: ["hugepage", "nohugepage"])
     }
     let region = try names.define(
@@ -205,7 +205,7 @@ struct VerbReader {
 
   private mutating func readGrab(_ fields: Fields, as kind: NameTable.Kind) throws(ScenarioError) -> Verb.Grab
   {
-    let entry: EntryPoint = try fields["entry"]?.word() ?? .fast
+    let entry: PinEntry = try fields["entry"]?.word() ?? .fast
     let range = try readRange(fields, anyProcess: entry == .remote)
     let flags: [PinFlag] = try fields["flags"]?.words() ?? []
     return Verb.Grab(name: try define(fields["as"], kind), range: range, flags: flags, entry: entry)
@@ -230,13 +230,13 @@ struct VerbReader {
 
   private mutating func readAllocate(_ body: Value) throws(ScenarioError) -> Verb.Allocate {
     let fields = try body.fields(["as", "order", "count", "gfp", "node"])
-    var gfp: [GfpWord] = [.kernel]
+    var gfp: [GFPWord] = [.kernel]
     if let value = fields["gfp"] {
       gfp = try value.words()
-      if gfp.dropFirst().contains(where: GfpWord.bases.contains) {
+      if gfp.dropFirst().contains(where: \.isBase) {
         throw value.error("gfp of allocate has one base word at most, and it stands first")
       }
-      let zones = gfp.filter { [.dma, .dma32, .highmem].contains($0) }
+      let zones = gfp.filter { [.dma, .dma32, .highMem].contains($0) }
       let mobile = Set(gfp).isSuperset(of: [.movable, .reclaimable])
       if zones.count > 1 || mobile {
         let pair = mobile ? "movable and reclaimable" : zones.map(\.rawValue).joined(separator: " and ")

@@ -141,7 +141,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   }
 
   /// One step of an execution.
-  public struct Operation: Codable, Sendable, Equatable {
+  public struct ExecutedOperation: Codable, Sendable, Equatable {
     /// Who: a place in `actors`.
     public var actor: Int
     /// The step of the scenario; empty before the first.
@@ -212,7 +212,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   /// What is wrong.
   public var findings: [Finding] = []
   /// Every step of the first finding, or of the replay, where that was asked for.
-  public var execution: [Operation]?
+  public var execution: [ExecutedOperation]?
 
   /// A report without passes.
   public init(_ scenario: Scenario, policy: PolicyName, stateBytes: Int) {

@@ -3,7 +3,7 @@ public struct ZoneRecord: Codable, Sendable, Equatable {
   /// Its node.
   public var node: Int
   /// Its name.
-  public var zone: ZoneName
+  public var zone: ZoneKind
   /// Its first frame.
   public var startFrame: UInt64
   /// As in /proc/zoneinfo.
@@ -23,7 +23,7 @@ public struct ZoneRecord: Codable, Sendable, Equatable {
 
   /// Makes a record.
   public init(
-    node: Int, zone: ZoneName, startFrame: UInt64, spanned: Int64, present: Int64, managed: Int64,
+    node: Int, zone: ZoneKind, startFrame: UInt64, spanned: Int64, present: Int64, managed: Int64,
     free: Int64,
     cma: Int64 = 0, freeCMA: Int64 = 0, pinned: Int64? = nil
   ) {
@@ -72,7 +72,7 @@ public struct BlockRecord: Codable, Sendable, Equatable {
   /// Its node.
   public var node: Int
   /// The zone of its pages; nil if it is offline or has pages of several.
-  public var zone: ZoneName?
+  public var zone: ZoneKind?
   /// Its state.
   public var state: BlockState
   /// Whether all its frames are memory of that one zone.
@@ -88,7 +88,7 @@ public struct BlockRecord: Codable, Sendable, Equatable {
 
   /// Makes a record.
   public init(
-    index: Int, startFrame: UInt64, frames: UInt64, node: Int, zone: ZoneName?, state: BlockState,
+    index: Int, startFrame: UInt64, frames: UInt64, node: Int, zone: ZoneKind?, state: BlockState,
     whole: Bool,
     free: Int64?, movable: Int64?, pinned: Int64?, unmovable: Int64?
   ) {

@@ -38,7 +38,7 @@ public struct RunReport: Codable, Sendable, Equatable {
   /// What the run cost.
   public var costs: RunCosts
   /// For `--trace`; nil where no trace was asked for.
-  public var traceEvents: [TraceEvent]?
+  public var traceEvents: [TraceRecord]?
   /// One per expectation, in file order, then those of `must: ok`.
   public var verdicts: [Verdict] {
     didSet { outcome = RunOutcome(verdicts) }

@@ -1,5 +1,5 @@
 /// Something that happened during a run, for a trace viewer.
-public struct TraceEvent: Codable, Sendable, Equatable {
+public struct TraceRecord: Codable, Sendable, Equatable {
   /// How it is drawn.
   public enum Shape: Sendable, Equatable {
     /// From a beginning to an end.
