@@ -40,7 +40,7 @@ import Testing
       let definitions = source.definitions(in: file)
       for citation in cited
       where definitions?.functions.contains(citation.function) != true
-        && definitions?.macros.contains(citation.function) != true
+        && definitions?.others.contains(citation.function) != true
       {
         Issue.record("\(places[citation] ?? ""): \(file) of the kernel does not define \(citation.function)")
       }
@@ -69,12 +69,13 @@ import Testing
       {
       SYSCALL_DEFINE2(three, int, a, int, b)
       {
+      enum mode {
       static const struct ops table = { call(1) };
       int declared(void);
       EXPORT_SYMBOL(two);
       """
     let definitions = Definitions(Array(text.utf8))
     #expect(definitions.functions == ["one", "two", "three"])
-    #expect(definitions.macros == ["MACRO"])
+    #expect(definitions.others == ["MACRO", "mode"])
   }
 }

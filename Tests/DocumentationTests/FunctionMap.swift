@@ -40,9 +40,13 @@ struct FunctionMap {
   /// The functions of a file that are implemented, by name.
   func entries(of file: String) -> [Entry] {
     entries.values.filter { $0.citation.file == file }.sorted {
-      ($0.citation.function, $0.citation.version) < ($1.citation.function, $1.citation.version)
+      let (one, other) = ($0.citation, $1.citation)
+      return (Self.key(one), one.function, one.version) < (Self.key(other), other.function, other.version)
     }
   }
+
+  /// Where a function stands in a list: by its name without the underscores in front.
+  private static func key(_ citation: Citation) -> Substring { citation.function.drop { $0 == "_" } }
 
   // MARK: - Reading
 

@@ -55,8 +55,8 @@ struct KernelSource {
 struct Definitions {
   /// Functions and system calls.
   private(set) var functions: Set<String> = []
-  /// Macros.
-  private(set) var macros: Set<String> = []
+  /// Macros, structures and enumerations.
+  private(set) var others: Set<String> = []
 
   /// Reads a file.
   ///
@@ -67,7 +67,7 @@ struct Definitions {
     for line in text.split(separator: UInt8(ascii: "\n")) {
       let first = line[line.startIndex]
       if line.starts(with: define) {
-        macros.insert(Self.text(line.dropFirst(define.count).prefix(while: Self.isWord)))
+        others.insert(Self.text(line.dropFirst(define.count).prefix(while: Self.isWord)))
       }
       // The type may stand on a line of its own before the name.
       if Self.isWord(first), head.contains(UInt8(ascii: "(")) { head = [] }
@@ -81,7 +81,11 @@ struct Definitions {
       head += line[..<(end ?? line.endIndex)]
       head.append(UInt8(ascii: " "))
       guard let end else { continue }
-      if line[end] == UInt8(ascii: "{"), let name = Self.name(in: head) { functions.insert(name) }
+      if line[end] == UInt8(ascii: "{") {
+        let words = head.split(separator: UInt8(ascii: " ")).map(Self.text)
+        if words.count == 2, ["struct", "enum", "union"].contains(words[0]) { others.insert(words[1]) }
+        if let name = Self.name(in: head) { functions.insert(name) }
+      }
       head = []
     }
   }

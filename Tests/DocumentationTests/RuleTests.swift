@@ -75,6 +75,20 @@ import Testing
     }
   }
 
+  @Test func `each safeguard is named by the rule that it belongs to`() throws {
+    let rules = try Repository.files(in: "Documentation/Rules", ending: ".md").map(\.text).joined()
+    let enumeration = try Repository.file("Sources/Holdfast/Machine/Safeguard.swift")
+    let cases = enumeration.lines.compactMap { $0.text.prefixMatch(of: /\s\scase ([a-zA-Z]+)/)?.1 }
+    #expect(cases.count > 30)
+    for safeguard in cases {
+      // The name on the command line: entryRecheck is entry-recheck.
+      let name = safeguard.reduce(into: "") { name, letter in
+        name += letter.isUppercase ? "-\(letter.lowercased())" : "\(letter)"
+      }
+      #expect(rules.contains("`\(name)`"), "no rule names the safeguard \(name)")
+    }
+  }
+
   @Test func `every number that an invariant names is there`() throws {
     let headings = try Self.headings()
     for file in try Repository.files(in: "Sources/HoldfastLab/Invariants", ending: ".swift") {
