@@ -1,6 +1,6 @@
 /// Sizes that shape the tables, as orders of frames.
 ///
-/// The defaults are those of x86-64 (spec 0.4); a model may be as small as it likes.
+/// The defaults are those of x86-64 (rule 0.4); a model may be as small as it likes.
 public struct Geometry: Hashable, Sendable {
   /// Largest buddy order: blocks of 2^10 frames (MAX_ORDER 11, exclusive).
   public var maxOrder = 10
@@ -44,7 +44,7 @@ public struct ZoneExtent: Hashable, Sendable {
   }
 }
 
-/// How much of the memory ZONE_MOVABLE gets at boot (spec 3.9).
+/// How much of the memory ZONE_MOVABLE gets at boot (rule 3.9).
 public enum MovableSizing: Hashable, Sendable {
   /// No ZONE_MOVABLE.
   case none
@@ -162,7 +162,7 @@ public struct MachineConfiguration: Sendable {
   public var hotplugFrames = 0
   /// Where the zero page is, or nil to let boot choose.
   public var zeroPage: FrameNumber?
-  /// min_free_kbytes, or nil for the kernel's formula (spec 2.7).
+  /// min_free_kbytes, or nil for the kernel's formula (rule 2.7).
   public var minFreeKiB: Int?
   /// Where contents are.
   public var backing = FrameBacking.none

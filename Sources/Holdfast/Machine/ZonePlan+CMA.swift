@@ -1,5 +1,5 @@
 extension MachineConfiguration {
-  /// Most CMA areas: one, and CONFIG_CMA_AREAS as it is on a NUMA kernel (spec 4.1).
+  /// Most CMA areas: one, and CONFIG_CMA_AREAS as it is on a NUMA kernel (rule 4.1).
   private static let mostAreas = 20
 
   /// The frames of every CMA area: where they ask to be, or at the end of the highest zone that is not movable.

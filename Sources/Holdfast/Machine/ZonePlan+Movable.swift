@@ -1,6 +1,7 @@
 extension MachineConfiguration {
-  /// Where each node's ZONE_MOVABLE begins, nil for a node without one (spec 3.9,
-  /// mm/page_alloc.c:find_zone_movable_pfns_for_nodes, 6.1).
+  /// Where each node's ZONE_MOVABLE begins, nil for a node without one (rule 3.9).
+  ///
+  /// - Kernel: mm/page_alloc.c:find_zone_movable_pfns_for_nodes (6.1); without kernelcore=mirror.
   func plannedMovableStarts(_ memory: [NodeMemory]) throws(ConfigurationError) -> [Int?] {
     let total = memory.reduce(0) { $0 + $1.range.count }
     let kernelFrames: Int

@@ -4,7 +4,7 @@
 struct ZonePlan: Sendable {
   /// Zones of boot memory, ascending; neighbours of one zone are one extent.
   let extents: [ZoneExtent]
-  /// Every zone of every node, in the order in which a node's allocations try them (spec 2.5), by node.
+  /// Every zone of every node, in the order in which a node's allocations try them (rule 2.5), by node.
   let zonelists: [[ZoneID]]
   /// One past the highest frame there can be: boot memory and room for hot-add, whole memory blocks.
   let frameCount: Int
@@ -133,7 +133,10 @@ extension MachineConfiguration {
   }
 
   /// Node orders by distance, which is one and the same between any two nodes: the local node, then higher
-  /// numbers, then lower ones, the less often chosen first (mm/page_alloc.c:find_next_best_node, 6.1).
+  /// numbers, then lower ones, the less often chosen first.
+  ///
+  /// - Kernel: mm/page_alloc.c:build_zonelists (6.1)
+  /// - Kernel: mm/page_alloc.c:find_next_best_node (6.1); without distances.
   fileprivate func plannedZonelists() -> [[ZoneID]] {
     let kinds: [ZoneKind] = [.movable, .normal, .dma32, .dma]
     var load = Array(repeating: 0, count: nodes.count)

@@ -1,6 +1,6 @@
 import Interleaving
 
-/// What the machine shows of itself, in the kernel's own text (spec 10.1 to 10.3).
+/// What the machine shows of itself, in the kernel's own text (rules 10.1 to 10.3).
 extension Machine {
   /// /proc/vmstat: the counters that the machine keeps, by name.
   public var vmstat: [(name: String, value: UInt64)] {
@@ -19,6 +19,8 @@ extension Machine {
   }
 
   /// /proc/vmstat as text.
+  ///
+  /// - Kernel: mm/vmstat.c:vmstat_show (6.1); without counters that no rule of the engine changes.
   public var vmstatText: String { vmstat.map { "\($0.name) \($0.value)\n" }.joined() }
 
   /// Zones that have memory, in order.
@@ -36,6 +38,9 @@ extension Machine {
   }
 
   /// /proc/zoneinfo.
+  ///
+  /// - Kernel: mm/vmstat.c:zoneinfo_show_print (6.1); without counters that no rule of the engine changes, NUMA
+  ///   events.
   public var zoneinfoText: String {
     var text = ""
     for node in configuration.nodes.indices {
@@ -56,6 +61,8 @@ extension Machine {
   /// /proc/buddyinfo: free blocks of each order, whatever their type.
   ///
   /// Free memory whose metadata does not exist yet counts as blocks of the largest order.
+  ///
+  /// - Kernel: mm/vmstat.c:frag_show_print (6.1)
   public var buddyinfoText: String {
     zones.map { id in
       "Node \(id.node), zone \(Self.padded("\(id.kind)", 8)) "
@@ -67,6 +74,9 @@ extension Machine {
   }
 
   /// /proc/pagetypeinfo.
+  ///
+  /// - Kernel: mm/vmstat.c:pagetypeinfo_showfree_print (6.1)
+  /// - Kernel: mm/vmstat.c:pagetypeinfo_show (6.1); without the count of mixed pageblocks.
   public var pagetypeinfoText: String {
     let types = MigrateType.allCases
     var text =
@@ -96,6 +106,8 @@ extension Machine {
   }
 
   /// Pageblocks of each type in a zone, by `MigrateType.number`.
+  ///
+  /// - Kernel: mm/vmstat.c:pagetypeinfo_showblockcount_print (6.1)
   public func pageblockCounts(_ id: ZoneID) -> [Int] {
     var counts = [Int](repeating: 0, count: MigrateType.allCases.count)
     let zone = zone(id)
@@ -147,8 +159,10 @@ extension Machine {
     return text + "  node_unreclaimable:  0\n  start_pfn:           \(zone.start.index)\n"
   }
 
-  /// What a processor counts for itself before it adds to the zone's counts (calculate_normal_threshold): shown
-  /// for readers of the text only, since here every processor's counts are added up when asked for.
+  /// What a processor counts for itself before it adds to the zone's counts: shown for readers of the text only, since
+  /// here every processor's counts are added up when asked for.
+  ///
+  /// - Kernel: mm/vmstat.c:calculate_normal_threshold (6.1)
   private func statisticsThreshold(_ zone: Zone) -> Int {
     func bits(_ number: Int) -> Int { Int.bitWidth - number.leadingZeroBitCount }
     return min(125, 2 * bits(configuration.processors) * (1 + bits(Int(zone.managed.load()) >> 15)))

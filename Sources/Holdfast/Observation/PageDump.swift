@@ -1,10 +1,13 @@
 import Interleaving
 
-/// Page dumps in the kernel's format, which differs between versions (spec 1.12).
+/// Page dumps in the kernel's format, which differs between versions (rule 1.12).
 extension Machine {
   /// What dump_page prints for a frame.
   ///
   /// Hashed pointers are made from the frame number, so that a dump repeats; the shape is the policy's kernel's.
+  ///
+  /// - Kernel: mm/debug.c:__dump_page (6.1); without the operations and name of a file's mapping, KSM.
+  /// - Kernel: mm/debug.c:dump_page (6.1); without page owners.
   public func dump(_ frame: FrameNumber, reason: String? = nil) -> [String] {
     guard hasMetadata(frame) else {
       return ["page:\(pointer(frame)) is uninitialized and poisoned"] + Self.reasonLine(reason)

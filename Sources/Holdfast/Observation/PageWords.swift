@@ -1,8 +1,10 @@
 import Interleaving
 
-/// The words of /proc/kpageflags and /proc/kpagecount (spec 10.4).
+/// The words of /proc/kpageflags and /proc/kpagecount (rule 10.4).
 extension Machine {
   /// The KPF_* word of a frame; only NOPAGE (bit 20) where there is none.
+  ///
+  /// - Kernel: fs/proc/page.c:stable_page_flags (6.1); without KSM, PG_idle, PG_uncached, PG_arch_1 and 2.
   public func kpageflags(_ frame: FrameNumber) -> UInt64 {
     guard frame.index < frameCount, block(block(of: frame)).state == .online else { return 1 << 20 }
     guard hasMetadata(frame) else { return isDeferred(frame) ? 1 << 10 : 1 << 20 }
@@ -36,6 +38,8 @@ extension Machine {
   }
 
   /// The mapcount of a frame, as /proc/kpagecount has it.
+  ///
+  /// - Kernel: fs/proc/page.c:kpagecount_read (6.1); without the file's offsets and errors.
   public func kpagecount(_ frame: FrameNumber) -> UInt64 {
     guard hasMetadata(frame) else { return 0 }
     let top = page(head(of: frame))

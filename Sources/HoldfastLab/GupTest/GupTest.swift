@@ -4,7 +4,7 @@ import Synchronization
 
 import class Foundation.Thread
 
-/// The kernel's gup_test tool, on a machine of the engine that is made for it (spec 11).
+/// The kernel's gup_test tool, on a machine of the engine that is made for it (rules 11.1, 11.2).
 public struct GupTest {
   private let machine: Machine
   private let process: Process

@@ -1,6 +1,9 @@
 import Holdfast
 
-/// What the kernel does for one call of a gup_test command, with its own accounting (mm/gup_test.c, 6.1).
+/// What the kernel does for one call of a gup_test command, with its own accounting.
+///
+/// - Kernel: mm/gup_test.c:__gup_test_ioctl (6.1)
+/// - Kernel: mm/gup_test.c:put_back_pages (6.1)
 struct GupTestCall: @unchecked Sendable {
   // Sendable: the task is a handle to a row, and only the thread that runs the call acts for it.
 
@@ -94,6 +97,8 @@ struct GupTestCall: @unchecked Sendable {
   }
 
   /// Looks whether every page can be told to be pinned, and may be where it is; the first that fails is shown.
+  ///
+  /// - Kernel: mm/gup_test.c:verify_dma_pinned (6.1)
   private func verify(_ frames: [FrameNumber], _ log: inout [String]) {
     for (index, frame) in frames.enumerated() {
       let isPinned = machine.isMaybePinned(machine.head(of: frame))

@@ -1,6 +1,6 @@
 public import Holdfast
 
-/// The commands of /sys/kernel/debug/gup_test in 6.1, by the names that the kernel's tool prints (spec 11.1).
+/// The commands of /sys/kernel/debug/gup_test in 6.1, by the names that the kernel's tool prints (rule 11.1).
 public enum GupTestCommand: String, CaseIterable, Hashable, Sendable {
   /// get_user_pages_fast.
   case gupFast = "GUP_FAST_BENCHMARK"
@@ -32,7 +32,7 @@ public enum GupTestCommand: String, CaseIterable, Hashable, Sendable {
   }
 }
 
-/// What a run of the gup_test tool is asked for (spec 11.2).
+/// What a run of the gup_test tool is asked for (rule 11.2).
 public struct GupTestRequest: Sendable {
   /// Page indexes that a dump takes at most.
   public static let maxDumpedPages = 8

@@ -31,7 +31,7 @@ extension StepInWorker {
 
   func drain(_ target: DrainTarget) throws(Stop) -> WorkerReply {
     guard target == .lru else { throw .skipped("no interface empties the per-CPU lists alone") }
-    // Moving a page to where it is drains the batches of all CPUs first (mm/migrate.c:lru_cache_disable).
+    // Moving a page to where it is drains the batches of all CPUs first (mm/migrate.c:do_pages_move (6.1)).
     _ = try calling("move_pages") { () throws(Errno) in
       let page = try MemoryCalls.map(.anonymous, byteCount: 4096)
       defer { try? MemoryCalls.unmap(address: page.address, byteCount: 4096) }
@@ -108,7 +108,7 @@ extension StepInWorker {
     let area = try ContiguousAreas.find(request.area, worker.scenario.machine, reading)
     let log = try calling("/dev/kmsg") { () throws(Errno) in try KernelLog() }
     do throws(Errno) { try area.allocate(pages) } catch {
-      // debugfs says ENOMEM whatever it was (mm/cma_debug.c:cma_alloc_mem); the log of cma_alloc has the number.
+      // debugfs says ENOMEM whatever it was (mm/cma_debug.c:cma_alloc_mem (6.1)); the log of cma_alloc has the number.
       let lines = ((try? log.newRecords()) ?? []).map(\.text)
       let told = lines.compactMap { line in line.split(separator: " ").last.flatMap { Int32($0) } }.last
       throw .failed(

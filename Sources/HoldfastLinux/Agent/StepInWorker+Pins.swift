@@ -52,7 +52,7 @@ extension StepInWorker {
   /// Runs a command of gup_test over the range.
   ///
   /// A long-term pin is one call, since what fails of it fails as a whole. But the driver counts a call that gets
-  /// some of its pages as one that got them all (mm/gup_test.c:__gup_test_ioctl): other commands take a page per
+  /// some of its pages as one that got them all (mm/gup_test.c:__gup_test_ioctl (6.1)): other commands take a page per
   /// call, and behind a long-term pin references, page by page, tell how far it can have come.
   private func runTest(
     _ grab: Verb.Grab, _ address: UInt64, _ pages: Int, command: GupTest.Command
@@ -191,7 +191,7 @@ extension StepInWorker {
       case .exclusive:
         reply.pages = Int64(try session.device.makeExclusive(address: address, pages: pages).outcome.pages)
       case .checkExclusive:
-        // The driver refuses while it has the pages (lib/test_hmm.c:dmirror_check_atomic).
+        // The driver refuses while it has the pages (lib/test_hmm.c:dmirror_check_atomic (6.1)).
         if try session.device.isExclusive(address: address, pages: pages) { throw .notPermitted }
       case .migrateToDevice:
         reply.pages = Int64(try session.device.migrateToDevice(address: address, pages: pages).outcome.pages)

@@ -12,7 +12,7 @@ public struct KnownDifference: Codable, Sendable, Equatable {
   public var scenario: String
   /// What is different.
   public var form: Form
-  /// Where the kernel does so, `mm/gup.c:check_and_migrate_movable_pages`.
+  /// Where the kernel does so: file and function, with a colon between them.
   public var kernel: String
   /// The kernels that do so: `6.1` stands for all of 6.1.
   public var version: String
