@@ -1,6 +1,6 @@
 public import HoldfastScenario
 
-/// The comparison of a kernel with the engine, in the way of herd and litmus.
+/// The comparison of a kernel with the engine, in the style of herd and litmus.
 public enum ConformText {
   /// A block per scenario, and a count of the scenarios at the end.
   public static func render(_ report: ConformReport, palette: Palette) -> String {

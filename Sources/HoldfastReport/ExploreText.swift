@@ -1,7 +1,7 @@
 internal import Foundation
 public import HoldfastScenario
 
-/// The report of an exploration for people, in the way of herd.
+/// The report of an exploration for people, in the style of herd.
 public enum ExploreText {
   /// The whole text, with a line break at its end.
   public static func render(_ report: ExploreReport, palette: Palette) -> String {

@@ -10,7 +10,7 @@ public enum GenerateText {
     public private(set) var failing = 0
     /// Executions of all searches.
     public private(set) var executions = 0
-    /// Scenarios whose searches went as far as they were to go.
+    /// Scenarios whose searches covered what they were asked to.
     public private(set) var complete = 0
 
     /// Nothing explored.

@@ -18,7 +18,7 @@ struct StepSentence {
     }
   }
 
-  /// What a failed step had done before, who is in its way, and what text it left.
+  /// What a failed step had done before, whose pins prevent it, and the text that it left.
   var details: [String] {
     var lines: [String] = []
     if step.status == .failed, !work.isEmpty { lines.append("until then: " + work.joined(separator: ", ")) }

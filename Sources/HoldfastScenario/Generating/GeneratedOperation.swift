@@ -16,7 +16,7 @@ public struct GeneratedOperation: Sendable, Equatable {
     case secondNode
   }
 
-  /// By which it is asked for, and which stands in the names of scenarios.
+  /// The name by which it is asked for, which is also part of the names of scenarios.
   public let name: String
   /// In a few words.
   public let summary: String
@@ -28,7 +28,7 @@ public struct GeneratedOperation: Sendable, Equatable {
   public let changesContents: Bool
   /// Whether the process ends, so that no other thread of it may do anything.
   public let endsProcess: Bool
-  /// Steps of the owner before anybody begins; `#` stands for the number of the operation in its scenario.
+  /// Steps of the owner before any actor begins; `#` is replaced by the number of the operation in its scenario.
   let prelude: [String]
   /// Its steps.
   let steps: [String]
@@ -50,7 +50,7 @@ public struct GeneratedOperation: Sendable, Equatable {
   /// The operation of that name.
   public static func named(_ name: String) -> GeneratedOperation? { all.first { $0.name == name } }
 
-  /// All of them, in the order in which they stand in names.
+  /// All of them, in the order in which they appear in names.
   public static let all = pins + references + addresses + kernel
 
   private static let pin = "pin: {as: pin-#, region: ram, flags: [write]}"

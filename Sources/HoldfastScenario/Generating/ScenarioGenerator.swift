@@ -1,4 +1,4 @@
-/// Combines operations into scenarios, in the way of diy7: each is done by an actor of its own, at the same time.
+/// Combines operations into scenarios, as diy7 does: each is done by an actor of its own, at the same time.
 ///
 /// The same arguments give the same scenarios, in the same order.
 public struct ScenarioGenerator: Sendable {

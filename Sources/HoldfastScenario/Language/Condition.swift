@@ -30,7 +30,7 @@ public struct Condition: Sendable, Equatable {
     case skip
   }
 
-  /// Where it stands in the file.
+  /// Its place in the file.
   public var location: SourceLocation
   /// How often it is to be true under every policy that `under` does not name.
   public var quantifier: Quantifier

@@ -8,7 +8,7 @@ public struct Expectation: Sendable, Equatable {
     case skip
   }
 
-  /// Where it stands in the file.
+  /// Its place in the file.
   public var location: SourceLocation
   /// What is looked at.
   public var subject: Subject
@@ -207,7 +207,7 @@ public struct CounterExpression: Sendable, Equatable, CustomStringConvertible {
   }
 }
 
-/// An operator and what stands on its right.
+/// An operator and its right side.
 public struct Comparison: Sendable, Equatable {
   /// How the two are compared.
   public enum Operator: String, Sendable, Hashable, Codable, CaseIterable {

@@ -33,7 +33,7 @@ public struct Scenario: Sendable, Equatable {
   public var seed: String?
   /// One sentence.
   public var summary: String
-  /// Sections of the kernel's behaviour specification that the scenario shows, such as `6.8 S2`.
+  /// Rules that the scenario shows, by their numbers in `Documentation/Rules.md`, such as `6.8 S2`.
   public var rules: [String]
   /// The policy unless the command line gives another.
   public var policy: PolicyName
@@ -82,7 +82,7 @@ public enum MemlockLimit: Sendable, Hashable {
 
 /// One thing that an actor does.
 public struct Step: Sendable, Equatable {
-  /// Where it stands in the file.
+  /// Its place in the file.
   public var location: SourceLocation
   /// The name by which others wait for it and expectations look at it.
   public var label: String?

@@ -18,15 +18,15 @@ public struct SourceLocation: Sendable, Hashable, Codable, CustomStringConvertib
   public var description: String { "\(file):\(line):\(column)" }
 }
 
-/// Why a scenario cannot be used: where, what was found there and what may stand there.
+/// Why a scenario cannot be used: where, what was found there and what is allowed there.
 ///
 /// A reader stops at the first one, because what follows a mistake is usually its echo.
 public struct ScenarioError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// Where the word stands that is wrong, or the mapping in which something is missing.
+  /// The place of the word that is wrong, or of the mapping in which something is missing.
   public var location: SourceLocation
   /// What is wrong, in one sentence without a full stop; names the word that was found.
   public var problem: String
-  /// The words that may stand there; empty where that is no list of words.
+  /// The words that are allowed there; empty if they are not a fixed list.
   public var allowed: [String]
   /// The allowed word that was probably meant.
   public var suggestion: String?

@@ -37,7 +37,7 @@ public enum Verb: Sendable, Equatable {
   case allocateContiguous(AllocateContiguous)
   /// cma_release.
   case releaseContiguous(frames: String)
-  /// Someone else takes the pages off their LRU lists.
+  /// Another kernel path takes the pages off their LRU lists.
   case isolate(name: String?, RegionRange)
   /// And puts them back.
   case putback(isolation: String)
@@ -124,7 +124,7 @@ public enum Verb: Sendable, Equatable {
     case region(RegionRange)
     /// The device, through the frames of a pin.
     case pin(Held)
-    /// Whoever holds the references of a `get`, through their frames.
+    /// The holder of the references of a `get`, through their frames.
     case references(Held)
 
     /// A pin or references, or a part of them.

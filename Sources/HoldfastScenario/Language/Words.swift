@@ -103,7 +103,7 @@ public enum FailureStage: String, Sendable, Hashable, Codable, CaseIterable {
   case account
   /// A count would overflow.
   case count
-  /// Memory that cannot be moved is in the way.
+  /// Memory that cannot be moved prevents it.
   case unmovable
   /// A signal ended the wait.
   case signal

@@ -1,6 +1,6 @@
 /// The names of a scenario: who defines them, who uses them, and in which order that happens.
 struct NameTable {
-  /// What a name stands for.
+  /// What a name refers to.
   enum Kind: String {
     case region, references, pin, scope, frames
     case contiguousFrames = "CMA frames"
@@ -167,7 +167,7 @@ struct NameTable {
   private static func descends(
     _ actor: Scenario.Actor, from ancestor: String, _ actors: [Scenario.Actor]
   ) -> Bool {
-    // A parent stands further up in the file, so this ends.
+    // A parent comes earlier in the file, so this ends.
     guard let parent = actors.first(where: { $0.name == actor.process })?.forkOf else { return false }
     guard parent != ancestor, let next = actors.first(where: { $0.name == parent }) else { return true }
     return descends(next, from: ancestor, actors)

@@ -54,7 +54,7 @@ enum CounterReader {
     let text = try value.text()
     var terms: [CounterExpression.Term] = []
     var sign: Int64?
-    // A sign may stand at the front, and stands between any two counters.
+    // A sign may come first, and comes between any two counters.
     for word in spaced(text).split(separator: " ") {
       if word == "+" || word == "-" {
         guard sign == nil else { throw value.error("two signs follow each other in \"\(text)\"") }

@@ -40,7 +40,7 @@ extension Value {
     self.init(node: root, file: file, what: what)
   }
 
-  /// Aliases share their target, so that a short text can stand for an endless tree; a walk has to be bounded.
+  /// Aliases share their target, so that a short text can describe an endless tree; a walk has to be bounded.
   private static func fits(_ node: Node, _ budget: inout Int) -> Bool {
     budget -= 1
     if budget < 0 { return false }

@@ -107,7 +107,7 @@ struct Value {
       "unknown \(what) \"\(text)\"", allowed: allowed, suggestion: Spelling.nearest(to: text, among: allowed))
   }
 
-  /// The elements of a sequence; a scalar stands for a list of itself.
+  /// The elements of a sequence; a scalar counts as a list of one.
   func list() throws(ScenarioError) -> [Value] {
     switch node {
     case .sequence(let sequence): return sequence.map { Value(node: $0, file: file, what: what) }
@@ -166,7 +166,7 @@ struct Fields {
   /// The value of a key, or nil where it is not given.
   subscript(_ key: String) -> Value? { entries[key]?.value }
 
-  /// Where a key stands.
+  /// The place of a key.
   func key(_ name: String) -> Value? { entries[name]?.key }
 
   /// The names of the keys that are given.

@@ -69,7 +69,7 @@ extension Value {
     return indices.sorted()
   }
 
-  /// The fields of a body that may be written as a scalar, which then stands for its main field.
+  /// The fields of a body that may be written as a scalar, which is then the value of its main field.
   func body(_ allowed: [String], main: String) throws(ScenarioError) -> Fields {
     if scalar != nil, !isEmpty { return Fields(main: main, self) }
     return try fields(allowed)

@@ -31,7 +31,7 @@ public struct CatalogueReport: Codable, Sendable, Equatable {
 
   /// One exploration of an entry's scenario.
   public struct Search: Codable, Sendable, Equatable {
-    /// Whose rules.
+    /// The policy whose rules hold.
     public var policy: PolicyName
     /// The safeguards that the machine lacked.
     public var without: [String]

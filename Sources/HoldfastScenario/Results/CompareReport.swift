@@ -12,7 +12,7 @@ public struct CompareReport: Codable, Sendable, Equatable {
 
   /// One entry of a row.
   public struct Cell: Codable, Sendable, Equatable {
-    /// What stands in it.
+    /// Its content.
     public var text: String
     /// The verdict behind it; nil where nothing was expected.
     public var state: Verdict.State?

@@ -8,7 +8,7 @@ extension Scenario {
     }
   }
 
-  /// Whether a condition is true, given what became of each of `looks`; nil where nobody can tell.
+  /// Whether a condition is true, given the result of each of `looks`; nil if that cannot be told.
   public func truth(of condition: Condition, _ states: [Verdict.State]) -> Bool? {
     condition.formula.truth { states.indices.contains($0) ? Self.truth(states[$0]) : nil }
   }

@@ -2,7 +2,7 @@
 public struct ConformJudge {
   /// Every known difference.
   public let differences: [KnownDifference]
-  /// Where each that some state needed stands.
+  /// The places of those that some state needed.
   private var needed: Set<Int> = []
   private var judged: Set<String> = []
 
@@ -37,7 +37,7 @@ public struct ConformJudge {
       entry.reason = refused
       return entry
     }
-    // The same is left out on both sides: a pin that nobody could take keeps nothing in its place.
+    // The same is left out on both sides: a pin that could not be taken keeps nothing in its place.
     let everywhere = log.states.map { Set($0.beyondGround.map { StepPlace($0.location) }) }
     let common = everywhere.dropFirst().reduce(everywhere.first ?? []) { $0.intersection($1) }
     entry.leftOut = (log.states.first?.beyondGround ?? [])

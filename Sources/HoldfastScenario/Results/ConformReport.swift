@@ -8,7 +8,7 @@ public struct ConformReport: Codable, Sendable, Equatable {
     case known = "known-difference"
     /// The kernel was in a state that the engine forbids: one of them is wrong.
     case forbidden
-    /// The engine lacks verbs; the kernel's states stand unjudged.
+    /// The engine lacks verbs, so the kernel's states are not judged.
     case cannotYet = "cannot-yet"
     /// One of the grounds refused, or they have nothing in common that both saw.
     case notComparable = "not-comparable"
@@ -50,7 +50,7 @@ public struct ConformReport: Codable, Sendable, Equatable {
     public var hash: String
     /// The sections of the kernel's specification that it shows.
     public var rules: [String]
-    /// The policy that stands for the kernel.
+    /// The policy that has the kernel's rules.
     public var policy: PolicyName
     /// The kernel.
     public var kernel: KernelIdentity

@@ -33,7 +33,7 @@ public struct ConformanceLog: Sendable, Equatable {
     public var file: String
     /// SHA-256 of the text that was run.
     public var hash: String
-    /// The policy that stands for the kernel.
+    /// The policy that has the kernel's rules.
     public var policy: PolicyName
     /// The kernel.
     public var kernel: KernelIdentity
@@ -87,7 +87,7 @@ public struct ConformanceLog: Sendable, Equatable {
     }
   }
 
-  /// The log of a scenario whose machine the kernel's ground cannot be; says why.
+  /// The log of a scenario whose machine the ground of the kernel cannot provide, with the reason.
   public init(
     refused: String, scenario: Scenario, policy: PolicyName, on kernel: KernelIdentity, recorded: String
   ) {

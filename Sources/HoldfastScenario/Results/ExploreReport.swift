@@ -28,7 +28,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
     public var completed: Int
     /// Executions given up, since what they would do had been done.
     public var redundant: Int
-    /// Schedule points at which somebody was chosen to go on.
+    /// Schedule points at which the next actor was chosen.
     public var steps: Int
     /// Steps of the longest execution.
     public var deepest: Int
@@ -62,7 +62,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
 
   /// How often an expectation held.
   public struct Check: Codable, Sendable, Equatable {
-    /// Where it stands: its line, as in the states.
+    /// Its place: the line, as in the states.
     public var line: String
     /// The expectation in words.
     public var expectation: String
@@ -118,7 +118,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
     public var text: String
     /// In how many executions.
     public var occurrences: Int
-    /// How often an actor is interrupted although it could go on.
+    /// How often an actor is interrupted although it could continue.
     public var preemptions: Int
     /// The execution.
     public var runs: [Run]
@@ -191,7 +191,7 @@ public struct ExploreReport: Codable, Sendable, Equatable {
   public var schema = ExploreReport.currentSchema
   /// Which text.
   public var scenario: ScenarioIdentity
-  /// Whose rules.
+  /// The policy whose rules hold.
   public var policy: PolicyName
   /// Who acts, in file order.
   public var actors: [String]

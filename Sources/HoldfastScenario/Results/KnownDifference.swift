@@ -14,11 +14,11 @@ public struct KnownDifference: Codable, Sendable, Equatable {
   public var form: Form
   /// Where the kernel does so: file and function, with a colon between them.
   public var kernel: String
-  /// The kernels that do so: `6.1` stands for all of 6.1.
+  /// The kernels that do so: `6.1` means every 6.1.
   public var version: String
   /// Why the engine does otherwise, in a sentence or two.
   public var why: String
-  /// Where the entry stands.
+  /// The place of the entry.
   public var location: SourceLocation
 
   /// Makes an entry.

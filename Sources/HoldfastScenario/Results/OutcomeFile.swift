@@ -8,7 +8,7 @@ public struct OutcomeFile: Sendable, Equatable {
   /// What the name of such a file ends with.
   public static let suffix = ".expected"
 
-  /// No search that a file names goes on for longer than this many executions.
+  /// The most executions of a search that a file names.
   public static let mostExecutions = 1_000_000
 
   /// How executions are chosen.
@@ -39,7 +39,7 @@ public struct OutcomeFile: Sendable, Equatable {
     }
   }
 
-  /// Whose rules hold.
+  /// The policy whose rules hold.
   public var policy: PolicyName
   /// How executions are chosen.
   public var search: Search
@@ -181,7 +181,7 @@ extension ExploreReport.End {
 }
 
 extension ExploreReport {
-  /// Whether every search went as far as it was to go, so that the same build counts the same again.
+  /// Whether every search covered what it was asked to, so that the same build counts the same again.
   public var isRepeatable: Bool {
     passes.allSatisfy { [.exhausted, .boundReached, .cut].contains($0.end) }
   }

@@ -84,7 +84,7 @@ public struct RunState: Sendable, Hashable {
     line(expectation.location.line, number)
   }
 
-  /// What stands in a line is called, the so-many-th in it.
+  /// The name of the observable of a line, which may be the second or a later one of that line.
   static func line(_ line: Int, _ number: Int) -> String { number == 1 ? "\(line)" : "\(line).\(number)" }
 
   /// What the state says something about.
@@ -185,7 +185,7 @@ extension RunState: Codable {
   }
 }
 
-/// Where a step or an expectation stands, whatever the file is called.
+/// The place of a step or an expectation, without the name of the file.
 public struct StepPlace: Sendable, Hashable {
   /// Counted from 1.
   public let line: Int

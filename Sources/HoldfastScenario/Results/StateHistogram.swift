@@ -25,7 +25,7 @@ public struct StateHistogram: Codable, Sendable, Equatable {
     self.init(reports.map { RunState($0, of: scenario) })
   }
 
-  /// Counts a state once more, or so many times.
+  /// Counts a state, once or several times.
   public mutating func add(_ state: RunState, count: Int = 1) {
     if let index = rows.firstIndex(where: { $0.state == state }) {
       rows[index].count += count

@@ -20,7 +20,7 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var verb: Verb.Word
   /// What was asked for, in words.
   public var detail: String
-  /// Where it stands in the scenario.
+  /// Its place in the scenario.
   public var location: SourceLocation
   /// How it ended.
   public var status: Status
@@ -134,9 +134,9 @@ public struct StepError: Codable, Sendable, Equatable {
   public var stage: FailureStage
   /// The cause, in one sentence without a full stop.
   public var cause: String
-  /// The first page that is in the way, `pfn:0x40255`.
+  /// The first page that cannot be moved, `pfn:0x40255`.
   public var page: String?
-  /// Whose pins are in the way.
+  /// The holders of the pins that prevent the move.
   public var holders: [Holder]
 
   /// Makes an error.
@@ -150,7 +150,7 @@ public struct StepError: Codable, Sendable, Equatable {
     self.holders = holders
   }
 
-  /// A pin that is in the way.
+  /// A pin that prevents a move.
   public struct Holder: Codable, Sendable, Equatable {
     /// The actor that took it.
     public var owner: String

@@ -12,7 +12,7 @@ public struct Verdict: Codable, Sendable, Equatable {
 
   /// The expectation in words.
   public var expectation: String
-  /// Where it stands in the scenario.
+  /// Its place in the scenario.
   public var location: SourceLocation
   /// How it ended.
   public var state: State
