@@ -42,7 +42,7 @@ public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible
       case .pageTable: "holds page-table entries"
       case .cmaPageblock: "lies in a pageblock of a CMA area"
       case .alreadyIsolated: "lies in a pageblock that another operation has isolated"
-      case .offList: "is on no LRU list: someone has it isolated, or it waits in a batch"
+      case .offList: "is on no LRU list: it is isolated already, or waits in a batch"
       case .unmovable: "is an allocation that cannot be moved"
       case .spansEnd: "is part of a folio that lies across the end of the range and cannot be moved"
       }

@@ -57,9 +57,9 @@ public struct StuckFrame: Hashable, Sendable, CustomStringConvertible {
       switch reason
     {
     case .pinned(let pins): "\(what): pinned \(pins == 1 ? "once" : "\(pins) times")\(counts)"
-    case .referenced: "\(what): referred to by someone beside its mappings\(counts)"
+    case .referenced: "\(what): referred to beside its mappings\(counts)"
     case .locked: "\(what): its page lock is held"
-    case .offList: "\(what): on no LRU list, so isolated by someone or waiting in a batch\(counts)"
+    case .offList: "\(what): on no LRU list, so isolated or waiting in a batch\(counts)"
     case .reserved: "\(what): reserved since boot"
     case .slab: "\(what): a slab of the kernel"
     case .pageTable: "\(what): holds page-table entries"
@@ -67,7 +67,7 @@ public struct StuckFrame: Hashable, Sendable, CustomStringConvertible {
     case .kernel: "\(what): an allocation that cannot be moved\(counts)"
     case .hugePage: "\(what): a huge page of the pool"
     case .perCPUList: "\(what): free, but in a processor's list"
-    case .unsettled: "\(what): not free, though nobody refers to it"
+    case .unsettled: "\(what): not free, though it has no references"
     case .movable: "\(what): movable, but not moved"
     }
   }

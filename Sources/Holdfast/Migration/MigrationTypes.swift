@@ -55,7 +55,7 @@ public struct MigrationFailure: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch stage {
     case .allocate: "\(frame): no memory for a target of \(pages) page\(pages == 1 ? "" : "s")"
-    case .lock: "\(frame): its page lock is held by someone else"
+    case .lock: "\(frame): another thread holds its page lock"
     case .writeback: "\(frame): it is being written back"
     case .unmap: "\(frame): a mapping could not be replaced\(maybePinned ? ", it is pinned" : "")"
     case .references:

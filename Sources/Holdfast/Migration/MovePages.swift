@@ -39,7 +39,7 @@ public enum MoveStatus: Hashable, Sendable, CustomStringConvertible {
     case .notMapped: "nothing that can move is mapped there"
     case .notPresent: "the page is not there"
     case .shared: "other processes map the page too"
-    case .notIsolated: "the page is on no LRU list: someone else has it"
+    case .notIsolated: "the page is on no LRU list: it is isolated already, or waits in a batch"
     case .notMoved(let failure): failure?.description ?? "the page could not be moved"
     }
   }
