@@ -141,7 +141,7 @@ extension Machine {
   ///
   /// Private writable memory is faulted for writing, so that its pages exist at once.
   ///
-  /// - Kernel: mm/gup.c:__mm_populate (6.1)
+  /// - Kernel: mm/gup.c:__mm_populate (6.1); without ending at the first error, as mlock wants it.
   /// - Kernel: mm/gup.c:populate_vma_page_range (6.1); without get_user_pages and with it PG_referenced,
   ///   FOLL_FORCE, lru_add_drain at the end: the new pages stay in the LRU batch.
   func populateQuietly(_ space: AddressSpace, _ span: PageSpan, for process: Process) {

@@ -37,7 +37,7 @@ extension Machine {
   /// - Throws: EINVAL for a block that is not online or can never go offline, EBUSY where a frame cannot be
   ///   moved or the passes are used up, EINTR after a signal, a notifier's own error.
   /// - Locks: takes the hotplug lock; the caller holds no lock.
-  /// - Kernel: drivers/base/memory.c:memory_subsys_offline (6.1)
+  /// - Kernel: drivers/base/memory.c:state_store (6.1); without "online" and its kinds (see `online`).
   @discardableResult
   public func offline(
     _ id: BlockID, by process: Process, limits: OfflineLimits = .kernel, notify: HotplugNotifier? = nil

@@ -65,7 +65,7 @@ extension Machine {
   /// - Returns: the zone that got the block.
   /// - Throws: EINVAL for a block that is not offline, a notifier's error, the host's error.
   /// - Locks: takes the hotplug lock; the caller holds no lock.
-  /// - Kernel: drivers/base/memory.c:memory_subsys_online (6.1)
+  /// - Kernel: drivers/base/memory.c:state_store (6.1); without "offline" (see `offline`).
   @discardableResult
   public func online(
     _ id: BlockID, as kind: OnlineKind = .online, policy: OnlinePolicy = .contiguousZones,

@@ -100,7 +100,8 @@ extension Machine {
   /// Isolates the folio at an address, unless it is on the node already.
   ///
   /// - Kernel: mm/migrate.c:add_page_for_migration (6.1); without MPOL_MF_MOVE_ALL, device memory, EACCES for
-  ///   a tail page of the hugetlb pool; the page is found by its entry, not by follow_page.
+  ///   a tail page of the hugetlb pool. The page is found by its entry, not by follow_page, and the test for
+  ///   pages of several processes counts the mappings of the whole folio.
   private func isolateForMove(
     _ space: AddressSpace, _ virtual: UInt64, _ node: Int, on processor: Int
   ) -> (MoveStatus?, FrameNumber?) {
