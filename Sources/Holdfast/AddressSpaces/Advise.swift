@@ -2,8 +2,12 @@ import Interleaving
 import SystemPackage
 
 extension Advice {
-  /// What the engine takes; the rest is refused as by a kernel that was built without it
-  /// (mm/madvise.c:madvise_behavior_valid, 6.1).
+  /// The advice that the engine takes.
+  ///
+  /// The rest is refused as by a kernel that was built without it.
+  ///
+  /// - Kernel: mm/madvise.c:madvise_behavior_valid (6.1); without advice that depends on the kernel's
+  ///   configuration.
   public static let implemented: [Advice] = [
     .dontNeed, .hugePage, .noHugePage, .populateRead, .populateWrite,
   ]
@@ -16,11 +20,11 @@ extension Machine {
   /// The advice is applied to the mapped parts of the range even if it has holes, which are reported at the
   /// end.
   ///
-  /// - Throws: EINVAL for advice that is not implemented, an unaligned start, a wrap-around, or an area that does not take the advice; ENOMEM
-  ///   for holes or lack of memory; EAGAIN if the table of areas is full; EFAULT if a page to be populated
-  ///   lies beyond its object. A length of zero is no error.
+  /// - Throws: EINVAL for advice that is not implemented, an unaligned start, a wrap-around, or an area that
+  ///   does not take the advice; ENOMEM for holes or lack of memory; EAGAIN if the table of areas is full;
+  ///   EFAULT if a page to be populated lies beyond its object. A length of zero is no error.
   /// - Locks: takes the space's lock, exclusively for advice that changes areas.
-  /// - Kernel: mm/madvise.c:do_madvise (6.1); without the kinds of advice that `Advice` does not list.
+  /// - Kernel: mm/madvise.c:do_madvise (6.1); without the advice that `implemented` does not list.
   /// - Kernel: mm/khugepaged.c:hugepage_madvise (6.1); without khugepaged.
   public func advise(
     _ process: Process, _ range: AddressRange, _ advice: Advice

@@ -1,6 +1,6 @@
 public import SystemPackage
 
-/// Why pages are migrated, in the kernel's order: include/linux/migrate_mode.h:migrate_reason (6.1).
+/// Why pages are migrated, in the kernel's order (enum migrate_reason in include/linux/migrate_mode.h).
 public enum MigrationReason: Int, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   case compaction, memoryFailure, memoryHotplug, systemCall, mempolicyMbind, numaMisplaced, contigRange
   case longtermPin, demotion
@@ -14,7 +14,7 @@ public enum MigrationReason: Int, CaseIterable, Hashable, Sendable, CustomString
   }
 }
 
-/// How hard a migration tries: include/linux/migrate_mode.h:migrate_mode (6.1).
+/// How hard a migration tries (enum migrate_mode in include/linux/migrate_mode.h).
 public enum MigrationMode: Hashable, Sendable {
   /// Never waits.
   case async

@@ -114,7 +114,7 @@ enum MemoryCalls {
     try systemCall(hf_mprotect(address, byteCount, Int32(protection.rawValue)))
   }
 
-  /// madvise (mm/madvise.c:do_madvise).
+  /// The system call madvise: mm/madvise.c:do_madvise (6.1).
   ///
   /// `.invalidArgument` for advice that the kernel or the kind of memory does not take, `.noMemory` for a
   /// hole. Collapse may give `.resourceTemporarilyUnavailable`, `.resourceBusy` or `.noMemory`; populate
