@@ -105,7 +105,7 @@ extension Machine {
     let head = entry.frame
     let folio = page(head)
     guard folio.mapping.isAnonymous else { return false }
-    if !(has(.exclusiveReuse) && policy.tracksExclusive && folio.has(.anonExclusive)) {
+    if !(isEnabled(.exclusiveReuse) && policy.tracksExclusive && folio.has(.anonExclusive)) {
       guard folio.lock.tryLock() else { return false }
       defer { folio.lock.unlock() }
       guard folio.refcount.load() == 1 else { return false }

@@ -26,7 +26,7 @@ extension Machine {
     }
     if entry.isMigration {
       space.pageTableLock.unlock()
-      if !has(.poolMigrationWait) { return missingHugetlb(fault) }
+      if !isEnabled(.poolMigrationWait) { return missingHugetlb(fault) }
       waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }

@@ -43,7 +43,7 @@ extension Machine {
     let head = self.head(of: frame)
     let folio = page(head)
     if policy.tracksExclusive {
-      if has(.exclusiveReuse), page(frame).has(.anonExclusive) { return true }
+      if isEnabled(.exclusiveReuse), page(frame).has(.anonExclusive) { return true }
       // An LRU batch may hold one reference and the swap cache one; a higher count means another user.
       if folio.refcount.load() > 3 { return false }
       if !folio.has(.lru) { drainLRU(processor: processor, on: processor) }

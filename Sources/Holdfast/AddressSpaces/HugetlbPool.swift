@@ -147,7 +147,7 @@ extension Machine {
     promised: Bool, node: Int? = nil, for process: Process
   ) -> FrameNumber? {
     let first = node ?? processor(process.processor).node
-    let isPinning = process.scope.contains(.pin) && has(.poolScope)
+    let isPinning = process.scope.contains(.pin) && isEnabled(.poolScope)
     return global.hugetlbLock.withLock { () -> FrameNumber? in
       guard promised || unpromisedHugePages > 0 else { return nil }
       let nodes = configuration.nodes.count
@@ -185,7 +185,7 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:move_hugetlb_state (6.1)
   package func moveHugetlbState(from old: FrameNumber, to new: FrameNumber) {
     global.hugetlbLock.withLock {
-      if has(.poolMigratable) { page(new).isHugetlbMigratable = true }
+      if isEnabled(.poolMigratable) { page(new).isHugetlbMigratable = true }
       guard page(new).isHugetlbTemporary else { return }
       page(new).isHugetlbTemporary = false
       page(old).isHugetlbTemporary = true

@@ -198,7 +198,7 @@ extension Machine {
   /// - Kernel: mm/mmu_gather.c:tlb_remove_table_sync_one (6.1); without interrupts: the kernel sends one to
   ///   every CPU, and walks run with interrupts off.
   package func synchroniseWalkers() {
-    if !has(.walkerWait) { return }
+    if !isEnabled(.walkerWait) { return }
     for index in 0..<configuration.processors {
       let walkers = processor(index).walkers
       if walkers.fetchAdd(0) != 0 { walkers.waitUntilZero(.walker) }

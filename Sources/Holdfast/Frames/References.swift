@@ -21,7 +21,7 @@ extension Machine {
     while true {
       let head = head(of: frame)
       guard addReferences(page(head), refs) else { return nil }
-      if !has(.folioRecheck) || self.head(of: frame) == head { return head }
+      if !isEnabled(.folioRecheck) || self.head(of: frame) == head { return head }
       putFolio(head, refs: refs, on: processor)
     }
   }
@@ -31,11 +31,11 @@ extension Machine {
   /// - Kernel: include/linux/page_ref.h:folio_ref_try_add_rcu (6.1)
   @inline(__always)
   func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
-    if has(.freePageRefusal), has(.overflowRefusal) { return descriptor.refcount.addIfPositive(refs) }
+    if isEnabled(.freePageRefusal), isEnabled(.overflowRefusal) { return descriptor.refcount.addIfPositive(refs) }
     while true {
       let references = descriptor.refcount.load()
-      if references == 0, has(.freePageRefusal) { return false }
-      if references < 0, has(.overflowRefusal) { return false }
+      if references == 0, isEnabled(.freePageRefusal) { return false }
+      if references < 0, isEnabled(.overflowRefusal) { return false }
       if descriptor.refcount.compareExchange(references, references &+ refs).exchanged { return true }
     }
   }

@@ -78,7 +78,7 @@ extension Machine {
     do {
       try empty(&attempt, by: process, notify)
     } catch {
-      if has(.offlineListsBack) {
+      if isEnabled(.offlineListsBack) {
         enableLRUBatches()
         enablePerCPULists(zone)
       }
@@ -107,14 +107,14 @@ extension Machine {
     } catch {
       // As in the kernel, a notifier that was asked before the refusal is told that the block stays online.
       announce(.cancelOffline, to: notify)
-      if has(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
+      if isEnabled(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
       throw failure(attempt, .notify, .vetoed(error))
     }
     do {
       try moveEverything(&attempt, by: process)
     } catch {
       announce(.cancelOffline, to: notify)
-      if has(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
+      if isEnabled(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
       throw error
     }
   }

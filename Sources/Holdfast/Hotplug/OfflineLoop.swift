@@ -57,7 +57,7 @@ extension Machine {
     bump(.offlinePasses, on: process)
     trace?(.offlinePass(block: attempt.id, pass: attempt.passes, unmoved: unmoved))
     guard unmoved > 0 else { return }
-    guard has(.offlineRetry) else { throw failure(attempt, attempt.stage, .passesUsedUp) }
+    guard isEnabled(.offlineRetry) else { throw failure(attempt, attempt.stage, .passesUsedUp) }
     giveWay(.retry, attempt: attempt.passes)
   }
 

@@ -130,7 +130,7 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
 extension Machine {
   /// Whether the machine has a safeguard; in a build that does not explore that is a constant.
   @inline(__always)
-  func has(_ safeguard: Safeguard) -> Bool {
+  func isEnabled(_ safeguard: Safeguard) -> Bool {
     !isExplored || absentSafeguards & safeguard.bit == 0
   }
 }

@@ -84,7 +84,7 @@ extension Machine {
     if let group { isHeld = holdGroup(group) }
     defer { if isHeld, let group { releaseGroup(group) } }
     let wasMapped = isMapped(source)
-    if !has(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) { return .again(failed) }
+    if !isEnabled(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) { return .again(failed) }
 
     guard replaceMappings(of: source, groupIsHeld: isHeld, on: cpu) else {
       let failed = failure(source, .unmap, reason)
@@ -188,7 +188,7 @@ extension Machine {
   ) -> (switched: Bool, expected: Int) {
     let (from, to) = (page(source), page(target))
     guard let object = from.mapping.object else {
-      if has(.compareAfterUnmap), from.refcount.load(.sequential) != 1 { return (false, 1) }
+      if isEnabled(.compareAfterUnmap), from.refcount.load(.sequential) != 1 { return (false, 1) }
       to.index = from.index
       to.mapping = from.mapping
       return (true, 1)
@@ -200,7 +200,7 @@ extension Machine {
     lock.lock()
     defer { lock.unlock() }
     guard
-      has(.countFreeze)
+      isEnabled(.countFreeze)
         ? from.refcount.compareExchange(Int32(expected), 0).exchanged
         : from.refcount.load(.sequential) == Int32(expected)
     else { return (false, expected) }

@@ -121,7 +121,7 @@ extension Machine {
   /// - Kernel: mm/migrate.c:migration_entry_wait_huge (6.1)
   /// - Kernel: mm/filemap.c:migration_entry_wait_on_locked (6.1)
   package func waitForMigration(of frame: FrameNumber, on processor: Int) {
-    let held = has(.waitWithoutReference) ? nil : tryGetFolio(frame, processor: processor)
+    let held = isEnabled(.waitWithoutReference) ? nil : tryGetFolio(frame, processor: processor)
     page(head(of: frame)).lock.waitUntilFree()
     if let held { putFolio(held, on: processor) }
   }

@@ -30,11 +30,11 @@ extension Machine {
             refused = true
             return
           }
-          let wasPinned = !has(.pinTestAfterClear) && isMaybePinned(head)
-          if has(.clearBeforeLook) { slot.cell.store(0, .sequential) } else { slot.cell.store(0, .release) }
+          let wasPinned = !isEnabled(.pinTestAfterClear) && isMaybePinned(head)
+          if isEnabled(.clearBeforeLook) { slot.cell.store(0, .sequential) } else { slot.cell.store(0, .release) }
           let exclusive = policy.tracksExclusive && page(first).has(.anonExclusive)
           if exclusive {
-            if has(.pinTestAfterClear) ? isMaybePinned(head) : wasPinned {
+            if isEnabled(.pinTestAfterClear) ? isMaybePinned(head) : wasPinned {
               slot.cell.store(entry.rawValue, .sequential)
               refused = true
               return

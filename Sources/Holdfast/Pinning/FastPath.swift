@@ -19,10 +19,10 @@ extension Machine {
       if sequence & 1 != 0 { return 0 }
     }
     let walkers = self.processor(processor).walkers
-    if has(.walkAnnouncement) { walkers.fetchAdd(1, .sequential) }
+    if isEnabled(.walkAnnouncement) { walkers.fetchAdd(1, .sequential) }
     var walk = LocklessWalk(page: start, end: start &+ UInt64(count), flags: flags, processor: processor)
     walkTables(space.rootTable, out, &walk)
-    if has(.walkAnnouncement) { walkers.fetchAdd(UInt32.max, .sequential) }
+    if isEnabled(.walkAnnouncement) { walkers.fetchAdd(UInt32.max, .sequential) }
     if pins {
       walk.flushCount(self)
       if space.writeProtectSequence.read() != sequence {
@@ -124,7 +124,7 @@ extension Machine {
       if !addReferences(descriptor, pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
-      if has(.entryRecheck),
+      if isEnabled(.entryRecheck),
         after & PageFlags.head.rawValue != 0 || descriptor.isTail || cell.load() != raw
           || upperCell.load() != upper.rawValue
       {
@@ -153,7 +153,7 @@ extension Machine {
     let head = grabLockless(entry.frame, 1, flags, on: walk.processor)
     if head == .none { return false }
     // As above.
-    guard !has(.entryRecheck) || (cell.load() == entry.rawValue && upperCell.load() == upper.rawValue),
+    guard !isEnabled(.entryRecheck) || (cell.load() == entry.rawValue && upperCell.load() == upper.rawValue),
       !mustUnshare(entry.frame, entry, flags)
     else {
       undoLocklessGrab(head, 1, flags, on: walk.processor)
@@ -178,7 +178,7 @@ extension Machine {
     let refs = Int32(truncatingIfNeeded: end &- walk.page)
     let head = grabLockless(frame, refs, flags, on: walk.processor)
     if head == .none { return false }
-    guard !has(.entryRecheck) || cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
+    guard !isEnabled(.entryRecheck) || cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
       undoLocklessGrab(head, refs, flags, on: walk.processor)
       return false
     }

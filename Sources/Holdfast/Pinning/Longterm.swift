@@ -13,7 +13,7 @@ extension Machine {
   ) -> (taken: Int, failure: PinError?) {
     var flags = requested
     if policy.longtermForcesWrite { flags.insert(.write) }
-    let scope = has(.pinScope) ? process.savePinScope() : process.scope.intersection(.pin)
+    let scope = isEnabled(.pinScope) ? process.savePinScope() : process.scope.intersection(.pin)
     defer { process.restorePinScope(scope) }
     var attempt = LongtermAttempt()
     while true {
@@ -94,7 +94,7 @@ extension Machine {
   private func moveAway(_ list: inout FolioList, _ process: Process) -> MigrationOutcome {
     if list.isEmpty { return MigrationOutcome() }
     var gfp: GFPFlags = [.user, .noWarn]
-    if !policy.scopeClearsMovable || !has(.immovableTarget) { gfp.insert(.movable) }
+    if !policy.scopeClearsMovable || !isEnabled(.immovableTarget) { gfp.insert(.movable) }
     let reason: MigrationReason = policy.scopeClearsMovable ? .longtermPin : .contigRange
     let outcome = migratePages(
       &list, reason: reason, mode: .sync, target: .allocate(gfp: gfp, node: nil), for: process)

@@ -44,7 +44,7 @@ extension Machine {
     let head = head(of: frame)
     let descriptor = page(head)
     let references = descriptor.refcount.load()
-    guard references > 0 || (!has(.overflowRefusal) && references != 0) else { return false }
+    guard references > 0 || (!isEnabled(.overflowRefusal) && references != 0) else { return false }
     if flags.contains(.get) {
       descriptor.refcount.fetchAdd(1)
       return true
@@ -77,7 +77,7 @@ extension Machine {
     let exact = pinRules.countsExactly(descriptor, flagWord: word)
     let added = pinRules.references(refs, exact: exact)
     guard addReferences(descriptor, added) else { return .none }
-    if has(.folioRecheck), self.head(of: frame) != head || countsExactly(descriptor) != exact {
+    if isEnabled(.folioRecheck), self.head(of: frame) != head || countsExactly(descriptor) != exact {
       putFolio(head, refs: added, on: processor)
       return .none
     }

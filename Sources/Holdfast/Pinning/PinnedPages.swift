@@ -109,7 +109,7 @@ extension Machine {
   func endRecord(_ record: PinRecord) {
     let processor = record.processor
     let remaining = record.remaining
-    if record.accounting == .locked, !has(.zeroPageRelease) { forgetZeroPages(record) }
+    if record.accounting == .locked, !isEnabled(.zeroPageRelease) { forgetZeroPages(record) }
     releaseAll(
       frames(of: record), record.total, pins: isReleasedAsPin(record), markDirty: record.marksDirty,
       on: processor)
@@ -119,7 +119,7 @@ extension Machine {
   }
 
   private func isReleasedAsPin(_ record: PinRecord) -> Bool {
-    has(.releaseByKind) && record.kind == Self.pinRecordKind
+    isEnabled(.releaseByKind) && record.kind == Self.pinRecordKind
   }
 
   /// Takes the zero page for reserved memory that nobody has to give back.

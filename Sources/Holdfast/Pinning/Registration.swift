@@ -54,7 +54,7 @@ extension Machine {
     } catch {
       releaseAll(out, taken, pins: true, markDirty: false, on: process.processor)
       // The record ends with the call, or else with its handle.
-      guard has(.unwindForgets) || taken == 0 else { return (taken, error) }
+      guard isEnabled(.unwindForgets) || taken == 0 else { return (taken, error) }
       endCharge(record)
       return (0, error)
     }

@@ -27,7 +27,7 @@ extension Machine {
     while taken < count {
       let virtual = start + UInt64(taken)
       let address = VirtualAddress(page: virtual)
-      if has(.fatalSignalCheck), process.hasFatalSignal {
+      if isEnabled(.fatalSignalCheck), process.hasFatalSignal {
         return (taken, PinError(.signal, .interrupted, .interrupted, address: address))
       }
       if area == nil || virtual >= (area?.end ?? 0) {
@@ -36,7 +36,7 @@ extension Machine {
       }
       guard let current = area else { return (taken, nil) }
       var wanted = flags
-      if !has(.forcedWriteStays), copied == virtual { wanted.remove(.write) }
+      if !isEnabled(.forcedWriteStays), copied == virtual { wanted.remove(.write) }
       switch follow(space, current, virtual, wanted, wasCopied: copied == virtual, on: process.processor) {
       case .page(let frame):
         out[taken] = frame
