@@ -6,7 +6,7 @@ import Testing
 
 /// What lies in the block that is to go.
 enum Resident: String, CaseIterable, Sendable {
-  case nothing, anonymous, anonymousHuge, shared, hugetlb, freeHugetlb, promisedHugetlb
+  case nothing, anonymous, anonymousHuge, shared, hugetlb, sharedHugetlb, freeHugetlb, promisedHugetlb
   case kernel, slab, table, reserved, zeroPage, cma, driverPage, takenAway, takenAwayReleased
 }
 
@@ -28,7 +28,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
       for resident in [Resident.nothing, .freeHugetlb, .takenAwayReleased] {
         cases.append(OfflineCase(resident: resident, zone: zone))
       }
-      for resident in [Resident.anonymous, .anonymousHuge, .shared, .hugetlb] {
+      for resident in [Resident.anonymous, .anonymousHuge, .shared, .hugetlb, .sharedHugetlb] {
         for hold in Hold.allCases {
           cases.append(
             OfflineCase(resident: resident, zone: zone, hold: hold, stage: hold == .none ? nil : .migrate))
@@ -90,6 +90,40 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
       pins.take()?.unpin()
       try machine.offline(block, by: rig.process, limits: limits)
       #expect(machine.state(of: block) == .offline)
+    }
+  }
+
+  @Test(
+    "what holds a page is told by the references that nothing accounts for: of mappings and of the cache, which has one on a huge page of the pool",
+    arguments: [Resident.anonymous, .anonymousHuge, .shared, .hugetlb, .sharedHugetlb])
+  func accounted(_ resident: Resident) throws {
+    for hold in [Hold.got, .pinned] {
+      let it = OfflineCase(resident: resident, zone: .normal, hold: hold)
+      let rig = try HotplugRig(Self.configuration(for: it))
+      let machine = rig.machine
+      let (frame, address) = try Self.place(it, rig)
+      var pins: PinnedPages?
+      var gets: GottenPages?
+      if hold == .got {
+        gets = try machine.get(rig.process, at: address, pages: 1)
+      } else {
+        pins = try machine.pin(rig.process, at: address, pages: 1)
+      }
+      let error = failure(OfflineError.self) {
+        try machine.offline(machine.block(of: frame), by: rig.process, limits: OfflineLimits(passes: 3))
+      }
+      let stuck = try #require(error?.frames.first)
+      // A small page of an object has one reference from its cache, as a huge page of the pool has.
+      let expected = resident == .shared || resident == .sharedHugetlb ? 2 : 1
+      let isSmall = resident == .anonymous || resident == .shared
+      let own = hold == .pinned && isSmall ? Int(machine.configuration.pinBias) : 1
+      same(stuck.reason, hold == .got ? .referenced(extra: 1) : .pinned(pins: 1), "\(it)")
+      same(stuck.expected, expected, "\(it), accounted for")
+      same(stuck.references, expected + own, "\(it), references")
+      let clause = "\(expected + own) references where \(expected) are accounted for"
+      #expect(stuck.description.hasSuffix(clause), "\(stuck.description)")
+      gets.take()?.put()
+      pins.take()?.unpin()
     }
   }
 
@@ -201,6 +235,10 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
       // No free ones beside them: those of the same block could be taken as targets.
       try machine.reserveHugePages(node: 0, count: 12, for: rig.process)
       return try rig.lonelyPage(.hugetlb, step: 4)
+    case .sharedHugetlb:
+      try machine.reserveHugePages(node: 0, count: 12, for: rig.process)
+      let object = try machine.createObject(kind: .hugetlb, pages: 48, for: rig.process)
+      return try rig.lonelyPage(.object(object), step: 4)
     case .freeHugetlb, .promisedHugetlb:
       try machine.reserveHugePages(node: 0, count: 12, for: rig.process)
       if it.resident == .promisedHugetlb { _ = try rig.map(pages: 48, .hugetlb) }

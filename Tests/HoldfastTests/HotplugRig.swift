@@ -48,12 +48,14 @@ struct HotplugRig {
   func lonelyPage(_ kind: MappingKind, step: Int = 1, huge: Bool = false) throws
     -> (frame: FrameNumber, address: VirtualAddress)
   {
-    let count = kind == .hugetlb ? 48 : 160
+    // The pool keeps huge pages where they are, even when they are unmapped.
+    let isPooled = step > 1 && !huge
+    let count = isPooled ? 48 : 160
     let start = try map(pages: count, kind)
     if huge {
       try machine.advise(process, AddressRange(start: start, pages: count), .hugePage)
     }
-    if kind == .hugetlb {
+    if isPooled {
       for page in stride(from: 0, to: count, by: step) { _ = try frame(start, page: page) }
     }
     for page in stride(from: 0, to: count, by: step) {
@@ -61,7 +63,7 @@ struct HotplugRig {
       if isAlone(frame) {
         let address = start + UInt64(page * pageSize)
         let before = AddressRange(start: start, pages: page)
-        if page > 0, kind != .hugetlb { try machine.unmap(process, before) }
+        if page > 0, !isPooled { try machine.unmap(process, before) }
         return (frame, address)
       }
     }

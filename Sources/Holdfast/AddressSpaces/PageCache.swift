@@ -99,7 +99,7 @@ extension Machine {
       let current = place.entry
       guard current.isNone || current == .claimedCachePage else { return .occupied }
       let pages = isHuge ? 1 << folio.order : 1
-      getFolio(head, refs: folio.isHugetlb ? 1 : Int32(pages))
+      getFolio(head, refs: Int32(cacheReferences(of: head)))
       folio.index = index & ~UInt64(pages - 1)
       folio.mapping = PageMapping(object: id)
       setEntry(

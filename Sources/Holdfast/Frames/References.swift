@@ -1,5 +1,18 @@
 import Interleaving
 
+/// What accounts for the references on a folio, beside those that somebody takes for a time of his own.
+struct ExpectedReferences: Equatable {
+  /// One for each mapping.
+  var mappings: Int
+  /// Those of its object's cache.
+  var cache: Int
+  /// One if its owner keeps data with it (PG_private).
+  var ownerData: Int
+
+  /// All of them; what isolation, a pin or a look-up holds comes on top.
+  var total: Int { mappings + cache + ownerData }
+}
+
 /// References to folios: taking, trying and dropping them, and freeing a folio with the last one.
 extension Machine {
   /// Takes references on a folio on which the caller holds one already.
@@ -39,6 +52,33 @@ extension Machine {
       if descriptor.refcount.compareExchange(references, references &+ refs).exchanged { return true }
     }
   }
+
+  /// What accounts for the references on a folio: the one place that says so.
+  ///
+  /// Stable only for a locked folio without mappings; else a hint whether somebody holds it.
+  ///
+  /// - Kernel: include/linux/mm.h:folio_expected_ref_count (6.1); without the swap cache. A huge page of the pool has
+  ///   one reference from its cache, as in mm/migrate.c:migrate_huge_page_move_mapping (6.1).
+  func expectedReferences(of head: FrameNumber) -> ExpectedReferences {
+    expectedReferences(of: head, mappings: mappingCount(head))
+  }
+
+  /// The same for a folio whose mappings are known: none, once a migration has replaced them.
+  ///
+  /// - Kernel: mm/migrate.c:folio_expected_refs (6.1); without the isolation's own reference, which the caller adds.
+  func expectedReferences(of head: FrameNumber, mappings: Int) -> ExpectedReferences {
+    let folio = page(head)
+    guard folio.mapping.object != nil else {
+      return ExpectedReferences(mappings: mappings, cache: 0, ownerData: 0)
+    }
+    return ExpectedReferences(
+      mappings: mappings, cache: cacheReferences(of: head), ownerData: folio.has(.hasPrivate) ? 1 : 0)
+  }
+
+  /// References that an object's cache holds on a folio in it: one for each page, but one for a huge page of the pool.
+  ///
+  /// - Kernel: mm/filemap.c:__filemap_add_folio (6.1).
+  func cacheReferences(of head: FrameNumber) -> Int { page(head).isHugetlb ? 1 : folioPages(head) }
 
   /// Drops references; with the last one the folio is freed.
   ///

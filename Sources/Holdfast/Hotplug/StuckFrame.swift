@@ -121,14 +121,12 @@ extension Machine {
     let descriptor = page(head)
     let flags = descriptor.flags
     let references = Int(descriptor.refcount.load())
-    var mappings = Int(descriptor.entireMapcount.load(.relaxed))
-    for i in 0..<pages { mappings += Int(page(head + i).mapcount.load(.relaxed)) }
-    var expected = mappings
-    if descriptor.mapping.object != nil { expected += pages + (flags.contains(.hasPrivate) ? 1 : 0) }
+    let accounted = expectedReferences(of: head)
     return StuckFrame(
       frame: head, pages: pages,
-      reason: stuckReason(head, flags, references: references, expected: expected), references: references,
-      expected: expected, mappings: mappings, zone: descriptor.zone, pageblock: pageblockType(of: head))
+      reason: stuckReason(head, flags, references: references, expected: accounted.total),
+      references: references, expected: accounted.total, mappings: accounted.mappings, zone: descriptor.zone,
+      pageblock: pageblockType(of: head))
   }
 
   /// Chooses the reason that describes a folio's flags and counts best.

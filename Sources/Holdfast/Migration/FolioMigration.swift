@@ -187,15 +187,17 @@ extension Machine {
     from source: FrameNumber, to target: FrameNumber, pages: Int
   ) -> (switched: Bool, expected: Int) {
     let (from, to) = (page(source), page(target))
+    let accounted = expectedReferences(of: source, mappings: 0)
+    // The isolation's own reference comes on top.
+    let expected = accounted.total + 1
     guard let object = from.mapping.object else {
-      if isEnabled(.compareAfterUnmap), from.refcount.load(.sequential) != 1 { return (false, 1) }
+      if isEnabled(.compareAfterUnmap), from.refcount.load(.sequential) != Int32(expected) {
+        return (false, expected)
+      }
       to.index = from.index
       to.mapping = from.mapping
-      return (true, 1)
+      return (true, expected)
     }
-    // The page cache holds one reference to a hugetlb folio, whatever its size.
-    let cached = from.isHugetlb ? 1 : pages
-    let expected = 1 + cached + (from.has(.hasPrivate) ? 1 : 0)
     let lock = self.object(object).lock
     lock.lock()
     defer { lock.unlock() }
@@ -206,9 +208,9 @@ extension Machine {
     else { return (false, expected) }
     to.index = from.index
     to.mapping = from.mapping
-    getFolio(target, refs: Int32(cached))
+    getFolio(target, refs: Int32(accounted.cache))
     replaceCached(object, from: source, to: target, pages: pages)
-    from.refcount.store(Int32(expected - cached))
+    from.refcount.store(Int32(expected - accounted.cache))
     return (true, expected)
   }
 
@@ -217,7 +219,7 @@ extension Machine {
   /// Its mappings and the isolation explain references. Asked before the folio is unmapped, if the safeguard
   /// `compareAfterUnmap` is off.
   private func referredToBeforeUnmap(_ source: FrameNumber, _ reason: MigrationReason) -> MigrationFailure? {
-    let expected = 1 + mappingCount(source)
+    let expected = expectedReferences(of: source).total + 1
     guard page(source).mapping.object == nil, page(source).refcount.load() != Int32(expected) else {
       return nil
     }

@@ -71,6 +71,6 @@ extension Machine {
     guard descriptor.has(.lru) else { return false }
     if mode == .async, descriptor.has(.writeback) { return false }
     return descriptor.mapping.object != nil
-      || Int(descriptor.refcount.load()) - 1 <= mappingCount(head)
+      || Int(descriptor.refcount.load()) - 1 <= expectedReferences(of: head).total
   }
 }

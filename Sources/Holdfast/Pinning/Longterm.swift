@@ -168,9 +168,7 @@ extension Machine {
   /// is mainline's correction.
   private func hasUnexpectedReferences(_ head: FrameNumber, _ flags: PinFlags, _ ownPins: Bool) -> Bool {
     let descriptor = page(head)
-    var expected = Int32(mappingCount(head))
-    if descriptor.mapping.object != nil { expected += Int32(folioPages(head)) }
-    if descriptor.has(.hasPrivate) { expected += 1 }
+    let expected = Int32(expectedReferences(of: head).total)
     let own: Int32 =
       ownPins && flags.contains(.pin) ? pinReferences(1, exact: countsExactly(descriptor)) : 1
     return descriptor.refcount.load() != expected + own
