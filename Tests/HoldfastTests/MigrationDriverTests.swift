@@ -59,7 +59,7 @@ extension MigrationTests {
       // The second one must be tried again; the fourth finds no target.
       if i == 1 { rig.page(head).refcount.fetchAdd(1) }
       #expect(machine.isolate(head, on: 0), "isolated \(i)")
-      list.append(head, in: machine)
+      list.pushLast(head, in: machine)
     }
     machine.injectFailures(.allocation, count: 1, after: 3)
     let outcome = machine.migratePages(
@@ -107,7 +107,7 @@ extension MigrationTests {
         held += 1
       }
       #expect(machine.isolate(frame, on: 0), "\(frame)")
-      list.append(frame, in: machine)
+      list.pushLast(frame, in: machine)
     }
     #expect(list.count == 401, "folios")
     let kept = Set(

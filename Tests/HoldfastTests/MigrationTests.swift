@@ -16,7 +16,7 @@ import Testing
     let head = rig.machine.head(of: try #require(rig.frame(start)))
     var list = FolioList()
     #expect(rig.machine.isolate(head, on: 0), "isolated")
-    list.append(head, in: rig.machine)
+    list.pushLast(head, in: rig.machine)
     let outcome = rig.machine.migratePages(
       &list, reason: .systemCall, mode: mode, target: .allocate(gfp: gfp, node: node), for: rig.process)
     #expect(list.count == outcome.remaining, "folios left on the list")
@@ -57,7 +57,7 @@ import Testing
             guard rig.page(old).refcount.load() > 0, rig.page(old).mapping.object != nil else { continue }
             var list = FolioList()
             #expect(machine.isolate(old, on: 0), "\(what), isolated")
-            list.append(old, in: machine)
+            list.pushLast(old, in: machine)
             let outcome = machine.migratePages(
               &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
               for: rig.process)
@@ -210,7 +210,7 @@ import Testing
         var list = FolioList()
         #expect(rig.machine.isolate(old, on: 0), "\(what), isolated")
         head.set(flag)
-        list.append(old, in: rig.machine)
+        list.pushLast(old, in: rig.machine)
         _ = rig.machine.migratePages(
           &list, reason: .systemCall, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
           for: rig.process)
@@ -236,7 +236,7 @@ import Testing
       try machine.unmap(rig.process, AddressRange(start: start, pages: rig.unit))
       #expect(rig.page(head).refcount.load() == 1, "\(kind.rawValue), only isolated")
       var list = FolioList()
-      list.append(head, in: machine)
+      list.pushLast(head, in: machine)
       let outcome = machine.migratePages(
         &list, reason: .memoryHotplug, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
         for: rig.process)

@@ -75,7 +75,8 @@ extension Machine {
     while persistentHugePages(pool) < count, let head = freshHugePage(node: node, for: process) {
       global.hugetlbLock.withLock {
         page(head).refcount.store(0)
-        append(head, to: pool.freeList)
+        var list = pool.freeList
+        list.pushLast(head, in: self)
       }
     }
     while persistentHugePages(pool) > count, let head = takeUnpromised(pool) {
@@ -124,9 +125,9 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:remove_pool_huge_page (6.1)
   private func takeUnpromised(_ pool: HugetlbPool) -> FrameNumber? {
     global.hugetlbLock.withLock {
-      let head = pool.freeList.first
-      guard head != .none, unpromisedHugePages > 0 else { return nil }
-      remove(head, from: pool.freeList)
+      guard unpromisedHugePages > 0 else { return nil }
+      var list = pool.freeList
+      guard let head = list.popFirst(in: self) else { return nil }
       pool.total -= 1
       return head
     }
@@ -152,13 +153,13 @@ extension Machine {
       guard promised || unpromisedHugePages > 0 else { return nil }
       let nodes = configuration.nodes.count
       for step in 0..<nodes {
-        let list = hugetlbPool((first + step) % nodes).freeList
+        var list = hugetlbPool((first + step) % nodes).freeList
         var head = list.first
         while head != .none, page(head).has(.hwpoison) || (isPinning && !isLongtermPinnable(head)) {
           head = page(head).next
         }
         guard head != .none else { continue }
-        remove(head, from: list)
+        list.remove(head, in: self)
         page(head).refcount.store(1)
         if promised { global.hugetlbReserved -= 1 }
         return head
@@ -210,7 +211,8 @@ extension Machine {
         pool.total -= 1
         return false
       }
-      append(head, to: pool.freeList)
+      var list = pool.freeList
+      list.pushLast(head, in: self)
       return true
     }
     if !isKept { dissolve(head, on: processor) }
@@ -234,7 +236,8 @@ extension Machine {
         guard page(head).isHugetlb, page(head).refcount.load() == 0 else { return (false, false) }
         guard unpromisedHugePages > 0 else { return (false, true) }
         let pool = hugetlbPool(page(head).zone.node)
-        remove(head, from: pool.freeList)
+        var list = pool.freeList
+        list.remove(head, in: self)
         pool.total -= 1
         return (true, false)
       }
@@ -277,36 +280,5 @@ extension Machine {
   package func putBackHugetlb(_ head: FrameNumber, on processor: Int) {
     global.hugetlbLock.withLock { page(head).isHugetlbMigratable = true }
     putFolio(head, on: processor)
-  }
-
-  // MARK: - Lists
-
-  private func append(_ head: FrameNumber, to list: FrameList) {
-    if list.count == 0 { list.first = .none }
-    let folio = page(head)
-    folio.next = .none
-    folio.previous = list.count == 0 ? .none : list.last
-    if list.count == 0 {
-      list.first = head
-    } else {
-      page(list.last).next = head
-    }
-    list.last = head
-    list.count += 1
-  }
-
-  private func remove(_ head: FrameNumber, from list: FrameList) {
-    let folio = page(head)
-    if folio.previous == .none {
-      list.first = folio.next
-    } else {
-      page(folio.previous).next = folio.next
-    }
-    if folio.next == .none {
-      list.last = folio.previous
-    } else {
-      page(folio.next).previous = folio.previous
-    }
-    list.count -= 1
   }
 }

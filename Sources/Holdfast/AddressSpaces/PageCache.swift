@@ -207,10 +207,11 @@ extension Machine {
       object.cachedPages -= UInt64(pages)
     }
     folio.mapping = .none
-    if folio.isHugetlb { return 1 }
-    count(.filePages, node: folio.zone.node, by: -pages, on: processor)
-    count(.shmem, node: folio.zone.node, by: -pages, on: processor)
-    return Int32(pages)
+    if !folio.isHugetlb {
+      count(.filePages, node: folio.zone.node, by: -pages, on: processor)
+      count(.shmem, node: folio.zone.node, by: -pages, on: processor)
+    }
+    return Int32(cacheReferences(of: head))
   }
 
   /// Frees the pages and tables of an object without users.

@@ -34,11 +34,11 @@ extension Machine {
     do {
       let range = try allocate(area, name, count, alignOrder, by: process)
       bump(.cmaAllocSuccess, on: process)
-      area.pagesSucceeded.add(count)
+      area.pagesSucceeded.fetchAdd(UInt64(count))
       return range
     } catch {
       bump(.cmaAllocFail, on: process)
-      area.pagesFailed.add(max(0, count))
+      area.pagesFailed.fetchAdd(UInt64(max(0, count)))
       throw error
     }
   }

@@ -4,49 +4,6 @@ import Interleaving
 ///
 /// - Locks: the caller of everything here holds the zone lock.
 extension Machine {
-  // MARK: - Links
-
-  /// Puts a frame at the front of a list.
-  ///
-  /// - Locks: the caller holds the list's lock.
-  @inline(__always)
-  package func pushFirst(_ frame: FrameNumber, on list: FrameList) {
-    let page = page(frame)
-    let first = list.first
-    page.previous = .none
-    page.next = first
-    if first == .none { list.last = frame } else { self.page(first).previous = frame }
-    list.first = frame
-    list.count = list.count &+ 1
-  }
-
-  /// Puts a frame at the end of a list.
-  ///
-  /// - Locks: the caller holds the list's lock.
-  @inline(__always)
-  package func pushLast(_ frame: FrameNumber, on list: FrameList) {
-    let page = page(frame)
-    let last = list.last
-    page.next = .none
-    page.previous = last
-    if last == .none { list.first = frame } else { self.page(last).next = frame }
-    list.last = frame
-    list.count = list.count &+ 1
-  }
-
-  /// Takes a frame off the list that it is on.
-  ///
-  /// - Locks: the caller holds the list's lock.
-  @inline(__always)
-  package func unlink(_ frame: FrameNumber, from list: FrameList) {
-    let page = page(frame)
-    let next = page.next
-    let previous = page.previous
-    if previous == .none { list.first = next } else { self.page(previous).next = next }
-    if next == .none { list.last = previous } else { self.page(next).previous = previous }
-    list.count = list.count &- 1
-  }
-
   // MARK: - Free blocks
 
   /// Makes frames a free block on the list of a type, changing no count and without merging.
@@ -58,8 +15,8 @@ extension Machine {
     _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
   ) {
     page(frame).state = PageState(order: order, type: .buddy, listType: type)
-    let list = zone.freeList(order: order, type)
-    if last { pushLast(frame, on: list) } else { pushFirst(frame, on: list) }
+    var list = zone.freeList(order: order, type)
+    if last { list.pushLast(frame, in: self) } else { list.pushFirst(frame, in: self) }
   }
 
   /// Takes a free block off its list, changing no count; its frames are then neither free nor allocated.
@@ -69,7 +26,8 @@ extension Machine {
   package func removeFromFreeList(_ frame: FrameNumber, order: Int, in zone: Zone) {
     let page = page(frame)
     let type = page.listType
-    unlink(frame, from: zone.freeList(order: order, type))
+    var list = zone.freeList(order: order, type)
+    list.remove(frame, in: self)
     page.state = PageState(order: order, type: .none, listType: type)
   }
 
@@ -150,10 +108,8 @@ extension Machine {
   func takeSmallest(_ order: Int, _ type: MigrateType, in zone: Zone) -> FrameNumber {
     var current = order
     while current <= geometry.maxOrder {
-      let list = zone.freeList(order: current, type)
-      let frame = list.first
-      if frame != .none {
-        unlink(frame, from: list)
+      var list = zone.freeList(order: current, type)
+      if let frame = list.popFirst(in: self) {
         while current > order {
           current &-= 1
           addToFreeList(frame + (1 &<< current), order: current, type, in: zone)

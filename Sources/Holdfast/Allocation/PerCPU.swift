@@ -41,7 +41,7 @@ extension Machine {
     let lists = perCPULists(processor, id)
     let list = lists.list(index)
     lists.lock.lock()
-    if list.first == .none { refill(lists, list, order, type, flags, id, zone) }
+    if list.isEmpty { refill(lists, list, order, type, flags, id, zone) }
     let frame = popFirst(of: list, in: lists, order)
     lists.lock.unlock()
     return frame
@@ -52,15 +52,9 @@ extension Machine {
   /// - Locks: the caller holds the per-CPU lock.
   @inline(__always)
   func popFirst(of list: FrameList, in lists: PerCPULists, _ order: Int) -> FrameNumber {
-    let frame = list.first
-    if frame != .none {
-      // As `unlink`, for the first frame of the list.
-      let next = page(frame).next
-      list.first = next
-      if next == .none { list.last = .none } else { page(next).previous = .none }
-      list.count = list.count &- 1
-      lists.count = lists.count &- 1 &<< order
-    }
+    var list = list
+    guard let frame = list.popFirst(in: self) else { return .none }
+    lists.count = lists.count &- 1 &<< order
     return frame
   }
 
@@ -79,12 +73,13 @@ extension Machine {
     var batch = zone.perCPUDisabled.load(.relaxed) != 0 ? 1 : Int(zone.perCPUBatch.load(.relaxed))
     if batch > 1 { batch = max(batch >> order, 2) }
     zone.lock.lock()
+    var list = list
     var taken = 0
     while taken < batch {
       let frame = takeBlock(order, type, flags, id, zone)
       if frame == .none { break }
       page(frame).type = .perCPU
-      pushLast(frame, on: list)
+      list.pushLast(frame, in: self)
       taken += 1
     }
     add(-(taken << order), to: zone.free)
@@ -115,7 +110,8 @@ extension Machine {
     }
     page(frame).state = PageState(order: order, type: .perCPU, listTypeNumber: type)
     let index = perCPUIndex(order, number: MigrateType.listed(type))
-    pushFirst(frame, on: lists.list(index))
+    var list = lists.list(index)
+    list.pushFirst(frame, in: self)
     let count = lists.count &+ 1 &<< order
     lists.count = count
     if count >= lists.limit {
@@ -137,11 +133,11 @@ extension Machine {
     var left = min(frames, lists.count)
     var index = first
     while left > 0 {
-      let list = lists.list(index)
+      var list = lists.list(index)
       let order = perCPUOrder(index)
       while left > 0, list.last != .none {
         let frame = list.last
-        unlink(frame, from: list)
+        list.remove(frame, in: self)
         let type = pageblockType(of: frame)
         countFree(1 &<< order, type, in: zone)
         insertFree(frame, order: order, type, in: zone)

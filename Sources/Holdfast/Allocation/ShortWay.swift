@@ -86,7 +86,8 @@ extension Machine {
       return false
     }
     page.state = PageState(order: order, type: .perCPU, listTypeNumber: type)
-    pushFirst(frame, on: lists.list(index))
+    var list = lists.list(index)
+    list.pushFirst(frame, in: self)
     lists.count = count
     lists.lock.unlock()
     return true

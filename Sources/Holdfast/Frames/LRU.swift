@@ -195,13 +195,8 @@ extension Machine {
   private func link(_ head: FrameNumber, _ node: Node, on processor: Int) {
     let descriptor = page(head)
     let which = lruList(of: head)
-    let list = node.list(which)
-    let first = list.first
-    descriptor.previous = .none
-    descriptor.next = first
-    if first == .none { list.last = head } else { page(first).previous = head }
-    list.first = head
-    list.count += 1
+    var list = node.list(which)
+    list.pushFirst(head, in: self)
     countList(which, head, by: 1, on: processor)
     descriptor.set(.lru)
   }
@@ -228,13 +223,11 @@ extension Machine {
   private func remove(_ head: FrameNumber, _ node: Node, on processor: Int) {
     let descriptor = page(head)
     let which = lruList(of: head)
-    let list = node.list(which)
-    let (previous, next) = (descriptor.previous, descriptor.next)
-    if previous == .none { list.first = next } else { page(previous).next = next }
-    if next == .none { list.last = previous } else { page(next).previous = previous }
+    var list = node.list(which)
+    list.remove(head, in: self)
+    // A dump of a page that is on no list shows no neighbours.
     descriptor.next = .none
     descriptor.previous = .none
-    list.count -= 1
     countList(which, head, by: -1, on: processor)
   }
 

@@ -146,7 +146,7 @@ extension Machine {
       for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
         setPageblockType(of: FrameNumber(start), .movable)
       }
-      zone.isolatedPageblocks.add(-(range.count / geometry.pageblockFrames))
+      add(-(range.count / geometry.pageblockFrames), to: zone.isolatedPageblocks)
     }
     enableLRUBatches()
     enablePerCPULists(attempt.zone)
@@ -170,8 +170,8 @@ extension Machine {
         reservedRuns(in: range).isEmpty
       else { return false }
       for section in sections { setSectionState(section, .absent) }
-      zone.deferred.add(-range.count)
-      zone.free.add(-range.count)
+      add(-range.count, to: zone.deferred)
+      add(-range.count, to: zone.free)
       return true
     }
   }
@@ -186,8 +186,8 @@ extension Machine {
   private func leaveZone(_ id: BlockID, _ zoneID: ZoneID, managed: Int) {
     let range = frames(of: id)
     let zone = zone(zoneID)
-    zone.managed.add(-managed)
-    zone.present.add(-range.count)
+    add(-managed, to: zone.managed)
+    add(-range.count, to: zone.present)
     block(id).zone = nil
     shrinkSpan(of: zoneID, by: range)
     recomputeWatermarks()

@@ -119,7 +119,7 @@ extension Machine {
       index = max(index, head.index + folioPages(head))
       if bystanderRefers(to: head, before: .offlinePass, on: cpu) { referredTo.append(head) }
       if isolate(head, on: cpu) {
-        list.append(head, in: self)
+        list.pushLast(head, in: self)
       } else {
         unmoved += 1
         attempt.log("failed to isolate pfn \(String(frame.index, radix: 16))")

@@ -129,11 +129,11 @@ extension Machine {
       for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
         setPageblockType(of: FrameNumber(start), .isolate)
       }
-      zone.isolatedPageblocks.add(range.count / geometry.pageblockFrames)
+      add(range.count / geometry.pageblockFrames, to: zone.isolatedPageblocks)
       _ = freeRun(range.start.index, range.endIndex, in: zone)
     }
-    zone.managed.add(range.count)
-    zone.present.add(range.count)
+    add(range.count, to: zone.managed)
+    add(range.count, to: zone.present)
   }
 
   /// Records whether the sections of a block have metadata.

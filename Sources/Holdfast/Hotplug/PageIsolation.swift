@@ -103,7 +103,7 @@ extension Machine {
       zone.lock.withLock {
         guard pageblockType(of: first) == .isolate else { return }
         setPageblockType(of: first, type)
-        zone.isolatedPageblocks.add(-1)
+        add(-1, to: zone.isolatedPageblocks)
         moveFreePages(inPageblockOf: first, from: .isolate, to: type)
       }
     }
@@ -177,10 +177,10 @@ extension Machine {
     if previous == .isolate { return (first, .alreadyIsolated) }
     if let refusal = firstUnmovable(checked, for: type, memoryOffline: memoryOffline) { return refusal }
     setPageblockType(of: first, .isolate)
-    zone.isolatedPageblocks.add(1)
+    add(1, to: zone.isolatedPageblocks)
     moveFreePages(inPageblockOf: first, from: previous, to: .isolate)
     // The pageblock does not become HIGHATOMIC again, so its reservation ends here.
-    if previous == .highAtomic { zone.highAtomic.add(-geometry.pageblockFrames) }
+    if previous == .highAtomic { add(-geometry.pageblockFrames, to: zone.highAtomic) }
     return nil
   }
 
@@ -253,9 +253,4 @@ extension Machine {
     removeFromFreeList(head, order: descriptor.order, in: zone(descriptor.zone))
     descriptor.order = 0
   }
-}
-
-extension AtomicUInt64 {
-  /// Adds a signed amount.
-  func add(_ delta: Int) { fetchAdd(UInt64(bitPattern: Int64(delta))) }
 }

@@ -37,6 +37,7 @@ extension Machine {
   private func bootLists() {
     for number in configuration.nodes.indices {
       for list in LRUList.allCases { node(number).list(list).reset() }
+      hugetlbPool(number).freeList.reset()
     }
     for index in 0..<layout.zoneCount {
       let zone = zone(ZoneID(rawValue: index))

@@ -53,7 +53,7 @@ extension Machine {
       scan.next = max(scan.next, after)
       let isReferredTo = bystanderRefers(to: head, before: .rangeScan, on: cpu)
       if isWorthMoving(head, size, purpose, mode), isolate(head, on: cpu) {
-        list.append(head, in: self)
+        list.pushLast(head, in: self)
         pages += size
         scan.isolated += size
       }

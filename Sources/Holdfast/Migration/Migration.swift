@@ -25,7 +25,7 @@ extension Machine {
     var ordinary = FolioList()
     var huge = FolioList()
     while let head = list.popFirst(in: self) {
-      if page(head).isHugetlb { huge.append(head, in: self) } else { ordinary.append(head, in: self) }
+      if page(head).isHugetlb { huge.pushLast(head, in: self) } else { ordinary.pushLast(head, in: self) }
     }
     runBatch(&huge, &kept, &outcome, reason, mode, target, process)
     while !ordinary.isEmpty, outcome.aborted == nil {
@@ -34,13 +34,13 @@ extension Machine {
       while ordinary.first != .none {
         pages += folioPages(ordinary.first)
         if pages > Self.migrationBatch, !batch.isEmpty { break }
-        if let head = ordinary.popFirst(in: self) { batch.append(head, in: self) }
+        if let head = ordinary.popFirst(in: self) { batch.pushLast(head, in: self) }
       }
       runBatch(&batch, &kept, &outcome, reason, mode, target, process)
     }
     outcome.remaining = kept.count
-    while let head = kept.popFirst(in: self) { list.append(head, in: self) }
-    while let head = ordinary.popFirst(in: self) { list.append(head, in: self) }
+    while let head = kept.popFirst(in: self) { list.pushLast(head, in: self) }
+    while let head = ordinary.popFirst(in: self) { list.pushLast(head, in: self) }
     bump(.pgmigrateSuccess, by: UInt64(outcome.succeededPages), on: process)
     bump(.pgmigrateFail, by: UInt64(outcome.failedPages), on: process)
     return outcome
@@ -70,7 +70,7 @@ extension Machine {
         case .again(let failure):
           outcome.attempts[failure.stage.rawValue] += 1
           if pass + 1 < Self.migrationPasses {
-            again.append(head, in: self)
+            again.pushLast(head, in: self)
           } else {
             fail(head, failure, &kept, &outcome, process)
           }
@@ -85,9 +85,9 @@ extension Machine {
           while let rest = again.popFirst(in: self) {
             outcome.failedPages += folioPages(rest)
             if isTransparentHuge(rest) { bump(.thpMigrationFail, on: process) }
-            kept.append(rest, in: self)
+            kept.pushLast(rest, in: self)
           }
-          while let rest = batch.popFirst(in: self) { kept.append(rest, in: self) }
+          while let rest = batch.popFirst(in: self) { kept.pushLast(rest, in: self) }
           return
         }
       }
@@ -104,7 +104,7 @@ extension Machine {
     outcome.failedPages += failure.pages
     if isTransparentHuge(head) { bump(.thpMigrationFail, on: process) }
     outcome.note(failure)
-    kept.append(head, in: self)
+    kept.pushLast(head, in: self)
   }
 
   /// Whether the thp_migration counters count a folio: huge pages of the hugetlb pools are not counted there.

@@ -100,33 +100,3 @@ package enum MigrationTarget {
   /// Small folios that compaction has taken from the free lists.
   case taken(from: CompactionTargets)
 }
-
-/// Isolated folios, chained through their descriptors; one caller owns the list.
-package struct FolioList {
-  private(set) var first = FrameNumber.none
-  private(set) var last = FrameNumber.none
-  package private(set) var count = 0
-
-  package init() {}
-
-  package var isEmpty: Bool { first == .none }
-
-  package mutating func append(_ head: FrameNumber, in machine: Machine) {
-    let descriptor = machine.page(head)
-    descriptor.next = .none
-    descriptor.previous = last
-    if last == .none { first = head } else { machine.page(last).next = head }
-    last = head
-    count += 1
-  }
-
-  package mutating func popFirst(in machine: Machine) -> FrameNumber? {
-    guard first != .none else { return nil }
-    let head = first
-    first = machine.page(head).next
-    if first == .none { last = .none } else { machine.page(first).previous = .none }
-    machine.page(head).next = .none
-    count -= 1
-    return head
-  }
-}

@@ -77,7 +77,7 @@ extension Machine {
       let (status, head) = isolateForMove(space, address.page + UInt64(index), node, on: process.processor)
       statuses.append(status)
       if let head {
-        list.append(head, in: self)
+        list.pushLast(head, in: self)
         isolated.append(index)
       }
     }

@@ -125,7 +125,7 @@ extension Machine {
       found.unpinnable += 1
       drainIfNeeded(head, flags, &drainedLocally, &drained, process)
       if isolate(head, on: process.processor) {
-        found.isolated.append(head, in: self)
+        found.isolated.pushLast(head, in: self)
       } else {
         if found.failedFolios == 0 { found.firstFailed = head }
         found.failedFolios += 1

@@ -1,0 +1,76 @@
+/// A doubly linked list of pages, chained through `Page.next` and `Page.previous`: the one place that links them.
+///
+/// A page is on one list at a time. What changes a list holds its lock, or owns it. The links of a page that was taken
+/// off a list stay as they were; they mean nothing until it is on a list again.
+package protocol PageList {
+  /// The page at the front; `.none` if the list is empty.
+  var first: FrameNumber { get set }
+  /// The page at the end; `.none` if the list is empty.
+  var last: FrameNumber { get set }
+  /// Pages on the list.
+  var count: Int { get set }
+}
+
+extension PageList {
+  @inline(__always)
+  package var isEmpty: Bool { first == .none }
+
+  /// Puts a page at the front.
+  @inline(__always)
+  package mutating func pushFirst(_ frame: FrameNumber, in machine: Machine) {
+    let page = machine.page(frame)
+    let next = first
+    page.previous = .none
+    page.next = next
+    if next == .none { last = frame } else { machine.page(next).previous = frame }
+    first = frame
+    count = count &+ 1
+  }
+
+  /// Puts a page at the end.
+  @inline(__always)
+  package mutating func pushLast(_ frame: FrameNumber, in machine: Machine) {
+    let page = machine.page(frame)
+    let previous = last
+    page.next = .none
+    page.previous = previous
+    if previous == .none { first = frame } else { machine.page(previous).next = frame }
+    last = frame
+    count = count &+ 1
+  }
+
+  /// Takes a page off the list that it is on.
+  @inline(__always)
+  package mutating func remove(_ frame: FrameNumber, in machine: Machine) {
+    let page = machine.page(frame)
+    let next = page.next
+    let previous = page.previous
+    if previous == .none { first = next } else { machine.page(previous).next = next }
+    if next == .none { last = previous } else { machine.page(next).previous = previous }
+    count = count &- 1
+  }
+
+  /// Takes the page at the front off the list; nil if it is empty.
+  @inline(__always)
+  package mutating func popFirst(in machine: Machine) -> FrameNumber? {
+    let frame = first
+    if frame == .none { return nil }
+    let next = machine.page(frame).next
+    first = next
+    if next == .none { last = .none } else { machine.page(next).previous = .none }
+    count = count &- 1
+    return frame
+  }
+}
+
+/// A list whose ends lie in a row of the tables.
+extension FrameList: PageList {}
+
+/// Folios that one caller has isolated.
+package struct FolioList: PageList {
+  package var first = FrameNumber.none
+  package var last = FrameNumber.none
+  package var count = 0
+
+  package init() {}
+}
