@@ -50,75 +50,50 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The name on the command line.
-  public let name: String
-  /// One sentence for a listing.
-  public let summary: String
+  public private(set) var name: String
   /// How pins are counted.
   public private(set) var counting: Counting
   /// What long-term pins may not stay on.
   public private(set) var forbidden: Forbidden
-  /// Whether the zero page may be pinned wherever it is.
-  public private(set) var zeroPageExempt: Bool
-  /// Whether a pin of the zero page counts.
-  public private(set) var zeroPageCounted: Bool
   /// What a failure to move a page means.
   public private(set) var failure: Failure
+  /// Whether the zero page may be pinned wherever it is.
+  public private(set) var zeroPageExempt = false
+  /// Whether a pin of the zero page counts.
+  public private(set) var zeroPageCounted = true
   /// When batches are drained.
-  public private(set) var drain: Drain
+  public private(set) var drain = Drain.ifOffList
   /// Whether allocations in a pin scope lose __GFP_MOVABLE; else they only avoid CMA (spec 2.12).
-  public let scopeClearsMovable: Bool
+  public private(set) var scopeClearsMovable = false
   /// Whether the scope also holds in the allocator's fast path and in reclaim.
-  public private(set) var scopeInFastPath: Bool
+  public private(set) var scopeInFastPath = false
   /// Whether a long-term pin always asks for write access (v4).
-  public let longtermForcesWrite: Bool
+  public private(set) var longtermForcesWrite = false
   /// Whether anonymous pages carry PG_anon_exclusive and read-only pins unshare (spec 5.8).
-  public let tracksExclusive: Bool
+  public private(set) var tracksExclusive = false
   /// Whether read-only long-term pins of private mappings get a page of their own (mainline).
-  public let unsharesAnyPrivate: Bool
-  /// Whether a split that failed for a moment is tried again when a large folio finds no target.
-  public let retriesSplit: Bool
+  public private(set) var unsharesAnyPrivate = false
   /// Whether a long-term pin of a hugetlb page that may not stay fails instead of moving it away.
   ///
   /// In 6.1 the slow path for hugetlb (mm/hugetlb.c:follow_hugetlb_page) grabs with the fast path's function, which
   /// refuses such pages (mm/gup.c:try_grab_folio); it warns once, and says ENOMEM. Seen on 6.1.192.
-  public let refusesHugetlbMoves: Bool
+  public private(set) var refusesHugetlbMoves = false
   /// Whether unlocked and remote entry points take FOLL_LONGTERM.
-  public let longtermUnlocked: Bool
+  public private(set) var longtermUnlocked = false
   /// Whether an overflow of start plus length is EOVERFLOW instead of "no pages".
-  public let reportsOverflow: Bool
+  public private(set) var reportsOverflow = false
   /// Whether flags that only entry points set are refused from callers (mainline's one check of all arguments).
-  public let refusesInternalFlags: Bool
-  /// Whether each entry of a large folio is looked at only if it follows another folio; else by stepping (K5.10).
-  public let collectsByStep: Bool
+  public private(set) var refusesInternalFlags = false
+  /// Whether a look over the pages goes from folio to folio as if the array held each whole (up to 5.12); else it looks
+  /// at every entry, and passes over one that is of the same folio as the entry before.
+  public private(set) var collectsByStep = false
 
-  private init(
-    _ name: String, _ summary: String, counting: Counting = .exactForLarge, forbidden: Forbidden,
-    zeroPageExempt: Bool = true, zeroPageCounted: Bool = true, failure: Failure, drain: Drain = .ifOffList,
-    scopeClearsMovable: Bool = true, scopeInFastPath: Bool = true, longtermForcesWrite: Bool = false,
-    tracksExclusive: Bool = false, unsharesAnyPrivate: Bool = false, retriesSplit: Bool = false,
-    refusesHugetlbMoves: Bool = false, longtermUnlocked: Bool = false, reportsOverflow: Bool = false,
-    refusesInternalFlags: Bool = false,
-    collectsByStep: Bool = false
-  ) {
-    self.name = name
-    self.summary = summary
-    self.counting = counting
-    self.forbidden = forbidden
-    self.zeroPageExempt = zeroPageExempt
-    self.zeroPageCounted = zeroPageCounted
-    self.failure = failure
-    self.drain = drain
-    self.scopeClearsMovable = scopeClearsMovable
-    self.scopeInFastPath = scopeInFastPath
-    self.longtermForcesWrite = longtermForcesWrite
-    self.tracksExclusive = tracksExclusive
-    self.unsharesAnyPrivate = unsharesAnyPrivate
-    self.retriesSplit = retriesSplit
-    self.refusesHugetlbMoves = refusesHugetlbMoves
-    self.longtermUnlocked = longtermUnlocked
-    self.reportsOverflow = reportsOverflow
-    self.refusesInternalFlags = refusesInternalFlags
-    self.collectsByStep = collectsByStep
+  /// The same rules but for what `change` says: how one kernel follows from the one before it.
+  private func then(_ name: String, _ change: (inout PlacementPolicy) -> Void = { _ in }) -> PlacementPolicy {
+    var policy = self
+    policy.name = name
+    change(&policy)
+    return policy
   }
 }
 
@@ -140,67 +115,66 @@ extension PlacementPolicy {
   }
 
   /// Before seed 001: no pin tracking, a pin is a reference; CMA is left if it can be.
-  public static let linux5_5 = PlacementPolicy(
-    "linux-5.5", "no pin tracking: a pin is a reference", counting: .reference, forbidden: .cma,
-    zeroPageExempt: false, failure: .ignored, scopeClearsMovable: false, scopeInFastPath: false,
-    collectsByStep: true)
+  public static let linux5_5: PlacementPolicy = {
+    var policy = PlacementPolicy(name: "linux-5.5", counting: .reference, forbidden: .cma, failure: .ignored)
+    policy.collectsByStep = true
+    return policy
+  }()
 
   /// Before seed 001's exact count: FOLL_PIN adds 1024 to any page, large heads too.
-  public static let pinBias = PlacementPolicy(
-    "pin-bias", "FOLL_PIN adds 1024 to any page, compound heads too", counting: .bias, forbidden: .cma,
-    zeroPageExempt: false, failure: .ignored, scopeClearsMovable: false, scopeInFastPath: false,
-    collectsByStep: true)
+  public static let pinBias = linux5_5.then("pin-bias") { $0.counting = .bias }
 
   /// Seed 001: an exact count on compound pages of order above 1.
-  public static let pinExact = PlacementPolicy(
-    "pin-exact", "exact pin count on compound pages of order above 1", counting: .exactAboveOrderOne,
-    forbidden: .cma, zeroPageExempt: false, failure: .ignored, scopeClearsMovable: false,
-    scopeInFastPath: false, collectsByStep: true)
+  public static let pinExact = pinBias.then("pin-exact") { $0.counting = .exactAboveOrderOne }
 
   /// Before seed 000: long-term pins leave CMA if they can; failures are ignored (spec 6.3).
-  public static let linux5_10 = PlacementPolicy(
-    "linux-5.10", "long-term pins migrate away from CMA only; failures ignored",
-    counting: .exactAboveOrderOne, forbidden: .cma, zeroPageExempt: false, failure: .ignored,
-    scopeClearsMovable: false, scopeInFastPath: false, collectsByStep: true)
+  public static let linux5_10 = pinExact.then("linux-5.10")
 
   /// Seed 002's dispute: away from CMA and ZONE_MOVABLE, failures ignored (spec 6.4).
-  public static let movableV3 = PlacementPolicy(
-    "movable-v3", "away from CMA and ZONE_MOVABLE; failures ignored", counting: .exactAboveOrderOne,
-    forbidden: .cmaAndMovable, zeroPageExempt: false, failure: .ignored, collectsByStep: true)
+  public static let movableV3 = linux5_10.then("movable-v3") {
+    $0.forbidden = .cmaAndMovable
+    $0.scopeClearsMovable = true
+    $0.scopeInFastPath = true
+  }
 
   /// Seed 000: retries limited to 10 migrations and 100 isolations as posted, failures honoured (spec 6.5).
-  public static let movableV4 = PlacementPolicy(
-    "movable-v4", "as movable-v3, retries limited, failures honoured", counting: .exactAboveOrderOne,
-    forbidden: .cmaAndMovable, zeroPageExempt: false, failure: .limited(migrations: 10, isolations: 100),
-    drain: .always, longtermForcesWrite: true)
+  public static let movableV4 = movableV3.then("movable-v4") {
+    $0.failure = .limited(migrations: 10, isolations: 100)
+    $0.zeroPageExempt = true
+    $0.drain = .always
+    $0.longtermForcesWrite = true
+    $0.collectsByStep = false
+  }
 
   /// What was merged (spec 6.6 d).
-  public static let linux5_13 = PlacementPolicy(
-    "linux-5.13", "first migration failure is an error, isolation is retried until a signal",
-    counting: .exactAboveOrderOne, forbidden: .cmaAndMovable, failure: .migrationFatal)
+  public static let linux5_13 = movableV4.then("linux-5.13") {
+    $0.failure = .migrationFatal
+    $0.drain = .ifOffList
+    $0.longtermForcesWrite = false
+  }
 
   /// Linux 6.1.192, the default (spec 6.6 e).
-  public static let linux6_1 = PlacementPolicy(
-    "linux-6.1", "ISOLATE pageblocks forbidden too, collected pages counted, exclusive anonymous pages",
-    forbidden: .cmaIsolateAndMovable, zeroPageCounted: false, failure: .migrationFatal,
-    drain: .ifUnexpectedReferences(ownPins: false), tracksExclusive: true, retriesSplit: true,
-    refusesHugetlbMoves: true)
+  public static let linux6_1 = linux5_13.then("linux-6.1") {
+    $0.counting = .exactForLarge
+    $0.forbidden = .cmaIsolateAndMovable
+    $0.zeroPageCounted = false
+    $0.drain = .ifUnexpectedReferences(ownPins: false)
+    $0.tracksExclusive = true
+    $0.refusesHugetlbMoves = true
+  }
 
   /// Mainline (spec 6.7).
-  public static let linuxMainline = PlacementPolicy(
-    "linux-mainline", "folio based, drains only for unexpected references, unshares read-only pins",
-    forbidden: .cmaIsolateAndMovable, zeroPageCounted: false, failure: .migrationFatal,
-    drain: .ifUnexpectedReferences(ownPins: true), tracksExclusive: true, unsharesAnyPrivate: true,
-    retriesSplit: true, longtermUnlocked: true, reportsOverflow: true,
-    refusesInternalFlags: true)
+  public static let linuxMainline = linux6_1.then("linux-mainline") {
+    $0.drain = .ifUnexpectedReferences(ownPins: true)
+    $0.unsharesAnyPrivate = true
+    $0.refusesHugetlbMoves = false
+    $0.longtermUnlocked = true
+    $0.reportsOverflow = true
+    $0.refusesInternalFlags = true
+  }
 
   /// Mainline during 6.14: pages that cannot be isolated stay pinned where they are (spec 6.7).
-  public static let linux6_14 = PlacementPolicy(
-    "linux-6.14", "mainline with the regression that an empty isolation list means success",
-    forbidden: .cmaIsolateAndMovable, zeroPageCounted: false, failure: .emptyListSucceeds,
-    drain: .ifUnexpectedReferences(ownPins: true), tracksExclusive: true, unsharesAnyPrivate: true,
-    retriesSplit: true, longtermUnlocked: true, reportsOverflow: true,
-    refusesInternalFlags: true)
+  public static let linux6_14 = linuxMainline.then("linux-6.14") { $0.failure = .emptyListSucceeds }
 
   /// Every policy, oldest first.
   public static let all: [PlacementPolicy] = [
