@@ -25,9 +25,9 @@ extension Machine {
   ///   reference is left, the test of a subpool's page without a mapping, i_mmap_rwsem; a run in mode
   ///   `syncLight` sleeps for the page lock, which the kernel does in SYNC mode alone.
   func migrateFolio(
-    _ source: FrameNumber, _ reason: MigrationReason, _ mode: MigrationMode, wait: Bool,
-    _ destination: MigrationTarget, _ process: Process
+    _ source: FrameNumber, _ request: MigrationRequest, wait: Bool
   ) -> FolioMigration {
+    let (reason, process) = (request.reason, request.process)
     let from = page(source)
     let cpu = process.processor
     if from.refcount.load() == 1, !from.isHugetlb {
@@ -36,17 +36,17 @@ extension Machine {
       putFolio(source, on: cpu)
       return .moved
     }
-    guard let target = takeTarget(source, destination, process) else {
+    guard let target = takeTarget(source, request) else {
       return .noMemory(failure(source, .allocate, reason))
     }
-    guard lockForMigration(from, wait: wait && mode != .async, process) else {
-      giveTargetBack(target, destination, cpu)
+    guard lockForMigration(from, wait: wait && request.mode != .async, process) else {
+      giveTargetBack(target, request)
       return .again(failure(source, .lock, reason))
     }
-    let result = moveLocked(source, to: target, reason, mode, on: cpu)
+    let result = moveLocked(source, to: target, request)
     from.lock.unlock()
     guard case .moved = result else {
-      giveTargetBack(target, destination, cpu)
+      giveTargetBack(target, request)
       return result
     }
     putFolio(target, on: cpu)
@@ -66,9 +66,9 @@ extension Machine {
   /// - Kernel: mm/migrate.c:migrate_folio (6.1)
   /// - Kernel: mm/migrate.c:migrate_folio_extra (6.1)
   private func moveLocked(
-    _ source: FrameNumber, to target: FrameNumber, _ reason: MigrationReason, _ mode: MigrationMode,
-    on cpu: Int
+    _ source: FrameNumber, to target: FrameNumber, _ request: MigrationRequest
   ) -> FolioMigration {
+    let (reason, mode, cpu) = (request.reason, request.mode, request.process.processor)
     let (from, to) = (page(source), page(target))
     let pages = folioPages(source)
     if from.has(.writeback) {
@@ -84,7 +84,9 @@ extension Machine {
     if let group { isHeld = holdGroup(group) }
     defer { if isHeld, let group { releaseGroup(group) } }
     let wasMapped = isMapped(source)
-    if !isEnabled(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) { return .again(failed) }
+    if !isEnabled(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) {
+      return .again(failed)
+    }
 
     guard replaceMappings(of: source, groupIsHeld: isHeld, on: cpu) else {
       let failed = failure(source, .unmap, reason)
@@ -146,10 +148,9 @@ extension Machine {
   ///
   /// - Kernel: mm/migrate.c:alloc_migration_target (6.1); without a node mask: the allocation may fall back
   ///   to every node.
-  private func takeTarget(
-    _ source: FrameNumber, _ target: MigrationTarget, _ process: Process
-  ) -> FrameNumber? {
-    switch target {
+  private func takeTarget(_ source: FrameNumber, _ request: MigrationRequest) -> FrameNumber? {
+    let process = request.process
+    switch request.target {
     case .taken(let targets): return folioPages(source) == 1 ? targets.take() : nil
     case .allocate(var gfp, let node):
       let from = page(source)
@@ -163,10 +164,10 @@ extension Machine {
   }
 
   /// Frees a target that was not filled, or gives it back to the compaction that it came from.
-  private func giveTargetBack(_ frame: FrameNumber, _ target: MigrationTarget, _ processor: Int) {
-    switch target {
+  private func giveTargetBack(_ frame: FrameNumber, _ request: MigrationRequest) {
+    switch request.target {
     case .taken(let targets): targets.giveBack(frame)
-    case .allocate: putFolio(frame, on: processor)
+    case .allocate: putFolio(frame, on: request.process.processor)
     }
   }
 

@@ -19,31 +19,31 @@ extension Machine {
     _ list: inout FolioList, reason: MigrationReason, mode: MigrationMode, target: MigrationTarget,
     for process: Process
   ) -> MigrationOutcome {
-    var outcome = MigrationOutcome()
-    var kept = FolioList()
+    let request = MigrationRequest(reason: reason, mode: mode, target: target, process: process)
+    var run = MigrationRun()
     // Hugetlb folios are moved first, in a loop of their own.
     var ordinary = FolioList()
     var huge = FolioList()
     while let head = list.popFirst(in: self) {
       if page(head).isHugetlb { huge.pushLast(head, in: self) } else { ordinary.pushLast(head, in: self) }
     }
-    runBatch(&huge, &kept, &outcome, reason, mode, target, process)
-    while !ordinary.isEmpty, outcome.aborted == nil {
+    runBatch(&huge, request, &run)
+    while !ordinary.isEmpty, run.outcome.aborted == nil {
       var batch = FolioList()
       var pages = 0
-      while ordinary.first != .none {
+      while !ordinary.isEmpty {
         pages += folioPages(ordinary.first)
         if pages > Self.migrationBatch, !batch.isEmpty { break }
         if let head = ordinary.popFirst(in: self) { batch.pushLast(head, in: self) }
       }
-      runBatch(&batch, &kept, &outcome, reason, mode, target, process)
+      runBatch(&batch, request, &run)
     }
-    outcome.remaining = kept.count
-    while let head = kept.popFirst(in: self) { list.pushLast(head, in: self) }
+    run.outcome.remaining = run.kept.count
+    while let head = run.kept.popFirst(in: self) { list.pushLast(head, in: self) }
     while let head = ordinary.popFirst(in: self) { list.pushLast(head, in: self) }
-    bump(.pgmigrateSuccess, by: UInt64(outcome.succeededPages), on: process)
-    bump(.pgmigrateFail, by: UInt64(outcome.failedPages), on: process)
-    return outcome
+    bump(.pgmigrateSuccess, by: UInt64(run.outcome.succeededPages), on: process)
+    bump(.pgmigrateFail, by: UInt64(run.outcome.failedPages), on: process)
+    return run.outcome
   }
 
   /// Passes over one batch; folios that did not move are appended to `kept`.
@@ -51,10 +51,8 @@ extension Machine {
   /// - Kernel: mm/migrate.c:migrate_hugetlbs (6.1)
   /// - Kernel: mm/migrate.c:migrate_pages_batch (6.1); without splitting a large folio for which no target
   ///   can be allocated, the retry of such a split for a long-term pin.
-  private func runBatch(
-    _ batch: inout FolioList, _ kept: inout FolioList, _ outcome: inout MigrationOutcome,
-    _ reason: MigrationReason, _ mode: MigrationMode, _ target: MigrationTarget, _ process: Process
-  ) {
+  private func runBatch(_ batch: inout FolioList, _ request: MigrationRequest, _ run: inout MigrationRun) {
+    let process = request.process
     var pass = 0
     while !batch.isEmpty, pass < Self.migrationPasses {
       var again = FolioList()
@@ -63,31 +61,31 @@ extension Machine {
         // Asked now, because after the move the frame may be part of anything.
         let isCounted = isTransparentHuge(head)
         // From the fourth pass on a synchronous migration waits for the page lock.
-        switch migrateFolio(head, reason, mode, wait: pass > 2, target, process) {
+        switch migrateFolio(head, request, wait: pass > 2) {
         case .moved:
-          outcome.succeededPages += pages
+          run.outcome.succeededPages += pages
           if isCounted { bump(.thpMigrationSuccess, on: process) }
         case .again(let failure):
-          outcome.attempts[failure.stage.rawValue] += 1
+          run.outcome.attempts[failure.stage.rawValue] += 1
           if pass + 1 < Self.migrationPasses {
             again.pushLast(head, in: self)
           } else {
-            fail(head, failure, &kept, &outcome, process)
+            fail(head, failure, &run, process)
           }
         case .permanent(let failure):
-          outcome.attempts[failure.stage.rawValue] += 1
-          fail(head, failure, &kept, &outcome, process)
+          run.outcome.attempts[failure.stage.rawValue] += 1
+          fail(head, failure, &run, process)
         case .noMemory(let failure):
-          outcome.attempts[failure.stage.rawValue] += 1
-          fail(head, failure, &kept, &outcome, process)
-          outcome.aborted = .noMemory
+          run.outcome.attempts[failure.stage.rawValue] += 1
+          fail(head, failure, &run, process)
+          run.outcome.aborted = .noMemory
           // The folios that this pass left for the next one count as failed too.
           while let rest = again.popFirst(in: self) {
-            outcome.failedPages += folioPages(rest)
+            run.outcome.failedPages += folioPages(rest)
             if isTransparentHuge(rest) { bump(.thpMigrationFail, on: process) }
-            kept.pushLast(rest, in: self)
+            run.kept.pushLast(rest, in: self)
           }
-          while let rest = batch.popFirst(in: self) { kept.pushLast(rest, in: self) }
+          while let rest = batch.popFirst(in: self) { run.kept.pushLast(rest, in: self) }
           return
         }
       }
@@ -98,13 +96,12 @@ extension Machine {
 
   /// Counts a folio that stays, and appends it to `kept`.
   private func fail(
-    _ head: FrameNumber, _ failure: MigrationFailure, _ kept: inout FolioList,
-    _ outcome: inout MigrationOutcome, _ process: Process
+    _ head: FrameNumber, _ failure: MigrationFailure, _ run: inout MigrationRun, _ process: Process
   ) {
-    outcome.failedPages += failure.pages
+    run.outcome.failedPages += failure.pages
     if isTransparentHuge(head) { bump(.thpMigrationFail, on: process) }
-    outcome.note(failure)
-    kept.pushLast(head, in: self)
+    run.outcome.note(failure)
+    run.kept.pushLast(head, in: self)
   }
 
   /// Whether the thp_migration counters count a folio: huge pages of the hugetlb pools are not counted there.
@@ -125,4 +122,19 @@ extension Machine {
     page(head(of: frame)).lock.waitUntilFree()
     if let held { putFolio(held, on: processor) }
   }
+}
+
+/// What one call of the migration core asks for.
+struct MigrationRequest {
+  let reason: MigrationReason
+  let mode: MigrationMode
+  let target: MigrationTarget
+  let process: Process
+}
+
+/// What one call of the migration core has done so far.
+private struct MigrationRun {
+  var outcome = MigrationOutcome()
+  /// Folios that have had their outcome and stayed.
+  var kept = FolioList()
 }
