@@ -6,10 +6,8 @@ package struct FaultFlags: OptionSet, Hashable, Sendable {
   package init(rawValue: UInt32) { self.rawValue = rawValue }
 
   package static let write = FaultFlags(rawValue: 0x1)
-  package static let allowRetry = FaultFlags(rawValue: 0x4)
   package static let retryNoWait = FaultFlags(rawValue: 0x8)
   package static let killable = FaultFlags(rawValue: 0x10)
-  package static let tried = FaultFlags(rawValue: 0x20)
   package static let user = FaultFlags(rawValue: 0x40)
   package static let remote = FaultFlags(rawValue: 0x80)
   package static let unshare = FaultFlags(rawValue: 0x400)

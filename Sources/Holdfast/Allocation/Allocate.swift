@@ -165,7 +165,7 @@ extension Machine {
     if request.type != .movable || request.flags.contains(.cma) {
       let index = perCPUIndex(request.order, request.type)
       if index >= 0 {
-        frame = takePerCPU(index, request.order, request.type, request.flags, id, zone, request.processor)
+        frame = takePerCPU(index, request, id, zone)
       }
     }
     if frame == .none { frame = takeFromBuddy(request.order, request.type, request.flags, id, zone) }

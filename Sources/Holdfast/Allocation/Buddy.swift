@@ -37,25 +37,27 @@ extension Machine {
       // Balance movable allocations between CMA and ordinary memory while more than half of the free memory
       // is CMA.
       if zone.freeCMA.load(.relaxed) > zone.free.load(.relaxed) / 2 {
-        let frame = takeSmallestGrowing(order, .cma, id, zone)
-        if frame != .none {
-          add(-(1 &<< order), to: zone.freeCMA)
-          return frame
-        }
+        let frame = takeFromCMA(order, id, zone)
+        if frame != .none { return frame }
       }
     }
     while true {
       let frame = takeSmallestGrowing(order, type, id, zone)
       if frame != .none { return frame }
       if flags.contains(.cma) {
-        let frame = takeSmallestGrowing(order, .cma, id, zone)
-        if frame != .none {
-          add(-(1 &<< order), to: zone.freeCMA)
-          return frame
-        }
+        let frame = takeFromCMA(order, id, zone)
+        if frame != .none { return frame }
       }
       if !steal(order, type, flags, id, zone) { return .none }
     }
+  }
+
+  /// Takes a block from the lists of CMA, which it counts.
+  @inline(__always)
+  private func takeFromCMA(_ order: Int, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
+    let frame = takeSmallestGrowing(order, .cma, id, zone)
+    if frame != .none { add(-(1 &<< order), to: zone.freeCMA) }
+    return frame
   }
 
   /// `takeSmallest`, which makes deferred sections until a block is found or no deferred section is left.

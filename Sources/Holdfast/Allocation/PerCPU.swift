@@ -34,15 +34,12 @@ extension Machine {
   ///   lists if the per-CPU lock is taken: this waits for the lock.
   /// - Kernel: mm/page_alloc.c:__rmqueue_pcplist (6.1)
   @inline(__always)
-  func takePerCPU(
-    _ index: Int, _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone,
-    _ processor: Int
-  ) -> FrameNumber {
-    let lists = perCPULists(processor, id)
+  func takePerCPU(_ index: Int, _ request: AllocationRequest, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
+    let lists = perCPULists(request.processor, id)
     let list = lists.list(index)
     lists.lock.lock()
-    if list.isEmpty { refill(lists, list, order, type, flags, id, zone) }
-    let frame = popFirst(of: list, in: lists, order)
+    if list.isEmpty { refill(lists, list, request, id, zone) }
+    let frame = popFirst(of: list, in: lists, request.order)
     lists.lock.unlock()
     return frame
   }
@@ -66,9 +63,9 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:rmqueue_bulk (6.1)
   @inline(never)
   private func refill(
-    _ lists: PerCPULists, _ list: FrameList, _ order: Int, _ type: MigrateType, _ flags: AllocationFlags,
-    _ id: ZoneID, _ zone: Zone
+    _ lists: PerCPULists, _ list: FrameList, _ request: AllocationRequest, _ id: ZoneID, _ zone: Zone
   ) {
+    let order = request.order
     // While the lists are disabled, no more blocks are taken than the request needs.
     var batch = zone.perCPUDisabled.load(.relaxed) != 0 ? 1 : Int(zone.perCPUBatch.load(.relaxed))
     if batch > 1 { batch = max(batch >> order, 2) }
@@ -76,7 +73,7 @@ extension Machine {
     var list = list
     var taken = 0
     while taken < batch {
-      let frame = takeBlock(order, type, flags, id, zone)
+      let frame = takeBlock(order, request.type, request.flags, id, zone)
       if frame == .none { break }
       page(frame).type = .perCPU
       list.pushLast(frame, in: self)

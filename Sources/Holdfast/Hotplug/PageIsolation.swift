@@ -128,9 +128,7 @@ extension Machine {
       let descriptor = page(frame)
       if descriptor.type == .buddy {
         index += 1 << descriptor.order
-      } else if memoryOffline, descriptor.has(.hwpoison) {
-        index += 1
-      } else if memoryOffline, descriptor.type == .offline, descriptor.refcount.load() == 0 {
+      } else if memoryOffline, isGivenUp(descriptor) {
         index += 1
       } else if index == range.start.index, let (head, order) = freeBlock(covering: frame) {
         index = head.index + 1 << order
@@ -139,6 +137,12 @@ extension Machine {
       }
     }
     return nil
+  }
+
+  /// Whether a frame that is not free may go offline with its block all the same: it is poisoned, or a driver has let
+  /// go of it.
+  func isGivenUp(_ page: Page) -> Bool {
+    page.has(.hwpoison) || (page.type == .offline && page.refcount.load() == 0)
   }
 
   /// The free block that holds a frame, with its order.

@@ -84,8 +84,7 @@ extension Machine {
     let descriptor = page(frame)
     switch descriptor.type {
     case .absent, .buddy: return false
-    case .offline where memoryOffline && descriptor.refcount.load() == 0: return false
-    default: return !(memoryOffline && descriptor.has(.hwpoison))
+    default: return !(memoryOffline && isGivenUp(descriptor))
     }
   }
 
