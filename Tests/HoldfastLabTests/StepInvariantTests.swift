@@ -120,8 +120,8 @@ import Testing
     },
     Breach("migrating-is-locked", .store) { rig in
       let slot = try rig.slot()
-      slot.cell.store(
-        PageTableEntry.migration(.migrationWrite, rig.frame, young: true, dirty: true, huge: false).rawValue)
+      rig.machine.setEntry(
+        slot, .migration(.migrationWrite, rig.frame, young: true, dirty: true, huge: false))
       return rig.entryWord(slot)
     },
     Breach("mapped-is-allocated", .store) { rig in
@@ -154,7 +154,7 @@ import Testing
     Breach("pin-coherence", .store) { rig in
       let slot = try rig.slot()
       let bits = PageTableEntry.present | PageTableEntry.user | PageTableEntry.writable
-      slot.cell.store(PageTableEntry.leaf(rig.other, bits).rawValue)
+      rig.machine.setEntry(slot, .leaf(rig.other, bits))
       return rig.entryWord(slot)
     },
     Breach("longterm-placement", .release) { rig in

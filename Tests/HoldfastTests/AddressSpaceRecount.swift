@@ -34,7 +34,7 @@ func recount(_ machine: Machine) -> [String] {
       let meta = machine.tableMeta(id)
       references[meta.frame, default: 0] += 1
       tableFrames.insert(meta.frame)
-      let used = (0..<machine.geometry.tableEntries).count { machine.tablePage(id).entry($0).load() != 0 }
+      let used = (0..<machine.geometry.tableEntries).count { !machine.tablePage(id).entry($0).load().isNone }
       let isDeposit = meta.used == 0 && used == 0
       if used != meta.used, !isDeposit {
         wrong.append("\(what): table \(id.rawValue) counts \(meta.used), has \(used)")

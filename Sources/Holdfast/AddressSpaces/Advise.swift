@@ -194,7 +194,7 @@ extension Machine {
         operation, allocation == nil ? .tableFull("tables, groups or objects") : .noMemory, at: address,
         errno: .noMemory, allocation: allocation)
     case .busError: AddressSpaceError(operation, .busError, at: address, errno: .badAddress)
-    case .hwpoison: AddressSpaceError(operation, .poisoned, at: address, errno: Errno(rawValue: 133))
+    case .hwpoison: AddressSpaceError(operation, .poisoned, at: address, errno: .poisonedPage)
     case .segmentationFault, .success, .retry:
       AddressSpaceError(operation, .accessDenied, at: address, errno: .badAddress)
     }

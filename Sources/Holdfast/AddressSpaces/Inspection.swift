@@ -168,7 +168,7 @@ extension Machine {
   private func tables(from table: RowID, _ level: Int) -> [RowID] {
     guard level > 0 else { return [table] }
     return (0..<geometry.tableEntries).reduce(into: [table]) { result, index in
-      let entry = PageTableEntry(rawValue: tablePage(table).entry(index).load(.relaxed))
+      let entry = tablePage(table).entry(index).load(.relaxed)
       if entry.isTable { result += tables(from: entry.tableID, level - 1) }
     }
   }
@@ -202,7 +202,7 @@ extension Machine {
     let last = min((span.end - 1 - base) >> shift, UInt64(geometry.tableEntries - 1))
     guard first <= last else { return }
     for index in first...last {
-      let entry = PageTableEntry(rawValue: tablePage(table).entry(Int(index)).load(.relaxed))
+      let entry = tablePage(table).entry(Int(index)).load(.relaxed)
       let page = base + index << shift
       if entry.isTable {
         visit(entry.tableID, level - 1, base: page, span, body)

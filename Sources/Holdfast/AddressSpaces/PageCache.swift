@@ -23,7 +23,7 @@ extension Machine {
     var level = object.height - 1
     while true {
       let at = tableIndex(index, level)
-      let place = EntrySlot(cell: tablePage(table).entry(at), level: level, table: table, index: at)
+      let place = entrySlot(table, at, level: level)
       let entry = place.entry
       guard level > 0, entry.isTable else { return level == 0 || !entry.isNone ? place : nil }
       table = entry.tableID
@@ -149,9 +149,7 @@ extension Machine {
       guard let table = spare else { return nil }
       spare = nil
       if object.rootTable != .none {
-        setEntry(
-          EntrySlot(cell: tablePage(table).entry(0), level: object.height, table: table, index: 0),
-          .table(object.rootTable))
+        setEntry(entrySlot(table, 0, level: object.height), .table(object.rootTable))
       }
       object.rootTable = table
       object.height += 1
@@ -159,9 +157,7 @@ extension Machine {
     var table = object.rootTable
     var at = object.height - 1
     while true {
-      let place = EntrySlot(
-        cell: tablePage(table).entry(tableIndex(index, at)), level: at, table: table,
-        index: tableIndex(index, at))
+      let place = entrySlot(table, tableIndex(index, at), level: at)
       var entry = place.entry
       if at == level || (!entry.isNone && !entry.isTable) { return place }
       if entry.isNone {
@@ -243,7 +239,7 @@ extension Machine {
   private func firstCached(_ table: RowID, _ level: Int, base: UInt64) -> (UInt64, PageTableEntry)? {
     guard tableMeta(table).used > 0 else { return nil }
     for at in 0..<geometry.tableEntries {
-      let entry = PageTableEntry(rawValue: tablePage(table).entry(at).load(.relaxed))
+      let entry = tablePage(table).entry(at).load(.relaxed)
       let index = base | UInt64(at) << UInt64(level * geometry.tableBits)
       if entry.isTable {
         if let found = firstCached(entry.tableID, level - 1, base: index) { return found }
@@ -257,7 +253,7 @@ extension Machine {
   private func freeCacheTables(_ table: RowID, _ level: Int, on processor: Int) {
     if level > 0 {
       for at in 0..<geometry.tableEntries {
-        let entry = PageTableEntry(rawValue: tablePage(table).entry(at).load(.relaxed))
+        let entry = tablePage(table).entry(at).load(.relaxed)
         if entry.isTable { freeCacheTables(entry.tableID, level - 1, on: processor) }
       }
     }

@@ -1,19 +1,4 @@
-package import Interleaving
-
-/// Position of one page-table entry.
-package struct EntrySlot {
-  /// The entry itself.
-  package let cell: AtomicUInt64
-  /// 0 for a PTE, 1 for a PMD entry, up to 3 in the root.
-  package let level: Int
-  /// The table page that holds the entry, and its index there.
-  package let table: RowID
-  package let index: Int
-
-  /// The entry now.
-  @inline(__always)
-  package var entry: PageTableEntry { PageTableEntry(rawValue: cell.load(.acquire)) }
-}
+import Interleaving
 
 /// Page tables of four levels; one lock for each space protects all its entries.
 ///
@@ -30,9 +15,9 @@ extension Machine {
     var at = Self.rootLevel
     while true {
       let index = tableIndex(page, at)
-      let cell = tablePage(table).entry(index)
-      if at == level { return EntrySlot(cell: cell, level: at, table: table, index: index) }
-      let entry = PageTableEntry(rawValue: cell.load(.acquire))
+      let slot = entrySlot(table, index, level: at)
+      if at == level { return slot }
+      let entry = slot.entry
       guard entry.isTable else { return nil }
       table = entry.tableID
       at &-= 1
@@ -53,28 +38,17 @@ extension Machine {
     var table = space.rootTable
     while shift > 0 {
       let index = Int(truncatingIfNeeded: (page &>> shift) & mask)
-      let cell = tablePage(table).entry(index)
-      let entry = PageTableEntry(rawValue: cell.load(.acquire))
+      let slot = entrySlot(table, index, level: 1)
+      let entry = slot.entry
       guard entry.isTable else {
         if shift > bits || entry.isNone { return nil }
-        return EntrySlot(cell: cell, level: 1, table: table, index: index)
+        return slot
       }
       table = entry.tableID
       shift &-= bits
     }
     let index = Int(truncatingIfNeeded: page & mask)
-    return EntrySlot(cell: tablePage(table).entry(index), level: 0, table: table, index: index)
-  }
-
-  /// Writes an entry, and counts it in its table.
-  ///
-  /// - Locks: the caller holds the page-table lock.
-  package func setEntry(_ slot: EntrySlot, _ value: PageTableEntry) {
-    let before = PageTableEntry(rawValue: slot.cell.load(.relaxed))
-    slot.cell.store(value.rawValue, .release)
-    if before.isNone != value.isNone {
-      tableMeta(slot.table).used += value.isNone ? -1 : 1
-    }
+    return entrySlot(table, index, level: 0)
   }
 
   @inline(__always)
@@ -105,9 +79,7 @@ extension Machine {
       var table = space.rootTable
       var isMissing = false
       while at > level {
-        let place = EntrySlot(
-          cell: tablePage(table).entry(tableIndex(page, at)), level: at, table: table,
-          index: tableIndex(page, at))
+        let place = entrySlot(table, tableIndex(page, at), level: at)
         var entry = place.entry
         if entry.isNone {
           guard let new = spare else {
@@ -234,8 +206,7 @@ extension Machine {
     let first = span.start <= base ? 0 : (span.start - base) >> shift
     guard first <= last else { return }
     for index in first...last {
-      let place = EntrySlot(
-        cell: tablePage(table).entry(Int(index)), level: level, table: table, index: Int(index))
+      let place = entrySlot(table, Int(index), level: level)
       let entry = place.entry
       guard entry.isTable else { continue }
       collectEmptyTables(

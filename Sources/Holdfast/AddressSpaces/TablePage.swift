@@ -12,7 +12,7 @@ package struct TablePage {
   ///
   /// Atomic: lockless walks read it; changed under the page-table or object lock.
   @inline(__always)
-  package func entry(_ index: Int) -> AtomicUInt64 { row.uint64(index &* 8) }
+  package func entry(_ index: Int) -> EntryCell { EntryCell(row.uint64(index &* 8)) }
 
   /// The entries from one on, numbered from zero.
   @inline(__always)
@@ -23,7 +23,7 @@ package struct TablePage {
     fileprivate let row: Row
 
     @inline(__always)
-    subscript(_ index: Int) -> AtomicUInt64 { row.uint64(index &* 8) }
+    subscript(_ index: Int) -> EntryCell { EntryCell(row.uint64(index &* 8)) }
   }
 }
 

@@ -83,7 +83,7 @@ extension Machine {
   ) {
     for page in first..<end {
       let index = tableIndex(page, 0)
-      let place = EntrySlot(cell: tablePage(table).entry(index), level: 0, table: table, index: index)
+      let place = entrySlot(table, index, level: 0)
       let entry = place.entry
       if entry.isNone { continue }
       setEntry(place, .none)
@@ -158,11 +158,7 @@ extension Machine {
       if old.has(PageTableEntry.dirty) { self.page(head(of: old.frame)).set(.dirty) }
       splitMappingCounts(head(of: old.frame), on: processor)
     }
-    // No path reaches the table yet; storing its entry in the upper table publishes all of it.
-    for i in 0..<geometry.tableEntries {
-      tablePage(table).entry(i).store(UInt64((old.frame + i).rawValue) << 12 | bits, .relaxed)
-    }
-    tableMeta(table).used = geometry.tableEntries
+    fillTable(table, from: old.frame, bits)
     setEntry(place, .table(table))
   }
 }

@@ -31,7 +31,7 @@ extension Machine {
     page.state = PageState(order: order, type: .none, listType: type)
   }
 
-  /// Adds to a count that is written under the zone lock only and read without it.
+  /// Adds to a zone's count that is written under one lock, the zone's or that of hotplug, and read without it.
   @inline(__always)
   func add(_ frames: Int, to cell: AtomicUInt64) {
     cell.store(cell.load(.relaxed) &+ UInt64(bitPattern: Int64(frames)), .relaxed)

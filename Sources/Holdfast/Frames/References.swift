@@ -44,7 +44,9 @@ extension Machine {
   /// - Kernel: include/linux/page_ref.h:folio_ref_try_add_rcu (6.1)
   @inline(__always)
   func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
-    if isEnabled(.freePageRefusal), isEnabled(.overflowRefusal) { return descriptor.refcount.addIfPositive(refs) }
+    if isEnabled(.freePageRefusal), isEnabled(.overflowRefusal) {
+      return descriptor.refcount.addIfPositive(refs)
+    }
     while true {
       let references = descriptor.refcount.load()
       if references == 0, isEnabled(.freePageRefusal) { return false }

@@ -142,7 +142,7 @@ extension Machine {
     default: break
     }
     if references != 0, isMaybePinned(head) {
-      let exact = countsExactly(descriptor)
+      let exact = pinRules.countsExactly(descriptor)
       return .pinned(
         pins: exact
           ? Int(descriptor.pincount.load())

@@ -38,7 +38,7 @@ public final class Machine: @unchecked Sendable {
   let store: FrameStore?
   let trace: TraceSink?
   /// The policy's rules for single pages.
-  let pinRules: PinRules
+  package let pinRules: PinRules
   /// A bit for each safeguard that the machine does not have.
   let absentSafeguards: UInt64
   /// Zones in the order in which a node's allocations try them (spec 2.5), by node.

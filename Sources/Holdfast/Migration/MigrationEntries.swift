@@ -24,18 +24,18 @@ extension Machine {
       space.pageTableLock.withLock {
         forEachSlot(of: head, in: area, space) { slot, _, first, count in
           if refused { return }
-          let entry = PageTableEntry(rawValue: slot.cell.load())
+          let entry = slot.entry
           guard entry.mapsFrame, !entry.isSpecial, entry.frame == first else { return }
           if shouldFail(.unmap) {
             refused = true
             return
           }
           let wasPinned = !isEnabled(.pinTestAfterClear) && isMaybePinned(head)
-          if isEnabled(.clearBeforeLook) { slot.cell.store(0, .sequential) } else { slot.cell.store(0, .release) }
+          setEntry(slot, .none, isEnabled(.clearBeforeLook) ? .sequential : .release)
           let exclusive = policy.tracksExclusive && page(first).has(.anonExclusive)
           if exclusive {
             if isEnabled(.pinTestAfterClear) ? isMaybePinned(head) : wasPinned {
-              slot.cell.store(entry.rawValue, .sequential)
+              setEntry(slot, entry, .sequential)
               refused = true
               return
             }
@@ -47,7 +47,7 @@ extension Machine {
             kind, first, young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
             huge: count > 1)
           if entry.has(PageTableEntry.dirty) { page(head).set(.dirty) }
-          slot.cell.store(replacement.rawValue)
+          setEntry(slot, replacement)
           removeMapping(first, huge: count > 1, on: processor)
           putFolio(head, on: processor)
         }
@@ -73,7 +73,7 @@ extension Machine {
     forEachMapping(of: target, groupIsHeld: groupIsHeld) { space, area, _ in
       space.pageTableLock.withLock {
         forEachSlot(of: source, identity: target, in: area, space) { slot, virtual, first, count in
-          let entry = PageTableEntry(rawValue: slot.cell.load())
+          let entry = slot.entry
           guard let kind = entry.swapKind, entry.frame == first else { return }
           let frame = target + (first.index - source.index)
           var bits = PageTableEntry.user
@@ -88,7 +88,7 @@ extension Machine {
             policy.tracksExclusive && page(target).mapping.isAnonymous && kind != .migrationRead
           addMapping(
             frame, area, page: virtual, huge: count > 1, exclusive: exclusive, on: processor)
-          slot.cell.store(PageTableEntry.leaf(frame, bits).rawValue, .sequential)
+          setEntry(slot, .leaf(frame, bits), .sequential)
         }
       }
       return true

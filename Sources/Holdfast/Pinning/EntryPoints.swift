@@ -24,9 +24,11 @@ extension Machine {
     entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel(""),
     accounting: PinAccounting = .none
   ) throws(PinError) -> PinnedPages {
-    PinnedPages(
-      try take(
-        process, owner ?? process, address, pages, flags, entry, isPin: true, purpose, accounting))
+    let request = PinRequest(
+      process: process, space: process.space, address: address, pages: pages, flags: flags, entry: entry,
+      isPin: true, purpose: purpose, accounting: accounting)
+    let (record, taken) = try take(request, of: owner ?? process)
+    return PinnedPages(self, record, taken)
   }
 
   /// Takes ordinary references on pages (get_user_pages and its kin, FOLL_GET).
@@ -37,125 +39,96 @@ extension Machine {
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
     entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel("")
   ) throws(PinError) -> GottenPages {
-    GottenPages(
-      try take(process, owner ?? process, address, pages, flags, entry, isPin: false, purpose, .none))
+    let request = PinRequest(
+      process: process, space: process.space, address: address, pages: pages, flags: flags, entry: entry,
+      isPin: false, purpose: purpose, accounting: .none)
+    let (record, taken) = try take(request, of: owner ?? process)
+    return GottenPages(self, record, taken)
   }
 
+  /// Serves a call of an entry point: a record of the ledger with the pages, or row zero where none were asked for.
   private func take(
-    _ process: Process, _ owner: Process, _ address: VirtualAddress, _ pages: Int, _ given: PinFlags,
-    _ entry: PinEntry, isPin: Bool, _ purpose: PinLabel, _ accounting: PinAccounting
-  ) throws(PinError) -> HeldPages {
+    _ asked: PinRequest, of owner: Process
+  ) throws(PinError) -> (record: PinRecord, taken: Taken) {
     let now = stamp()
-    let flags: PinFlags
+    let process = asked.process
+    let none = pinRecord(.none)
+    var request = asked
     do {
-      flags = try completeFlags(given, entry, isPin: isPin)
+      request.flags = try completeFlags(asked)
     } catch {
       // These entry points are never negative: whoever calls them goes on another way.
-      guard entry == .fastOnly else { throw error }
-      return emptyResult(error)
+      guard asked.entry == .fastOnly else { throw error }
+      return (none, Taken(count: 0, failure: error))
     }
-    let start = address.page
     guard process.live != 0 else { throw gone(process) }
-    if pages == 0 { return emptyResult() }
-    guard pages > 0 else { throw PinError(.arguments, .badRange, .badAddress, address: address) }
+    if asked.pages == 0 { return (none, Taken(count: 0)) }
+    guard asked.pages > 0 else {
+      throw PinError(.arguments, .badRange, .badAddress, address: asked.address)
+    }
     // Another process may end meanwhile; the caller itself cannot.
     var remote: RowID?
     if owner.id != process.id {
-      guard entry == .remote else {
+      guard asked.entry == .remote else {
         throw PinError(
           .arguments, .illegalFlags("only the remote entry point takes another process's memory"),
           .invalidArgument)
       }
-      remote = holdSpace(of: owner)
-      if remote == nil { throw gone(owner) }
+      guard let held = holdSpace(of: owner) else { throw gone(owner) }
+      remote = held
+      request.space = held
     }
     defer { if let remote { releaseSpace(remote, on: process.processor) } }
-    let spaceID = remote ?? process.space
-    let space = self.space(spaceID)
-    if entry == .fast || entry == .fastOnly, try isEmptyByOverflow(start, pages, entry, address) {
-      return emptyResult()
-    }
+    if request.isFast, try isEmptyByOverflow(request) { return (none, Taken(count: 0)) }
 
-    guard let record = openRecord(count: pages) else {
-      throw PinError(.ledger, .ledgerFull, .noMemory, address: address)
+    guard let record = openRecord(count: request.pages) else {
+      throw PinError(.ledger, .ledgerFull, .noMemory, address: request.address)
     }
-    let (taken, failure) =
-      accounting == .none
-      ? takePages(process, space, start, pages, flags, entry, frames(of: record))
-      : takeCharged(process, spaceID, start, pages, flags, entry, record, accounting)
-    if taken == 0, let failure {
+    let range = PinRange(start: request.address.page, frames: slots(of: record, count: request.pages))
+    var taken =
+      request.accounting == .none
+      ? takePages(request, range) : takeCharged(request, range, to: record)
+    if taken.count == range.count { taken.failure = nil }
+    if taken.count == 0, let failure = taken.failure {
       closeRecord(record)
       throw failure
     }
-    fill(record, process, spaceID, start, taken, flags, isPin: isPin, purpose, accounting, now)
+    fill(record, request, pages: taken.count, now)
     if let trace {
-      trace(.pin(process: process.id, address: VirtualAddress(page: start), pages: taken, flags: flags))
+      trace(
+        .pin(
+          process: process.id, address: VirtualAddress(page: range.start), pages: taken.count,
+          flags: request.flags))
     }
-    return HeldPages(self, record, count: taken, shortfall: taken < pages ? failure : nil)
+    return (record, taken)
   }
 
   private func gone(_ process: Process) -> PinError {
     PinError(.arguments, .noSuchProcess(process.id), .noSuchProcess)
   }
 
-  private func fill(
-    _ record: PinRecord, _ process: Process, _ space: RowID, _ start: UInt64, _ taken: Int,
-    _ flags: PinFlags, isPin: Bool, _ purpose: PinLabel, _ accounting: PinAccounting, _ now: UInt64
-  ) {
+  private func fill(_ record: PinRecord, _ request: PinRequest, pages: Int, _ now: UInt64) {
     global.ledgerLock.lock()
-    record.owner = process.id
-    record.space = space
-    record.startPage = start
-    record.total = taken
-    record.remaining = taken
-    record.flags = flags
-    record.accounting = accounting
-    record.processor = process.processor
-    record.copyName(of: process)
+    record.owner = request.process.id
+    record.space = request.space
+    record.startPage = request.address.page
+    record.total = pages
+    record.remaining = pages
+    record.flags = request.flags
+    record.accounting = request.accounting
+    record.processor = request.process.processor
+    record.copyName(of: request.process)
     record.tick = now
-    record.purpose = purpose
-    record.kind = isPin ? Self.pinRecordKind : Self.getRecord
+    record.purpose = request.purpose
+    record.kind = request.isPin ? Self.pinRecordKind : Self.getRecord
     global.ledgerLock.unlock()
-  }
-
-  /// Runs the path of an entry point.
-  func takePages(
-    _ process: Process, _ space: AddressSpace, _ start: UInt64, _ count: Int, _ flags: PinFlags,
-    _ entry: PinEntry, _ out: UnsafeMutablePointer<FrameNumber>
-  ) -> (taken: Int, failure: PinError?) {
-    var prefix = 0
-    if entry == .fast || entry == .fastOnly {
-      if flags.contains(.pin) { markHasPinned(space) }
-      prefix = takeLockless(space, start, count, flags, out, on: process.processor)
-      if prefix == count || flags.contains(.fastOnly) { return (prefix, nil) }
-    }
-    let rest = start + UInt64(prefix)
-    let slowFlags = flags.subtracting(.fastOnly)
-    space.lock.lockShared()
-    defer { space.lock.unlockShared() }
-    let (more, failure) =
-      flags.contains(.longterm)
-      ? takeLongterm(process, space, rest, count - prefix, slowFlags, out + prefix)
-      : takeSlowly(
-        process, space, rest, count - prefix,
-        prefix > 0 || entry == .fast ? slowFlags.union(.touch) : slowFlags,
-        out + prefix)
-    return (prefix + more, failure)
-  }
-
-  @inline(__always)
-  private func markHasPinned(_ space: AddressSpace) {
-    if space.flags.load(.relaxed) & AddressSpace.hasPinned == 0 {
-      space.flags.fetchOr(AddressSpace.hasPinned)
-    }
   }
 
   // MARK: - Arguments
 
   /// The flags that the entry point adds, after checking those given (spec 5.2).
-  private func completeFlags(
-    _ given: PinFlags, _ entry: PinEntry, isPin: Bool
-  ) throws(PinError) -> PinFlags {
+  private func completeFlags(_ request: PinRequest) throws(PinError) -> PinFlags {
+    let (given, isPin) = (request.flags, request.isPin)
     func refuse(_ reason: String) -> PinError {
       PinError(.arguments, .illegalFlags(reason), .invalidArgument)
     }
@@ -168,16 +141,15 @@ extension Machine {
     if !isPin, given.contains(.longterm) {
       throw refuse("FOLL_LONGTERM needs FOLL_PIN, which \(own) do not set")
     }
-    let isFast = entry == .fast || entry == .fastOnly
-    if isFast, !given.subtracting(PinFlags.fastLegal).isEmpty {
+    if request.isFast, !given.subtracting(PinFlags.fastLegal).isEmpty {
       throw refuse("the fast entry points take WRITE, LONGTERM, FORCE, GET, PIN, FAST_ONLY and NOFAULT only")
     }
-    if given.contains(.longterm), !policy.longtermUnlocked, entry == .unlocked {
+    if given.contains(.longterm), !policy.longtermUnlocked, request.entry == .unlocked {
       throw refuse("FOLL_LONGTERM needs the lock for the whole call, which the unlocked entry point drops")
     }
     var flags = given
     flags.insert(isPin ? .pin : .get)
-    switch entry {
+    switch request.entry {
     case .slow: if !isPin { flags.insert(.touch) }
     case .remote: flags.formUnion([.touch, .remote])
     case .unlocked: flags.insert(.touch)
@@ -188,25 +160,18 @@ extension Machine {
   }
 
   /// Checks the range of a fast entry point; true if its end wraps around, which up to 6.x means no pages.
-  private func isEmptyByOverflow(
-    _ start: UInt64, _ pages: Int, _ entry: PinEntry, _ address: VirtualAddress
-  ) throws(PinError) -> Bool {
-    let end = start + UInt64(pages)
-    if end >= 1 << 52 {
-      if policy.reportsOverflow, entry == .fast {
-        throw PinError(.arguments, .badRange, Errno(rawValue: 75), address: address)
+  private func isEmptyByOverflow(_ request: PinRequest) throws(PinError) -> Bool {
+    let end = request.address.page + UInt64(request.pages)
+    if end > UInt64.max / UInt64(pageSize) {
+      if policy.reportsOverflow, request.entry == .fast {
+        throw PinError(.arguments, .badRange, .overflow, address: request.address)
       }
       return true
     }
     guard end <= geometry.addressSpacePages else {
-      if entry == .fastOnly { return true }
-      throw PinError(.arguments, .badRange, .badAddress, address: address)
+      if request.entry == .fastOnly { return true }
+      throw PinError(.arguments, .badRange, .badAddress, address: request.address)
     }
     return false
-  }
-
-  /// What a call for no pages gives: no pages, no record, and no error.
-  private func emptyResult(_ shortfall: PinError? = nil) -> HeldPages {
-    HeldPages(self, pinRecord(.none), count: 0, shortfall: shortfall)
   }
 }

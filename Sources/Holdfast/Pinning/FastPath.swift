@@ -8,26 +8,24 @@ extension Machine {
   /// Statistics of pins are added here, once a run of pages of one node.
   ///
   /// - Returns: how many entries of `out` were filled: a prefix of the range (mm/gup.c:lockless_pages_from_mm).
-  func takeLockless(
-    _ space: AddressSpace, _ start: UInt64, _ count: Int, _ flags: PinFlags,
-    _ out: UnsafeMutablePointer<FrameNumber>, on processor: Int
-  ) -> Int {
-    let pins = flags.contains(.pin)
+  func takeLockless(_ request: PinRequest, _ range: PinRange) -> Int {
+    let space = space(request.space)
+    let processor = request.process.processor
     var sequence: UInt32 = 0
-    if pins {
+    if request.isPin {
       sequence = space.writeProtectSequence.read()
       if sequence & 1 != 0 { return 0 }
     }
     let walkers = self.processor(processor).walkers
     if isEnabled(.walkAnnouncement) { walkers.fetchAdd(1, .sequential) }
-    var walk = LocklessWalk(page: start, end: start &+ UInt64(count), flags: flags, processor: processor)
-    walkTables(space.rootTable, out, &walk)
+    var walk = LocklessWalk(range, request.flags, on: processor)
+    walkTables(space.rootTable, &walk)
     if isEnabled(.walkAnnouncement) { walkers.fetchAdd(UInt32.max, .sequential) }
-    if pins {
+    if request.isPin {
       walk.flushCount(self)
       if space.writeProtectSequence.read() != sequence {
         // fork copied meanwhile: these pages may be shared now.
-        releaseAll(out, walk.taken, pins: true, markDirty: false, on: processor)
+        releaseAll(range.prefix(walk.taken).frames, pins: true, markDirty: false, on: processor)
         return 0
       }
     }
@@ -35,28 +33,24 @@ extension Machine {
   }
 
   @inline(__always)
-  private func walkTables(
-    _ root: RowID, _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
-  ) {
+  private func walkTables(_ root: RowID, _ walk: inout LocklessWalk) {
     let bits = UInt64(geometry.tableBits)
     let mask = UInt64(geometry.tableEntries &- 1)
     while walk.page < walk.end {
       var table = root
       var shift = 3 &* bits
       while shift > bits {
-        let entry = PageTableEntry(
-          rawValue: tablePage(table).entry(Int((walk.page &>> shift) & mask)).load())
+        let entry = tablePage(table).entry(Int((walk.page &>> shift) & mask)).load()
         guard entry.isTable else { return }
         table = entry.tableID
         shift &-= bits
       }
-      let cell = tablePage(table).entry(Int((walk.page &>> bits) & mask))
-      let upper = PageTableEntry(rawValue: cell.load())
+      let upper = ReadEntry(tablePage(table).entry(Int((walk.page &>> bits) & mask)))
       let regionEnd = min(walk.end, (walk.page | mask) &+ 1)
-      if upper.isTable {
-        guard takeEntries(upper, cell, regionEnd, mask, out, &walk) else { return }
+      if upper.entry.isTable {
+        guard takeEntries(upper, upTo: regionEnd, &walk) else { return }
       } else {
-        guard upper.isPresent, upper.isHuge, takeLeaf(upper, cell, regionEnd, mask, out, &walk) else {
+        guard upper.entry.isPresent, upper.entry.isHuge, takeLeaf(upper, upTo: regionEnd, &walk) else {
           return
         }
       }
@@ -65,22 +59,20 @@ extension Machine {
 
   /// Takes the pages of one table of PTEs; false ends the walk.
   @inline(never)
-  private func takeEntries(
-    _ upper: PageTableEntry, _ upperCell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
-    _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
-  ) -> Bool {
-    let table = tablePage(upper.tableID)
+  private func takeEntries(_ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
+    let table = tablePage(upper.entry.tableID)
+    let mask = UInt64(geometry.tableEntries &- 1)
     while true {
       if walk.flags.contains(.pin) {
-        let lost = takeSmallPages(table, upper, upperCell, end, mask, out, &walk)
+        let lost = takeSmallPages(upper, upTo: end, &walk)
         if lost != .none {
           putFolio(lost, refs: pinRules.bias, on: walk.processor)
           return false
         }
         if walk.page == end { return true }
       }
-      let cell = table.entry(Int(truncatingIfNeeded: walk.page & mask))
-      guard takeEntry(cell, upper, upperCell, out, &walk) else { return false }
+      let place = table.entry(Int(truncatingIfNeeded: walk.page & mask))
+      guard takeEntry(ReadEntry(place), under: upper, &walk) else { return false }
       if walk.page == end { return true }
     }
   }
@@ -93,8 +85,7 @@ extension Machine {
   /// - Returns: a page whose pin must be taken back, since its entry changed meanwhile.
   @inline(never)
   private func takeSmallPages(
-    _ table: TablePage, _ upper: PageTableEntry, _ upperCell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
-    _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
+    _ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk
   ) -> FrameNumber {
     // Read-only pins of pages that might have to be unshared first need the closer look.
     let isWrite = walk.flags.contains(.write) || policy.tracksExclusive
@@ -102,20 +93,20 @@ extension Machine {
       PageTableEntry.present | PageTableEntry.user | (isWrite ? PageTableEntry.writable : 0)
     let longterm = walk.flags.contains(.longterm)
     let first = walk.page
-    let entries = table.entries(from: Int(truncatingIfNeeded: first & mask))
-    let out = out + walk.taken
+    let offset = Int(truncatingIfNeeded: first) & (geometry.tableEntries &- 1)
+    let entries = tablePage(upper.entry.tableID).entries(from: offset)
+    let frames = walk.room
     let count = Int(truncatingIfNeeded: end &- first)
     let zone = walk.zone
     var lost = FrameNumber.none
     var taken = 0
     while taken < count {
-      let cell = entries[taken]
-      let raw = cell.load()
-      if raw & (needed | PageTableEntry.special) != needed { break }
-      let frame = PageTableEntry(rawValue: raw).frame
+      let read = ReadEntry(entries[taken])
+      if read.entry.rawValue & (needed | PageTableEntry.special) != needed { break }
+      let frame = read.entry.frame
       let descriptor = page(frame)
       let word = descriptor.flagWord.load(.acquire)
-      if word & PageFlags.head.rawValue != 0 || descriptor.isTail || isUncountedZeroPage(frame)
+      if word & PageFlags.head.rawValue != 0 || descriptor.isTail || frame == pinRules.uncountedZeroPage
         || word &>> PageFlags.zoneShift != zone
       {
         break
@@ -125,14 +116,13 @@ extension Machine {
       let after = descriptor.flagWord.load(.acquire)
       // Whoever removed or replaced the entry before the reference was there did not see the reference.
       if isEnabled(.entryRecheck),
-        after & PageFlags.head.rawValue != 0 || descriptor.isTail || cell.load() != raw
-          || upperCell.load() != upper.rawValue
+        after & PageFlags.head.rawValue != 0 || descriptor.isTail || !read.isUnchanged || !upper.isUnchanged
       {
         lost = frame
         break
       }
       if after & PageFlags.referenced.rawValue == 0 { descriptor.set(.referenced) }
-      out[taken] = frame
+      frames[taken] = frame
       taken &+= 1
     }
     walk.advance(by: taken, pins: taken)
@@ -142,18 +132,17 @@ extension Machine {
   /// Takes the page of one entry, whatever it is; false ends the walk.
   @inline(never)
   private func takeEntry(
-    _ cell: AtomicUInt64, _ upper: PageTableEntry, _ upperCell: AtomicUInt64,
-    _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
+    _ read: ReadEntry, under upper: ReadEntry, _ walk: inout LocklessWalk
   ) -> Bool {
     let flags = walk.flags
     let needed =
       PageTableEntry.present | PageTableEntry.user | (flags.contains(.write) ? PageTableEntry.writable : 0)
-    let entry = PageTableEntry(rawValue: cell.load())
+    let entry = read.entry
     guard entry.rawValue & (needed | PageTableEntry.special) == needed else { return false }
     let head = grabLockless(entry.frame, 1, flags, on: walk.processor)
     if head == .none { return false }
     // As above.
-    guard !isEnabled(.entryRecheck) || (cell.load() == entry.rawValue && upperCell.load() == upper.rawValue),
+    guard !isEnabled(.entryRecheck) || (read.isUnchanged && upper.isUnchanged),
       !mustUnshare(entry.frame, entry, flags)
     else {
       undoLocklessGrab(head, 1, flags, on: walk.processor)
@@ -162,29 +151,26 @@ extension Machine {
     let descriptor = page(head)
     if !descriptor.has(.referenced) { descriptor.set(.referenced) }
     walk.change(to: descriptor.flagWord.load(.relaxed), self)
-    out[walk.taken] = entry.frame
-    walk.advance(by: 1, pins: flags.contains(.pin) && !isUncountedZeroPage(entry.frame) ? 1 : 0)
+    walk.frames[walk.taken] = entry.frame
+    walk.advance(by: 1, pins: flags.contains(.pin) && entry.frame != pinRules.uncountedZeroPage ? 1 : 0)
     return true
   }
 
   /// Takes the wanted part of a folio that one PMD entry maps, with one grab; false ends the walk.
-  private func takeLeaf(
-    _ entry: PageTableEntry, _ cell: AtomicUInt64, _ end: UInt64, _ mask: UInt64,
-    _ out: UnsafeMutablePointer<FrameNumber>, _ walk: inout LocklessWalk
-  ) -> Bool {
-    let flags = walk.flags
+  private func takeLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
+    let (flags, entry) = (walk.flags, read.entry)
     if flags.contains(.write), !entry.isWritable { return false }
-    let frame = entry.frame + Int(walk.page & mask)
+    let frame = entry.frame + (Int(truncatingIfNeeded: walk.page) & (geometry.tableEntries &- 1))
     let refs = Int32(truncatingIfNeeded: end &- walk.page)
     let head = grabLockless(frame, refs, flags, on: walk.processor)
     if head == .none { return false }
-    guard !isEnabled(.entryRecheck) || cell.load() == entry.rawValue, !mustUnshare(entry.frame, entry, flags) else {
+    guard !isEnabled(.entryRecheck) || read.isUnchanged, !mustUnshare(entry.frame, entry, flags) else {
       undoLocklessGrab(head, refs, flags, on: walk.processor)
       return false
     }
     if !page(head).has(.referenced) { page(head).set(.referenced) }
     walk.change(to: page(head).flagWord.load(.relaxed), self)
-    let next = out + walk.taken
+    let next = walk.room
     for i in 0..<Int(refs) { next[i] = frame + i }
     walk.advance(by: Int(refs), pins: flags.contains(.pin) ? Int(refs) : 0)
     return true
@@ -203,23 +189,48 @@ extension Machine {
   }
 }
 
+/// An entry as a walk has read it, and where it stands.
+private struct ReadEntry {
+  let cell: EntryCell
+  let entry: PageTableEntry
+
+  @inline(__always)
+  init(_ cell: EntryCell) {
+    self.cell = cell
+    entry = cell.load()
+  }
+
+  /// Whether it is the same at a second look.
+  @inline(__always)
+  var isUnchanged: Bool { cell.load() == entry }
+}
+
 /// Where a lockless walk is, and what it has counted but not yet added to the statistics.
 private struct LocklessWalk {
   private(set) var page: UInt64
   let end: UInt64
   let flags: PinFlags
   let processor: Int
+  /// Where the frames go.
+  let frames: UnsafeMutableBufferPointer<FrameNumber>
   private(set) var taken = 0
   private var pending = 0
   private var node = 0
   /// Zone and node, as a flag word has them, of the last page; none where the next one must be looked at anyway.
   private(set) var zone = UInt64.max
 
-  init(page: UInt64, end: UInt64, flags: PinFlags, processor: Int) {
-    self.page = page
-    self.end = end
+  init(_ range: PinRange, _ flags: PinFlags, on processor: Int) {
+    page = range.start
+    end = range.start &+ UInt64(truncatingIfNeeded: range.count)
+    frames = range.frames
     self.flags = flags
     self.processor = processor
+  }
+
+  /// Where the frames of the pages go that were not taken yet.
+  @inline(__always)
+  var room: UnsafeMutableBufferPointer<FrameNumber> {
+    UnsafeMutableBufferPointer(rebasing: frames.dropFirst(taken))
   }
 
   /// Goes on by so many pages, of which so many are pins that count.

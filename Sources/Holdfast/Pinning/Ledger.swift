@@ -29,9 +29,17 @@ extension Machine {
     }
   }
 
-  /// The frames of a record.
+  /// The first slots of a record.
   @inline(__always)
-  func frames(of record: PinRecord) -> UnsafeMutablePointer<FrameNumber> { pinSlots + Int(record.slots) }
+  func slots(of record: PinRecord, count: Int) -> UnsafeMutableBufferPointer<FrameNumber> {
+    UnsafeMutableBufferPointer(start: pinSlots + Int(record.slots), count: count)
+  }
+
+  /// The frames of a record: one for each page that was taken.
+  @inline(__always)
+  func frames(of record: PinRecord) -> UnsafeMutableBufferPointer<FrameNumber> {
+    slots(of: record, count: record.total)
+  }
 
   package static let getRecord: UInt32 = 1
   package static let pinRecordKind: UInt32 = 2
@@ -47,7 +55,7 @@ extension Machine {
         guard index <= global.pool(.pinRecords).used else { return false }
         let record = pinRecord(RowID(rawValue: index))
         if record.kind == Self.getRecord || record.kind == Self.pinRecordKind {
-          body(record, UnsafeBufferPointer(start: frames(of: record), count: record.total))
+          body(record, UnsafeBufferPointer(frames(of: record)))
         }
         return true
       }

@@ -7,25 +7,23 @@ extension Machine {
   ///
   /// The pin scope holds from the first look to the last, so that neither faults nor migration
   /// targets land where the pages may not stay (mm/gup.c:__gup_longterm_locked).
-  func takeLongterm(
-    _ process: Process, _ space: AddressSpace, _ start: UInt64, _ count: Int, _ requested: PinFlags,
-    _ out: UnsafeMutablePointer<FrameNumber>
-  ) -> (taken: Int, failure: PinError?) {
-    var flags = requested
-    if policy.longtermForcesWrite { flags.insert(.write) }
+  func takeLongterm(_ asked: PinRequest, _ range: PinRange) -> Taken {
+    let process = asked.process
+    var request = asked
+    if policy.longtermForcesWrite { request.flags.insert(.write) }
     let scope = isEnabled(.pinScope) ? process.savePinScope() : process.scope.intersection(.pin)
     defer { process.restorePinScope(scope) }
     var attempt = LongtermAttempt()
     while true {
-      let (taken, failure) = takeSlowly(process, space, start, count, flags, out)
-      guard taken > 0 else { return (0, failure) }
-      switch settle(out, taken, flags, &attempt, process) {
-      case .stay: return (taken, failure)
+      let taken = takeSlowly(request, range)
+      guard taken.count > 0 else { return taken }
+      switch settle(request, range.prefix(taken.count), &attempt) {
+      case .stay: return taken
       case .again:
         bump(.longtermRetries, on: process)
         giveWay(.retry, attempt: attempt.passes)
         attempt.passes += 1
-      case .fail(let error): return (0, error)
+      case .fail(let error): return Taken(count: 0, failure: error)
       }
     }
   }
@@ -41,11 +39,11 @@ extension Machine {
 
   /// Moves pages that may not stay, according to the policy.
   private func settle(
-    _ frames: UnsafeMutablePointer<FrameNumber>, _ count: Int, _ flags: PinFlags,
-    _ attempt: inout LongtermAttempt, _ process: Process
+    _ request: PinRequest, _ range: PinRange, _ attempt: inout LongtermAttempt
   ) -> Verdict {
     if attempt.giveUpMoving { return .stay }
-    var found = collect(frames, count, flags, process)
+    let process = request.process
+    var found = collect(request, range)
     let none = found.isolated.isEmpty
     switch policy.failure {
     case .ignored:
@@ -56,7 +54,7 @@ extension Machine {
     case .limited, .migrationFatal:
       if found.unpinnable == 0 { return .stay }
     }
-    releaseAll(frames, count, pins: flags.contains(.pin), markDirty: false, on: process.processor)
+    releaseAll(range.frames, pins: request.isPin, markDirty: false, on: process.processor)
     let outcome = moveAway(&found.isolated, process)
     switch policy.failure {
     case .ignored:
@@ -105,16 +103,13 @@ extension Machine {
   // MARK: - Collecting
 
   /// Isolates the folios that may not stay.
-  private func collect(
-    _ frames: UnsafeMutablePointer<FrameNumber>, _ count: Int, _ flags: PinFlags, _ process: Process
-  ) -> CollectedFolios {
+  private func collect(_ request: PinRequest, _ range: PinRange) -> CollectedFolios {
     var found = CollectedFolios()
-    var drained = false
-    var drainedLocally = false
+    var drained = Drained()
     var previous = FrameNumber.none
     var i = 0
-    while i < count {
-      let frame = frames[i]
+    while i < range.count {
+      let frame = range.frames[i]
       let head = head(of: frame)
       // Up to 5.12 the array was taken to hold whole compound pages one after the other.
       let step = policy.collectsByStep ? folioPages(head) - (frame.index - head.index) : 1
@@ -123,8 +118,8 @@ extension Machine {
       previous = head
       if isLongtermPinnable(head) { continue }
       found.unpinnable += 1
-      drainIfNeeded(head, flags, &drainedLocally, &drained, process)
-      if isolate(head, on: process.processor) {
+      drainIfNeeded(head, request, &drained)
+      if isolate(head, on: request.process.processor) {
         found.isolated.pushLast(head, in: self)
       } else {
         if found.failedFolios == 0 { found.firstFailed = head }
@@ -135,42 +130,42 @@ extension Machine {
   }
 
   /// Empties LRU batches that may hide a reference, as the policy's kernel does (spec 6.6, 6.7).
-  private func drainIfNeeded(
-    _ head: FrameNumber, _ flags: PinFlags, _ locally: inout Bool, _ all: inout Bool, _ process: Process
-  ) {
+  private func drainIfNeeded(_ head: FrameNumber, _ request: PinRequest, _ drained: inout Drained) {
+    let process = request.process
     let descriptor = page(head)
     switch policy.drain {
     case .never: return
     case .always:
-      if !all { drainLRUAll(for: process) }
-      all = true
+      if !drained.all { drainLRUAll(for: process) }
+      drained.all = true
     case .ifOffList:
-      guard !all, !descriptor.has(.lru), !descriptor.isHugetlb else { return }
+      guard !drained.all, !descriptor.has(.lru), !descriptor.isHugetlb else { return }
       drainLRUAll(for: process)
-      all = true
+      drained.all = true
     case .ifUnexpectedReferences(let ownPins):
       // Large folios never wait in a batch.
       guard !descriptor.isLarge, !descriptor.isHugetlb else { return }
-      if !locally, hasUnexpectedReferences(head, flags, ownPins) {
+      let countsPins = ownPins && request.isPin
+      if !drained.locally, hasUnexpectedReferences(head, countsPins: countsPins) {
         drainLRU(for: process)
-        locally = true
+        drained.locally = true
       }
-      if !all, hasUnexpectedReferences(head, flags, ownPins) {
+      if !drained.all, hasUnexpectedReferences(head, countsPins: countsPins) {
         drainLRUAll(for: process)
-        all = true
+        drained.all = true
       }
     }
   }
 
   /// Whether a folio has more references than its mappings, its cache and the caller explain.
   ///
-  /// 6.1.192 expects one for the caller although its pin on a small page counts 1024, so it always drains; `ownPins`
-  /// is mainline's correction.
-  private func hasUnexpectedReferences(_ head: FrameNumber, _ flags: PinFlags, _ ownPins: Bool) -> Bool {
+  /// 6.1.192 expects one for the caller although its pin on a small page counts 1024, so it always drains;
+  /// `countsPins` is mainline's correction.
+  private func hasUnexpectedReferences(_ head: FrameNumber, countsPins: Bool) -> Bool {
     let descriptor = page(head)
     let expected = Int32(expectedReferences(of: head).total)
     let own: Int32 =
-      ownPins && flags.contains(.pin) ? pinReferences(1, exact: countsExactly(descriptor)) : 1
+      countsPins ? pinRules.references(1, exact: pinRules.countsExactly(descriptor)) : 1
     return descriptor.refcount.load() != expected + own
   }
 }
@@ -182,6 +177,12 @@ private struct CollectedFolios {
   var isolated = FolioList()
   var failedFolios = 0
   var firstFailed = FrameNumber.none
+}
+
+/// Which batches one look has emptied.
+private struct Drained {
+  var locally = false
+  var all = false
 }
 
 /// How often one long-term pin has tried.

@@ -2,20 +2,6 @@ import Interleaving
 
 /// How pins are counted on a folio, by policy (spec 1.6 to 1.10).
 extension Machine {
-  /// Whether a folio counts its pins exactly.
-  @inline(__always)
-  package func countsExactly(_ descriptor: Page) -> Bool {
-    pinRules.countsExactly(descriptor, flagWord: descriptor.flagWord.load(.acquire))
-  }
-
-  /// What `refs` pins add to the reference count.
-  @inline(__always)
-  func pinReferences(_ refs: Int32, exact: Bool) -> Int32 { pinRules.references(refs, exact: exact) }
-
-  /// Whether a frame is the zero page and pins of it do not count (6.1.192, mainline).
-  @inline(__always)
-  package func isUncountedZeroPage(_ frame: FrameNumber) -> Bool { frame == pinRules.uncountedZeroPage }
-
   /// Whether a folio may be pinned for DMA: never false for a pinned one (page_maybe_dma_pinned).
   ///
   /// Exact for folios that count exactly. For others true from a pin's 1024 references on, so that as many ordinary
@@ -23,7 +9,7 @@ extension Machine {
   package func isMaybePinned(_ head: FrameNumber) -> Bool {
     let descriptor = page(head)
     if !pinRules.isTracked { return false }
-    if countsExactly(descriptor) { return descriptor.pincount.load() > 0 }
+    if pinRules.countsExactly(descriptor) { return descriptor.pincount.load() > 0 }
     return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(bitPattern: pinRules.bias)
   }
 
@@ -49,9 +35,9 @@ extension Machine {
       descriptor.refcount.fetchAdd(1)
       return true
     }
-    if isUncountedZeroPage(frame) { return true }
-    let exact = countsExactly(descriptor)
-    descriptor.refcount.fetchAdd(pinReferences(1, exact: exact))
+    if frame == pinRules.uncountedZeroPage { return true }
+    let exact = pinRules.countsExactly(descriptor)
+    descriptor.refcount.fetchAdd(pinRules.references(1, exact: exact))
     if exact { descriptor.pincount.fetchAdd(1) }
     countAcquired(1, node: descriptor.zone.node, on: processor)
     return true
@@ -65,7 +51,7 @@ extension Machine {
     _ frame: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int
   ) -> FrameNumber {
     if flags.contains(.get) { return tryGetFolio(frame, refs: refs, processor: processor) ?? .none }
-    if isUncountedZeroPage(frame) { return frame }
+    if frame == pinRules.uncountedZeroPage { return frame }
     let head = head(of: frame)
     let descriptor = page(head)
     let word = descriptor.flagWord.load(.acquire)
@@ -77,7 +63,7 @@ extension Machine {
     let exact = pinRules.countsExactly(descriptor, flagWord: word)
     let added = pinRules.references(refs, exact: exact)
     guard addReferences(descriptor, added) else { return .none }
-    if isEnabled(.folioRecheck), self.head(of: frame) != head || countsExactly(descriptor) != exact {
+    if isEnabled(.folioRecheck), self.head(of: frame) != head || pinRules.countsExactly(descriptor) != exact {
       putFolio(head, refs: added, on: processor)
       return .none
     }
@@ -92,10 +78,10 @@ extension Machine {
       putFolio(head, refs: refs, on: processor)
       return
     }
-    if isUncountedZeroPage(head) { return }
-    let exact = countsExactly(page(head))
+    if head == pinRules.uncountedZeroPage { return }
+    let exact = pinRules.countsExactly(page(head))
     if exact { page(head).pincount.fetchAdd(-refs) }
-    putFolio(head, refs: pinReferences(refs, exact: exact), on: processor)
+    putFolio(head, refs: pinRules.references(refs, exact: exact), on: processor)
   }
 
   /// Adds to nr_foll_pin_acquired; a kernel without pin tracking has no such counter.
@@ -111,8 +97,7 @@ extension Machine {
   ///
   /// - Parameter markDirty: lock each clean folio and mark it dirty first (unpin_user_pages_dirty_lock).
   func releaseAll(
-    _ frames: UnsafeMutablePointer<FrameNumber>, _ count: Int, pins: Bool, markDirty: Bool,
-    on processor: Int
+    _ frames: UnsafeMutableBufferPointer<FrameNumber>, pins: Bool, markDirty: Bool, on processor: Int
   ) {
     let cpu = self.processor(processor)
     // Where pins are not tracked they are references, and the bias is one.
@@ -120,7 +105,7 @@ extension Machine {
     let bias = pins ? pinRules.bias : 1
     let uncounted = pins ? pinRules.uncountedZeroPage : .none
     var i = 0
-    while i < count {
+    while i < frames.count {
       let frame = frames[i]
       i &+= 1
       if frame == .none { continue }
@@ -141,7 +126,8 @@ extension Machine {
       }
       // Its order stays, since we hold it.
       let last = UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
-      let more = Self.prefix(of: frames + i, count &- i, from: head.rawValue, to: last)
+      let rest = UnsafeMutableBufferPointer(rebasing: frames.dropFirst(i))
+      let more = Self.prefix(of: rest, from: head.rawValue, to: last)
       i &+= more
       let refs = Int32(truncatingIfNeeded: more &+ 1)
       if tracked { released.addAsOwner(UInt64(truncatingIfNeeded: refs)) }
@@ -154,12 +140,15 @@ extension Machine {
   /// How many of the first frames are at most `distance` after a frame.
   @inline(never)
   private static func prefix(
-    of frames: UnsafeMutablePointer<FrameNumber>, _ count: Int, from first: UInt32, to distance: UInt32
+    of frames: UnsafeMutableBufferPointer<FrameNumber>, from first: UInt32, to distance: UInt32
   ) -> Int {
     var i = 0
+    let count = frames.count
+    let bytes = UnsafeRawBufferPointer(frames)
     let start = SIMD8(repeating: first)
     while i &+ 8 <= count {
-      let block = UnsafeRawPointer(frames + i).loadUnaligned(as: SIMD8<UInt32>.self)
+      let block = bytes.loadUnaligned(
+        fromByteOffset: i &* MemoryLayout<FrameNumber>.stride, as: SIMD8<UInt32>.self)
       if (block &- start).max() > distance { break }
       i &+= 8
     }

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// What the placement policy says about single pages, worked out once: the lockless path asks for every page.
-struct PinRules: Sendable {
+package struct PinRules: Sendable {
   /// Whether pins are told from other references at all.
   let isTracked: Bool
   /// What a pin adds to the reference count of a folio that does not count exactly.
@@ -9,7 +9,7 @@ struct PinRules: Sendable {
   /// Large folios of at least this order count their pins exactly.
   let leastExactOrder: Int
   /// The zero page if pins of it do not count (6.1.192, mainline), else no frame.
-  let uncountedZeroPage: FrameNumber
+  package let uncountedZeroPage: FrameNumber
   /// The zero page if it may be pinned wherever it is, else no frame.
   let exemptZeroPage: FrameNumber
   /// Pageblock types that a long-term pin may not stay in, a bit for each.
@@ -34,7 +34,13 @@ struct PinRules: Sendable {
     forbidsMovable = policy.forbidden != .cma
   }
 
-  /// Whether a folio counts its pins exactly, given the flag word of its head.
+  /// Whether a folio counts its pins exactly.
+  @inline(__always)
+  package func countsExactly(_ head: Page) -> Bool {
+    countsExactly(head, flagWord: head.flagWord.load(.acquire))
+  }
+
+  /// The same, given the flag word of its head.
   @inline(__always)
   func countsExactly(_ head: Page, flagWord: UInt64) -> Bool {
     flagWord & PageFlags.head.rawValue != 0 && head.order >= leastExactOrder

@@ -1,6 +1,18 @@
 import Interleaving
 import SystemPackage
 
+/// A page that is looked for, and what for.
+private struct FollowedPlace {
+  let space: AddressSpace
+  let area: Area
+  let page: UInt64
+  let flags: PinFlags
+  /// Whether a forced write has faulted on the page, so that what is there is its copy.
+  let wasCopied: Bool
+
+  var address: VirtualAddress { VirtualAddress(page: page) }
+}
+
 /// What following one address found (spec 5.5).
 private enum Followed {
   case page(FrameNumber)
@@ -15,44 +27,45 @@ extension Machine {
   ///
   /// - Returns: how many entries of `out` were filled, and why no more; the count wins over the error for a caller
   ///   that wants Linux's answer (mm/gup.c:__get_user_pages, 6.1).
-  func takeSlowly(
-    _ process: Process, _ space: AddressSpace, _ start: UInt64, _ count: Int, _ flags: PinFlags,
-    _ out: UnsafeMutablePointer<FrameNumber>
-  ) -> (taken: Int, failure: PinError?) {
-    if flags.contains(.pin) { space.flags.fetchOr(AddressSpace.hasPinned) }
+  func takeSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
+    let process = request.process
+    let space = space(request.space)
+    let flags = request.flags
+    if request.isPin { markHasPinned(space) }
     var area: Area?
     var taken = 0
     // The page whose write fault FOLL_FORCE has just taken (FOLL_COW).
     var copied: UInt64?
-    while taken < count {
-      let virtual = start + UInt64(taken)
+    func ended(_ failure: PinError?) -> Taken { Taken(count: taken, failure: failure) }
+    while taken < range.count {
+      let virtual = range.start + UInt64(taken)
       let address = VirtualAddress(page: virtual)
       if isEnabled(.fatalSignalCheck), process.hasFatalSignal {
-        return (taken, PinError(.signal, .interrupted, .interrupted, address: address))
+        return ended(PinError(.signal, .interrupted, .interrupted, address: address))
       }
       if area == nil || virtual >= (area?.end ?? 0) {
         area = findArea(space, virtual)
-        if let failure = checkArea(area, flags, address) { return (taken, failure) }
+        if let failure = checkArea(area, flags, address) { return ended(failure) }
       }
-      guard let current = area else { return (taken, nil) }
+      guard let current = area else { return ended(nil) }
       var wanted = flags
       if !isEnabled(.forcedWriteStays), copied == virtual { wanted.remove(.write) }
-      switch follow(space, current, virtual, wanted, wasCopied: copied == virtual, on: process.processor) {
+      let place = FollowedPlace(
+        space: space, area: current, page: virtual, flags: wanted, wasCopied: copied == virtual)
+      switch follow(place, on: process.processor) {
       case .page(let frame):
-        out[taken] = frame
+        range.frames[taken] = frame
         taken += 1
       case .fault(let unshare):
         if flags.contains(.noFault) {
-          return (taken, PinError(.fault, .wouldFault, .badAddress, address: address))
+          return ended(PinError(.fault, .wouldFault, .badAddress, address: address))
         }
-        if let failure = faultIn(process, space, current, virtual, wanted, unshare: unshare) {
-          return (taken, failure)
-        }
+        if let failure = faultIn(place, unshare: unshare, by: process) { return ended(failure) }
         if flags.contains([.force, .write]) { copied = virtual }
-      case .failed(let failure): return (taken, failure)
+      case .failed(let failure): return ended(failure)
       }
     }
-    return (taken, nil)
+    return ended(nil)
   }
 
   /// Whether an area gives its pages to a caller with these flags (check_vma_flags, spec 5.4; order matters).
@@ -61,54 +74,52 @@ extension Machine {
       PinError(.area, cause, .badAddress, address: address)
     }
     guard let area else { return refuse(.noArea) }
-    let has = area.flags
-    if !has.isDisjoint(with: [.io, .frameMap]) { return refuse(.noPages) }
+    let allowed = area.flags
+    if !allowed.isDisjoint(with: [.io, .frameMap]) { return refuse(.noPages) }
     if flags.contains(.anonymous), !area.isAnonymous { return refuse(.notAnonymous) }
-    if policy.refusesInternalFlags, flags.contains(.splitPMD), has.contains(.hugetlb) {
+    if policy.refusesInternalFlags, flags.contains(.splitPMD), allowed.contains(.hugetlb) {
       return PinError(.area, .hugetlbSplit, .notSupported, address: address)
     }
     if flags.contains(.write) {
-      if !has.contains(.write) {
-        guard flags.contains(.force), !has.contains(.hugetlb), area.isCopyOnWrite else {
+      if !allowed.contains(.write) {
+        guard flags.contains(.force), !allowed.contains(.hugetlb), area.isCopyOnWrite else {
           return refuse(.notPermitted(write: true))
         }
       }
-    } else if !has.contains(.read) {
-      guard flags.contains(.force), has.contains(.mayRead) else { return refuse(.notPermitted(write: false)) }
+    } else if !allowed.contains(.read) {
+      guard flags.contains(.force), allowed.contains(.mayRead) else {
+        return refuse(.notPermitted(write: false))
+      }
     }
     return nil
   }
 
   /// Looks at one address and takes its page if it may (mm/gup.c:follow_page_mask, 6.1).
-  ///
-  /// - Parameter wasCopied: whether a forced write has faulted on the page, so that what is there is its copy.
-  private func follow(
-    _ space: AddressSpace, _ area: Area, _ virtual: UInt64, _ flags: PinFlags, wasCopied: Bool,
-    on processor: Int
-  ) -> Followed {
+  private func follow(_ place: FollowedPlace, on processor: Int) -> Followed {
+    let (space, area, virtual, flags) = (place.space, place.area, place.page, place.flags)
+    let address = place.address
     space.pageTableLock.lock()
     defer { space.pageTableLock.unlock() }
-    let address = VirtualAddress(page: virtual)
-    guard var slot = leafSlot(space, virtual) else { return hole(area, flags, address) }
+    guard var slot = leafSlot(space, virtual) else { return hole(place) }
     if slot.level == 1, flags.contains(.splitPMD), !area.flags.contains(.hugetlb), !slot.entry.isMigration {
       splitHuge(space, slot, virtual, on: processor)
-      guard let small = leafSlot(space, virtual) else { return hole(area, flags, address) }
+      guard let small = leafSlot(space, virtual) else { return hole(place) }
       slot = small
     }
     let entry = slot.entry
-    if entry.isNone { return hole(area, flags, address) }
+    if entry.isNone { return hole(place) }
     if entry.isMigration { return .fault(unshare: false) }
     if entry.isProtNone, !flags.contains(.force) { return .fault(unshare: false) }
     let offset = slot.level == 1 ? Int(virtual & UInt64(geometry.tableEntries - 1)) : 0
     let frame = entry.frame + offset
     let first = slot.level == 1 ? entry.frame : frame
     if flags.contains(.write), !entry.isWritable {
-      guard mayForceWrite(first, entry, area, flags, wasCopied) else { return .fault(unshare: false) }
+      guard mayForceWrite(first, entry, place) else { return .fault(unshare: false) }
     }
     if entry.isSpecial, flags.contains(.dump) {
       return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
     }
-    if needsUnsharing(first, entry, area, flags) { return .fault(unshare: true) }
+    if needsUnsharing(first, entry, place) { return .fault(unshare: true) }
     if policy.refusesHugetlbMoves, area.flags.contains(.hugetlb), flags.contains([.pin, .longterm]),
       !isLongtermPinnable(frame)
     {
@@ -135,10 +146,10 @@ extension Machine {
     return .page(frame)
   }
 
-  private func hole(_ area: Area, _ flags: PinFlags, _ address: VirtualAddress) -> Followed {
+  private func hole(_ place: FollowedPlace) -> Followed {
     // A core dump leaves holes out of anonymous memory instead of filling them.
-    if flags.contains(.dump), area.isAnonymous {
-      return .failed(PinError(.fault, .holeForDump, .badAddress, address: address))
+    if place.flags.contains(.dump), place.area.isAnonymous {
+      return .failed(PinError(.fault, .holeForDump, .badAddress, address: place.address))
     }
     return .fault(unshare: false)
   }
@@ -147,32 +158,30 @@ extension Machine {
   ///
   /// Before 5.19 no bit says so; then it must be the dirty copy that this call's own fault has made.
   private func mayForceWrite(
-    _ frame: FrameNumber, _ entry: PageTableEntry, _ area: Area, _ flags: PinFlags, _ wasCopied: Bool
+    _ frame: FrameNumber, _ entry: PageTableEntry, _ place: FollowedPlace
   ) -> Bool {
-    flags.contains(.force) && area.isCopyOnWrite && !area.flags.contains(.write)
+    let area = place.area
+    return place.flags.contains(.force) && area.isCopyOnWrite && !area.flags.contains(.write)
       && page(head(of: frame)).mapping.isAnonymous
       && (policy.tracksExclusive
-        ? page(frame).has(.anonExclusive) : wasCopied && entry.has(PageTableEntry.dirty))
+        ? page(frame).has(.anonExclusive) : place.wasCopied && entry.has(PageTableEntry.dirty))
   }
 
   private func needsUnsharing(
-    _ frame: FrameNumber, _ entry: PageTableEntry, _ area: Area, _ flags: PinFlags
+    _ frame: FrameNumber, _ entry: PageTableEntry, _ place: FollowedPlace
   ) -> Bool {
-    guard mustUnshare(frame, entry, flags) else { return false }
-    return page(head(of: frame)).mapping.isAnonymous || area.isCopyOnWrite
+    guard mustUnshare(frame, entry, place.flags) else { return false }
+    return page(head(of: frame)).mapping.isAnonymous || place.area.isCopyOnWrite
   }
 
   /// Faults one page in; nil if the caller should look again (mm/gup.c:faultin_page, 6.1).
-  private func faultIn(
-    _ process: Process, _ space: AddressSpace, _ area: Area, _ virtual: UInt64, _ flags: PinFlags,
-    unshare: Bool
-  ) -> PinError? {
+  private func faultIn(_ place: FollowedPlace, unshare: Bool, by process: Process) -> PinError? {
+    let (flags, address) = (place.flags, place.address)
     var fault: FaultFlags = []
     if flags.contains(.write) { fault.insert(.write) }
     if flags.contains(.remote) { fault.insert(.remote) }
     if unshare { fault.insert(.unshare) }
-    let address = VirtualAddress(page: virtual)
-    switch handleFault(process, space, area, page: virtual, fault) {
+    switch handleFault(process, place.space, place.area, page: place.page, fault) {
     case .success, .retry: return nil
     case .outOfMemory(let error):
       return PinError(
@@ -184,7 +193,7 @@ extension Machine {
     case .hwpoison:
       return PinError(
         .fault, .faultRefused("the page is poisoned"),
-        flags.contains(.hwpoison) ? Errno(rawValue: 133) : .badAddress, address: address)
+        flags.contains(.hwpoison) ? .poisonedPage : .badAddress, address: address)
     }
   }
 }

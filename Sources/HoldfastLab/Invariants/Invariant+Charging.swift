@@ -52,11 +52,11 @@ extension Invariant {
         switch record.accounting {
         case .none: expected = 0
         case .pinned: expected = held
-        case .locked: expected = machine.unreserved(record.frames, record.frames.count)
+        case .locked: expected = machine.unreserved(record.frames)
         case .registered:
           // A buffer that is given back in part stays charged whole.
           guard held == record.frames.count else { return nil }
-          expected = machine.wholeFolios(record.frames, held)
+          expected = machine.wholeFolios(record.frames)
           guard record.user == 0 || record.user == expected else {
             return "\(held) registered pages are charged \(record.user) to the user, not \(expected)"
           }

@@ -50,7 +50,7 @@ extension Invariant {
     ) { context in
       context.folios { head, page in
         let found = Int(page.pincount.load())
-        let expected = context.machine.countsExactly(page) ? context.recount.pins[head] ?? 0 : 0
+        let expected = context.machine.pinRules.countsExactly(page) ? context.recount.pins[head] ?? 0 : 0
         return found == expected ? nil : "\(head) has pincount \(found), the ledger \(expected)"
       }
     },

@@ -97,9 +97,10 @@ struct Recount {
     for (frame, isPin) in held {
       let head = machine.head(of: frame)
       if isPin {
-        if machine.isUncountedZeroPage(frame) { continue }
+        if frame == machine.pinRules.uncountedZeroPage { continue }
         pins[head, default: 0] += 1
-        let exact = machine.countsExactly(machine.page(head)) || machine.policy.counting == .reference
+        let exact =
+          machine.pinRules.countsExactly(machine.page(head)) || machine.policy.counting == .reference
         refer(head, by: exact ? 1 : Int(machine.configuration.pinBias))
       } else {
         refer(head, by: 1)

@@ -1,0 +1,63 @@
+package import Interleaving
+
+/// The memory of one page-table entry, which anybody may read; `Machine.setEntry` alone writes it.
+package struct EntryCell {
+  private let cell: AtomicUInt64
+
+  @inline(__always)
+  init(_ cell: AtomicUInt64) { self.cell = cell }
+
+  /// The entry now.
+  @inline(__always)
+  package func load(_ order: MemoryOrder = .acquire) -> PageTableEntry {
+    PageTableEntry(rawValue: cell.load(order))
+  }
+
+  @inline(__always)
+  fileprivate func store(_ entry: PageTableEntry, _ order: MemoryOrder) { cell.store(entry.rawValue, order) }
+}
+
+/// The place of one page-table entry.
+package struct EntrySlot {
+  /// The entry itself.
+  package let cell: EntryCell
+  /// 0 for a PTE, 1 for a PMD entry, up to 3 in the root.
+  package let level: Int
+  /// The table page that holds the entry, and where in it.
+  package let table: RowID
+  package let index: Int
+
+  /// The entry now.
+  @inline(__always)
+  package var entry: PageTableEntry { cell.load() }
+}
+
+/// The one place where page-table entries change, which is where a mirror of the tables has to be told.
+extension Machine {
+  /// The place of an entry, given its table.
+  @inline(__always)
+  func entrySlot(_ table: RowID, _ index: Int, level: Int) -> EntrySlot {
+    EntrySlot(cell: tablePage(table).entry(index), level: level, table: table, index: index)
+  }
+
+  /// Writes an entry, and counts it in its table.
+  ///
+  /// The page-table lock is held.
+  ///
+  /// - Parameter order: `.sequential` where a look at something else must not come before the store.
+  package func setEntry(_ slot: EntrySlot, _ value: PageTableEntry, _ order: MemoryOrder = .release) {
+    let before = slot.cell.load(.relaxed)
+    slot.cell.store(value, order)
+    if before.isNone != value.isNone {
+      tableMeta(slot.table).used += value.isNone ? -1 : 1
+    }
+  }
+
+  /// Fills a table to which no entry leads yet with leaves of consecutive frames.
+  ///
+  /// The store that makes an upper entry lead to the table publishes all of them.
+  func fillTable(_ table: RowID, from first: FrameNumber, _ bits: UInt64) {
+    for i in 0..<geometry.tableEntries { tablePage(table).entry(i).store(.leaf(first + i, bits), .relaxed) }
+    tableMeta(table).used = geometry.tableEntries
+  }
+}

@@ -1,0 +1,39 @@
+import Interleaving
+
+/// The end of a ledger's record, or of a part of its pages.
+extension Machine {
+  /// Gives back every page of a record that is still held, and frees the record.
+  func endRecord(_ record: PinRecord) {
+    let processor = record.processor
+    let remaining = record.remaining
+    if record.accounting == .locked, !isEnabled(.zeroPageRelease) { forgetZeroPages(record) }
+    releaseAll(
+      frames(of: record), pins: isReleasedAsPin(record), markDirty: record.marksDirty, on: processor)
+    if record.accounting != .none { endCharge(record) }
+    if let trace { trace(.unpin(process: record.owner, pages: remaining)) }
+    closeRecord(record)
+  }
+
+  private func isReleasedAsPin(_ record: PinRecord) -> Bool {
+    isEnabled(.releaseByKind) && record.kind == Self.pinRecordKind
+  }
+
+  /// Takes the zero page for reserved memory that nobody has to give back.
+  private func forgetZeroPages(_ record: PinRecord) {
+    let frames = frames(of: record)
+    for i in frames.indices where frames[i] == global.zeroPage { frames[i] = .none }
+  }
+
+  /// Gives back a part of a record's pages.
+  func releasePart(_ record: PinRecord, _ range: Range<Int>, markDirty: Bool) {
+    let part = UnsafeMutableBufferPointer(rebasing: frames(of: record)[range])
+    let held = part.count { $0 != .none }
+    releaseAll(part, pins: isReleasedAsPin(record), markDirty: markDirty, on: record.processor)
+    if record.accounting != .none { uncharge(record, part: part, held: held) }
+    global.ledgerLock.withLock {
+      part.update(repeating: .none)
+      record.remaining -= held
+    }
+    if let trace { trace(.unpin(process: record.owner, pages: held)) }
+  }
+}
