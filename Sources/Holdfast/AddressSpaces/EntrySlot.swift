@@ -1,6 +1,6 @@
 package import Interleaving
 
-/// The memory of one page-table entry, which anybody may read; `Machine.setEntry` alone writes it.
+/// The memory of one page-table entry, which only this file can write.
 package struct EntryCell {
   private let cell: AtomicUInt64
 
@@ -32,7 +32,7 @@ package struct EntrySlot {
   package var entry: PageTableEntry { cell.load() }
 }
 
-/// The one place where page-table entries change, which is where a mirror of the tables has to be told.
+/// The one place where page-table entries change; a mirror of the tables is to be told here.
 extension Machine {
   /// The place of an entry, given its table.
   @inline(__always)
@@ -42,9 +42,8 @@ extension Machine {
 
   /// Writes an entry, and counts it in its table.
   ///
-  /// The page-table lock is held.
-  ///
-  /// - Parameter order: `.sequential` where a look at something else must not come before the store.
+  /// - Parameter order: `.sequential` if a later load must not be made before the store.
+  /// - Locks: the caller holds the page-table lock, or for the cache of an object the object's lock.
   package func setEntry(_ slot: EntrySlot, _ value: PageTableEntry, _ order: MemoryOrder = .release) {
     let before = slot.cell.load(.relaxed)
     slot.cell.store(value, order)

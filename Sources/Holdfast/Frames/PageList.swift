@@ -1,7 +1,8 @@
-/// A doubly linked list of pages, chained through `Page.next` and `Page.previous`: the one place that links them.
+/// A doubly linked list of pages, linked through `Page.next` and `Page.previous`.
 ///
-/// A page is on one list at a time. What changes a list holds its lock, or owns it. The links of a page that was taken
-/// off a list stay as they were; they mean nothing until it is on a list again.
+/// A page is on at most one list. The links of a page that was removed from a list keep their old values.
+///
+/// - Locks: the caller holds the list's lock, or owns the list.
 package protocol PageList {
   /// The page at the front; `.none` if the list is empty.
   var first: FrameNumber { get set }

@@ -1,6 +1,6 @@
 import Interleaving
 
-/// What accounts for the references on a folio, beside those that somebody takes for a time of his own.
+/// The references on a folio that its mappings, its cache and its owner's data account for.
 struct ExpectedReferences: Equatable {
   /// One for each mapping.
   var mappings: Int
@@ -9,7 +9,7 @@ struct ExpectedReferences: Equatable {
   /// One if its owner keeps data with it (PG_private).
   var ownerData: Int
 
-  /// All of them; what isolation, a pin or a look-up holds comes on top.
+  /// All of them; the references of an isolation, a pin or a look-up come on top.
   var total: Int { mappings + cache + ownerData }
 }
 
@@ -57,17 +57,19 @@ extension Machine {
 
   /// What accounts for the references on a folio: the one place that says so.
   ///
-  /// Stable only for a locked folio without mappings; else a hint whether somebody holds it.
+  /// The sum is stable only for a locked folio without mappings; for others it is a hint. A huge page of the pool
+  /// has one reference from its cache, as mm/migrate.c:migrate_huge_page_move_mapping (6.1) expects, whatever its
+  /// size.
   ///
-  /// - Kernel: include/linux/mm.h:folio_expected_ref_count (6.1); without the swap cache. A huge page of the pool has
-  ///   one reference from its cache, as in mm/migrate.c:migrate_huge_page_move_mapping (6.1).
+  /// - Kernel: include/linux/mm.h:folio_expected_ref_count (6.1); without the swap cache.
   func expectedReferences(of head: FrameNumber) -> ExpectedReferences {
     expectedReferences(of: head, mappings: mappingCount(head))
   }
 
   /// The same for a folio whose mappings are known: none, once a migration has replaced them.
   ///
-  /// - Kernel: mm/migrate.c:folio_expected_refs (6.1); without the isolation's own reference, which the caller adds.
+  /// - Kernel: mm/migrate.c:folio_expected_refs (6.1); without the isolation's own reference, which the
+  ///   caller adds.
   func expectedReferences(of head: FrameNumber, mappings: Int) -> ExpectedReferences {
     let folio = page(head)
     guard folio.mapping.object != nil else {
@@ -77,9 +79,10 @@ extension Machine {
       mappings: mappings, cache: cacheReferences(of: head), ownerData: folio.has(.hasPrivate) ? 1 : 0)
   }
 
-  /// References that an object's cache holds on a folio in it: one for each page, but one for a huge page of the pool.
+  /// References that an object's cache holds on a folio in it: one for each page, but one for a huge page of
+  /// the pool.
   ///
-  /// - Kernel: mm/filemap.c:__filemap_add_folio (6.1).
+  /// mm/filemap.c:__filemap_add_folio (6.1) takes them.
   func cacheReferences(of head: FrameNumber) -> Int { page(head).isHugetlb ? 1 : folioPages(head) }
 
   /// Drops references; with the last one the folio is freed.

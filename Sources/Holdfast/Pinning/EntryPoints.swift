@@ -2,23 +2,31 @@ import Interleaving
 import SystemPackage
 
 extension Machine {
-  /// Pins pages for DMA (pin_user_pages and its kin, FOLL_PIN).
-  ///
-  /// Takes the address space's lock, shared, where the entry point calls for it; no lock may be held.
+  /// Pins pages for DMA (FOLL_PIN).
   ///
   /// - Parameters:
-  ///   - address: where the range begins; rounded down to a page.
-  ///   - pages: pages wanted, from 1 on.
-  ///   - owner: whose memory, if not the caller's (`.remote` only).
-  ///   - purpose: what for, as the ledger and error messages show it.
-  ///   - accounting: whom the pages are charged for; then the range is pinned whole or not at all, and the charge
-  ///     is given back as its pages are.
-  /// - Returns: the pages, a prefix of the range; fewer than wanted is no error without `accounting` (spec 5.6).
-  /// - Throws: `PinError`: EINVAL for flags that do not go together, ESRCH for a process that has ended, EFAULT
-  ///   for memory that is not there or not permitted, ENOMEM for no memory, an overflowed count, a memlock
-  ///   limit, or pages that could not be moved away; EBUSY for the last under `movable-v4`; EINTR for a fatal
-  ///   signal. With `.fastOnly` bad flags and ranges give no pages instead, and stand in `shortfall`.
-  /// - Note: mm/gup.c, 6.1: pin_user_pages, _remote, _unlocked, _fast, _fast_only.
+  ///   - process: the caller.
+  ///   - address: the start of the range; rounded down to a page.
+  ///   - pages: the number of pages.
+  ///   - flags: the caller's FOLL_* flags.
+  ///   - entry: the entry point.
+  ///   - owner: the process whose memory is pinned, if it is not the caller (`.remote` only).
+  ///   - purpose: what the pin is for, as the ledger and error messages show it.
+  ///   - accounting: the user that pages are charged for. With one, the range is pinned whole or not at all,
+  ///     and pages are uncharged when they are unpinned.
+  /// - Returns: the pages, a prefix of the range. Fewer than requested is an error only with `accounting`.
+  /// - Throws: `PinError`: EINVAL for flags that exclude each other, ESRCH for a process that has ended,
+  ///   EFAULT for memory that is not mapped or may not be accessed, ENOMEM for lack of memory, an overflowed
+  ///   count, a memlock limit, or pages that could not be migrated away; EBUSY for the last under
+  ///   `movable-v4`; EINTR for a fatal signal. With `.fastOnly`, wrong flags and ranges give no pages
+  ///   instead, and the reason is in `shortfall`.
+  /// - Locks: takes the address space's lock, shared, unless the lockless path takes every page; the caller
+  ///   holds no lock.
+  /// - Kernel: mm/gup.c:pin_user_pages (6.1)
+  /// - Kernel: mm/gup.c:pin_user_pages_remote (6.1)
+  /// - Kernel: mm/gup.c:pin_user_pages_unlocked (6.1); without releasing the lock while a fault waits.
+  /// - Kernel: mm/gup.c:pin_user_pages_fast (6.1)
+  /// - Kernel: mm/gup.c:pin_user_pages_fast_only (6.1)
   public func pin(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
     entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel(""),
@@ -31,10 +39,17 @@ extension Machine {
     return PinnedPages(self, record, taken)
   }
 
-  /// Takes ordinary references on pages (get_user_pages and its kin, FOLL_GET).
+  /// Takes ordinary references on pages (FOLL_GET).
   ///
-  /// As `pin`, without pin accounting; FOLL_LONGTERM is not allowed here.
-  /// - Note: mm/gup.c, 6.1: get_user_pages, _remote, _unlocked, _fast, _fast_only.
+  /// Parameters, errors and locks are those of `pin`, but pages are not charged and FOLL_LONGTERM is refused.
+  ///
+  /// - Returns: the pages, a prefix of the range.
+  /// - Throws: `PinError`, as `pin`.
+  /// - Kernel: mm/gup.c:get_user_pages (6.1); without calls that want no pages.
+  /// - Kernel: mm/gup.c:get_user_pages_remote (6.1); without calls that want no pages.
+  /// - Kernel: mm/gup.c:get_user_pages_unlocked (6.1); without releasing the lock while a fault waits.
+  /// - Kernel: mm/gup.c:get_user_pages_fast (6.1)
+  /// - Kernel: mm/gup.c:get_user_pages_fast_only (6.1)
   public func get(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
     entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel("")
@@ -46,7 +61,9 @@ extension Machine {
     return GottenPages(self, record, taken)
   }
 
-  /// Serves a call of an entry point: a record of the ledger with the pages, or row zero where none were asked for.
+  /// Serves a call of an entry point.
+  ///
+  /// - Returns: a record of the ledger with the pages; row zero if no pages were requested.
   private func take(
     _ asked: PinRequest, of owner: Process
   ) throws(PinError) -> (record: PinRecord, taken: Taken) {
@@ -57,7 +74,7 @@ extension Machine {
     do {
       request.flags = try completeFlags(asked)
     } catch {
-      // These entry points are never negative: whoever calls them goes on another way.
+      // The fast-only entry points return no errors.
       guard asked.entry == .fastOnly else { throw error }
       return (none, Taken(count: 0, failure: error))
     }
@@ -66,7 +83,7 @@ extension Machine {
     guard asked.pages > 0 else {
       throw PinError(.arguments, .badRange, .badAddress, address: asked.address)
     }
-    // Another process may end meanwhile; the caller itself cannot.
+    // Another process may end during the call; the caller cannot.
     var remote: RowID?
     if owner.id != process.id {
       guard asked.entry == .remote else {
@@ -126,7 +143,10 @@ extension Machine {
 
   // MARK: - Arguments
 
-  /// The flags that the entry point adds, after checking those given (spec 5.2).
+  /// Checks the caller's flags and returns them with those that the entry point sets.
+  ///
+  /// - Kernel: mm/gup.c:is_valid_gup_flags (6.1)
+  /// - Kernel: mm/gup.c:is_valid_gup_args (mainline); without FOLL_PCI_P2PDMA, FOLL_UNLOCKABLE.
   private func completeFlags(_ request: PinRequest) throws(PinError) -> PinFlags {
     let (given, isPin) = (request.flags, request.isPin)
     func refuse(_ reason: String) -> PinError {
@@ -159,7 +179,10 @@ extension Machine {
     return flags
   }
 
-  /// Checks the range of a fast entry point; true if its end wraps around, which up to 6.x means no pages.
+  /// Checks the range of a fast entry point.
+  ///
+  /// - Returns: true if the call gives no pages without an error: the end of the range wraps around, or a
+  ///   fast-only range leaves user space.
   private func isEmptyByOverflow(_ request: PinRequest) throws(PinError) -> Bool {
     let end = request.address.page + UInt64(request.pages)
     if end > UInt64.max / UInt64(pageSize) {

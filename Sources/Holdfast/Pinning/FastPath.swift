@@ -1,13 +1,15 @@
 import Interleaving
 
-/// The lockless path: walk, try to grab, look again, give up where the kernel gives up (spec 5.7).
+/// The lockless path: walk the page tables, grab each page, then check that its entries did not change.
 extension Machine {
-  /// Takes pages without any lock, as many from the start as it can.
+  /// Takes pages without any lock, as many from the start of the range as it can.
   ///
-  /// Tables are not freed meanwhile, since freeing waits for `Processor.walkers` (interrupts off, in Linux).
-  /// Statistics of pins are added here, once a run of pages of one node.
+  /// The walk announces itself in `Processor.walkers`, for which `synchroniseWalkers` waits before page
+  /// tables are freed; Linux disables interrupts. Pins are counted in the statistics once for each run of
+  /// pages of one node, not page by page.
   ///
-  /// - Returns: how many entries of `out` were filled: a prefix of the range (mm/gup.c:lockless_pages_from_mm).
+  /// - Returns: how many slots of the range were filled.
+  /// - Kernel: mm/gup.c:lockless_pages_from_mm (6.1)
   func takeLockless(_ request: PinRequest, _ range: PinRange) -> Int {
     let space = space(request.space)
     let processor = request.process.processor
@@ -24,7 +26,7 @@ extension Machine {
     if request.isPin {
       walk.flushCount(self)
       if space.writeProtectSequence.read() != sequence {
-        // fork copied meanwhile: these pages may be shared now.
+        // fork has write-protected entries meanwhile, so these pages may be shared now.
         releaseAll(range.prefix(walk.taken).frames, pins: true, markDirty: false, on: processor)
         return 0
       }
@@ -32,6 +34,12 @@ extension Machine {
     return walk.taken
   }
 
+  /// Walks down to each PMD entry of the range.
+  ///
+  /// - Kernel: mm/gup.c:gup_pgd_range (6.1); without huge entries.
+  /// - Kernel: mm/gup.c:gup_pud_range (6.1); without huge entries, device pages.
+  /// - Kernel: mm/gup.c:gup_pmd_range (6.1); without device pages, following PROT_NONE with FOLL_FORCE: such
+  ///   an entry ends the walk.
   @inline(__always)
   private func walkTables(_ root: RowID, _ walk: inout LocklessWalk) {
     let bits = UInt64(geometry.tableBits)
@@ -58,6 +66,12 @@ extension Machine {
   }
 
   /// Takes the pages of one table of PTEs; false ends the walk.
+  ///
+  /// Runs of small pages are pinned by `takeSmallPages`; it leaves every other page to `takeEntry`. The two
+  /// together are the loop of gup_pte_range.
+  ///
+  /// - Kernel: mm/gup.c:gup_pte_range (6.1); without device pages, secret memory, following PROT_NONE with
+  ///   FOLL_FORCE: such an entry ends the walk.
   @inline(never)
   private func takeEntries(_ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let table = tablePage(upper.entry.tableID)
@@ -77,17 +91,18 @@ extension Machine {
     }
   }
 
-  /// Pins pages that are no part of a folio, up to the first entry that needs a closer look.
+  /// Pins small pages up to the first entry that `takeEntry` must look at.
   ///
-  /// No call and no rare case inside, and registers to itself: this loop is what a pin costs. Pages of another zone
-  /// than the last one's need the closer look too, which finds out whether they may be pinned there.
+  /// The cost of a pin is the cost of this loop, so it contains no calls and no rare cases. It stops at a
+  /// page of a large folio, at the zero page, and at a page of another zone than the last one: whether a
+  /// long-term pin may stay in that zone has not been checked yet.
   ///
-  /// - Returns: a page whose pin must be taken back, since its entry changed meanwhile.
+  /// - Returns: a page that was pinned although its entry has changed, for the caller to unpin; else `.none`.
   @inline(never)
   private func takeSmallPages(
     _ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk
   ) -> FrameNumber {
-    // Read-only pins of pages that might have to be unshared first need the closer look.
+    // A read-only pin may have to unshare the page first, which only `takeEntry` checks.
     let isWrite = walk.flags.contains(.write) || policy.tracksExclusive
     let needed =
       PageTableEntry.present | PageTableEntry.user | (isWrite ? PageTableEntry.writable : 0)
@@ -114,7 +129,8 @@ extension Machine {
       if longterm, !pinRules.mayStay(inBlockOf: pageblockTypeNumber(of: frame)) { break }
       if !addReferences(descriptor, pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
-      // Whoever removed or replaced the entry before the reference was there did not see the reference.
+      // If the entry was changed before the reference was taken, whoever changed it did not see the
+      // reference.
       if isEnabled(.entryRecheck),
         after & PageFlags.head.rawValue != 0 || descriptor.isTail || !read.isUnchanged || !upper.isUnchanged
       {
@@ -129,7 +145,7 @@ extension Machine {
     return lost
   }
 
-  /// Takes the page of one entry, whatever it is; false ends the walk.
+  /// Takes the page of one entry of any kind; false ends the walk.
   @inline(never)
   private func takeEntry(
     _ read: ReadEntry, under upper: ReadEntry, _ walk: inout LocklessWalk
@@ -141,7 +157,7 @@ extension Machine {
     guard entry.rawValue & (needed | PageTableEntry.special) == needed else { return false }
     let head = grabLockless(entry.frame, 1, flags, on: walk.processor)
     if head == .none { return false }
-    // As above.
+    // As in `takeSmallPages`.
     guard !isEnabled(.entryRecheck) || (read.isUnchanged && upper.isUnchanged),
       !mustUnshare(entry.frame, entry, flags)
     else {
@@ -157,6 +173,9 @@ extension Machine {
   }
 
   /// Takes the wanted part of a folio that one PMD entry maps, with one grab; false ends the walk.
+  ///
+  /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages.
+  /// - Kernel: mm/gup.c:record_subpages (6.1)
   private func takeLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let (flags, entry) = (walk.flags, read.entry)
     if flags.contains(.write), !entry.isWritable { return false }
@@ -176,7 +195,11 @@ extension Machine {
     return true
   }
 
-  /// Whether a read-only pin must first make the page the process's own (gup_must_unshare, spec 5.8).
+  /// Whether a read-only pin must first make the page exclusive to the process.
+  ///
+  /// Mainline also unshares pages of any private mapping before a long-term pin (`unsharesAnyPrivate`).
+  ///
+  /// - Kernel: include/linux/mm.h:gup_must_unshare (6.1)
   @inline(never)
   func mustUnshare(_ frame: FrameNumber, _ entry: PageTableEntry, _ flags: PinFlags) -> Bool {
     guard policy.tracksExclusive, flags.contains(.pin), !flags.contains(.write), !entry.isWritable else {
@@ -184,12 +207,12 @@ extension Machine {
     }
     let descriptor = page(frame)
     if page(head(of: frame)).mapping.isAnonymous { return !descriptor.has(.anonExclusive) }
-    // Without the area at hand, a long-term pin of anything else goes the slow way where it might matter.
+    // Whether the mapping is private is not known without its area, so the slow path must find out.
     return policy.unsharesAnyPrivate && flags.contains(.longterm)
   }
 }
 
-/// An entry as a walk has read it, and where it stands.
+/// An entry as a walk has read it, with its place.
 private struct ReadEntry {
   let cell: EntryCell
   let entry: PageTableEntry
@@ -200,23 +223,24 @@ private struct ReadEntry {
     entry = cell.load()
   }
 
-  /// Whether it is the same at a second look.
+  /// Whether the entry is still the same.
   @inline(__always)
   var isUnchanged: Bool { cell.load() == entry }
 }
 
-/// Where a lockless walk is, and what it has counted but not yet added to the statistics.
+/// The state of a lockless walk: its position, and the pins that are not yet counted in the statistics.
 private struct LocklessWalk {
   private(set) var page: UInt64
   let end: UInt64
   let flags: PinFlags
   let processor: Int
-  /// Where the frames go.
+  /// A slot for the frame of each page.
   let frames: UnsafeMutableBufferPointer<FrameNumber>
   private(set) var taken = 0
   private var pending = 0
   private var node = 0
-  /// Zone and node, as a flag word has them, of the last page; none where the next one must be looked at anyway.
+  /// Zone and node of the last page, as its flag word has them; `.max` if `takeSmallPages` must not take the
+  /// next page.
   private(set) var zone = UInt64.max
 
   init(_ range: PinRange, _ flags: PinFlags, on processor: Int) {
@@ -227,13 +251,13 @@ private struct LocklessWalk {
     self.processor = processor
   }
 
-  /// Where the frames of the pages go that were not taken yet.
+  /// The slots that are not filled yet.
   @inline(__always)
   var room: UnsafeMutableBufferPointer<FrameNumber> {
     UnsafeMutableBufferPointer(rebasing: frames.dropFirst(taken))
   }
 
-  /// Goes on by so many pages, of which so many are pins that count.
+  /// Advances past `pages` pages and adds `pins` to the pins that are not yet counted.
   @inline(__always)
   mutating func advance(by pages: Int, pins: Int) {
     taken &+= pages
@@ -241,10 +265,10 @@ private struct LocklessWalk {
     pending &+= pins
   }
 
-  /// Notes the zone of a page that was taken, given its flag word, and counts for its node from here on.
+  /// Sets the zone from the flag word of a page that was taken; pins are counted for its node from here on.
   @inline(__always)
   mutating func change(to word: UInt64, _ machine: Machine) {
-    // The zero page may be where others may not.
+    // The zero page may be pinned in a zone where other pages may not be.
     let mayStay = !flags.contains(.longterm) || machine.pinRules.mayStay(inZoneOf: word)
     zone = mayStay ? word &>> PageFlags.zoneShift : .max
     if PageFlags.node(of: word) == node { return }
@@ -252,6 +276,7 @@ private struct LocklessWalk {
     node = PageFlags.node(of: word)
   }
 
+  /// Counts the pins in the statistics of their node.
   @inline(never)
   mutating func flushCount(_ machine: Machine) {
     if pending > 0 { machine.countAcquired(pending, node: node, on: processor) }

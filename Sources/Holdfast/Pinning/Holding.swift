@@ -1,30 +1,33 @@
 import Interleaving
 
-/// What a holding consists of that pins pages for DMA (FOLL_PIN).
+/// The kind of a holding that pins its pages for DMA (FOLL_PIN).
 public enum Pinned {}
 
-/// What a holding consists of that keeps ordinary references (FOLL_GET).
+/// The kind of a holding that has ordinary references on its pages (FOLL_GET).
 public enum Gotten {}
 
-/// Pages pinned for DMA: unpinned exactly once, by the compiler's word.
+/// Pages pinned for DMA, as `Machine.pin` returns them.
 ///
-/// What pin_user_pages returns, with its ledger record.
+/// The compiler sees to it that they are unpinned exactly once: with `unpin`, or when the value goes out of
+/// scope.
 public typealias PinnedPages = Holding<Pinned>
 
-/// Pages held by ordinary references (FOLL_GET): what get_user_pages returns.
+/// Pages with ordinary references, as `Machine.get` returns them: put with `put`, or when the value goes out
+/// of scope.
 public typealias GottenPages = Holding<Gotten>
 
-/// A prefix of the range that a call asked for, held by pins (`PinnedPages`) or by references (`GottenPages`).
+/// Pages that a call has taken, a prefix of the range requested: pinned (`PinnedPages`) or with references
+/// (`GottenPages`).
 ///
-/// Fewer pages than asked for is a success, as in Linux; then `shortfall` keeps the reason that Linux loses. Dropping
-/// the value gives the pages back.
+/// Fewer pages than requested are a success, as in Linux; `shortfall` keeps the reason, which Linux does not
+/// return.
 public struct Holding<Kind>: ~Copyable {
   private let machine: Machine
-  /// Row zero, which holds nothing, where no pages were asked for.
+  /// The ledger's record; row zero, which has no pages, if none were requested.
   private var record: PinRecord
-  /// Pages held at first.
+  /// The number of pages that were taken.
   public let count: Int
-  /// Why there are fewer than asked for, if so.
+  /// The reason why there are fewer pages than requested; nil if there are not.
   public let shortfall: PinError?
 
   init(_ machine: Machine, _ record: PinRecord, _ taken: Taken) {
@@ -34,10 +37,10 @@ public struct Holding<Kind>: ~Copyable {
     shortfall = taken.failure
   }
 
-  // A record that is in no use belongs to a time before the machine was put back.
+  // A record that is not in use was taken before the explorer restored the machine.
   deinit { if record.id != .none, record.kind != 0 { machine.endRecord(record) } }
 
-  /// The frame of a page; `FrameNumber.none` once that page was given back.
+  /// The frame of a page; `FrameNumber.none` after that page was released.
   public subscript(index: Int) -> FrameNumber {
     precondition(index >= 0 && index < count, "page index out of range")
     return frames[index]
@@ -48,10 +51,12 @@ public struct Holding<Kind>: ~Copyable {
     _ body: (UnsafeBufferPointer<FrameNumber>) throws(Failure) -> Result
   ) throws(Failure) -> Result { try body(UnsafeBufferPointer(frames)) }
 
-  /// The same pages once more, for a machine that is put back to now; all such values but one are forgotten.
+  /// A second handle of the same pages, for a machine that will be restored to its state now.
+  ///
+  /// All but one of such handles must be forgotten.
   package borrowing func again() -> Self { Self(machine, record, Taken(count: count, failure: shortfall)) }
 
-  /// Lets go of the value without giving anything back.
+  /// Makes the end of this value release nothing.
   package mutating func forget() { record = machine.pinRecord(.none) }
 
   private var frames: UnsafeMutableBufferPointer<FrameNumber> { machine.slots(of: record, count: count) }
@@ -61,19 +66,20 @@ public struct Holding<Kind>: ~Copyable {
     if !range.isEmpty { machine.releasePart(record, range, markDirty: markDirty) }
   }
 
-  /// Ends the record, which the end of `self` does.
+  /// Releases the pages that are left, which the end of `self` does.
   private consuming func finish(markDirty: Bool) { if record.id != .none { record.marksDirty = markDirty } }
 }
 
 extension Holding where Kind == Pinned {
   /// Unpins some of the pages; those already unpinned are skipped.
   ///
-  /// - Parameter markDirty: mark each folio dirty first, under its lock (unpin_user_pages_dirty_lock).
+  /// - Parameter markDirty: whether each folio is marked dirty first, under its lock
+  ///   (unpin_user_pages_dirty_lock).
   public borrowing func unpin(_ range: Range<Int>, markDirty: Bool = false) {
     release(range, markDirty: markDirty)
   }
 
-  /// Unpins what is left and ends the record (unpin_user_pages, unpin_user_pages_dirty_lock).
+  /// Unpins the pages that are left (unpin_user_pages, or unpin_user_pages_dirty_lock with `markDirty`).
   public consuming func unpin(markDirty: Bool = false) { finish(markDirty: markDirty) }
 }
 
@@ -81,6 +87,6 @@ extension Holding where Kind == Gotten {
   /// Puts some of the pages; those already put are skipped.
   public borrowing func put(_ range: Range<Int>) { release(range, markDirty: false) }
 
-  /// Puts what is left and ends the record.
+  /// Puts the pages that are left.
   public consuming func put() { finish(markDirty: false) }
 }

@@ -1,10 +1,11 @@
 import Interleaving
 
-/// The ledger: who took which pages, what for, and when. It costs a fixed amount for every call, not for every page.
+/// The ledger: a record of every call that took pages, with its process, purpose and time.
 ///
-/// A record holds the frames themselves in a run of slots, which doubles as the array that the caller gets.
+/// A record costs a fixed amount for each call, not for each page: the run of slots that holds its frames is
+/// also the array that the caller gets.
 extension Machine {
-  /// Makes a record with room for `count` frames; nil if the tables are full.
+  /// Makes a record with `count` slots; nil if a table of the ledger is full.
   func openRecord(count: Int) -> PinRecord? {
     let order = Self.slotOrder(count)
     return global.ledgerLock.withLock {
@@ -21,7 +22,7 @@ extension Machine {
     }
   }
 
-  /// Frees a record; its pages were given back.
+  /// Frees a record whose pages were released.
   func closeRecord(_ record: PinRecord) {
     global.ledgerLock.withLock {
       returnSlots(record.slots, record.slotOrder)
@@ -45,9 +46,9 @@ extension Machine {
   package static let pinRecordKind: UInt32 = 2
   static let pendingRecord: UInt32 = 3
 
-  /// The records that are in use.
+  /// Calls `body` with every record in use and its frames.
   ///
-  /// Takes the ledger's lock for each.
+  /// - Locks: takes the ledger's lock for each record.
   package func forEachRecord(_ body: (PinRecord, UnsafeBufferPointer<FrameNumber>) -> Void) {
     var index: UInt32 = 1
     while true {
@@ -64,9 +65,9 @@ extension Machine {
     }
   }
 
-  /// Who holds pages of a range of frames: one entry for each record, largest first.
+  /// The holders of pages in a range of frames: one for each record, largest first.
   ///
-  /// Looks through the whole ledger: for reports, not for any fast path.
+  /// Reads the whole ledger, so it is for reports and errors only.
   public func holders(of range: FrameRange) -> [PinHolder] {
     var found: [PinHolder] = []
     forEachRecord { record, frames in
@@ -76,7 +77,7 @@ extension Machine {
     return found.sorted { $0.pagesInRange > $1.pagesInRange }
   }
 
-  /// Everything that is held now, oldest first.
+  /// All records that hold pages now, oldest first.
   public var pinHolders: [PinHolder] {
     var found: [PinHolder] = []
     forEachRecord { record, _ in

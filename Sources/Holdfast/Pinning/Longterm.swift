@@ -1,12 +1,16 @@
 import Interleaving
 import SystemPackage
 
-/// Long-term pins: take the range, look at the pages, move those that may not stay, take it again (spec 6).
+/// Long-term pins: pin the range, migrate the pages that may not stay where they are, and pin the range
+/// again.
 extension Machine {
-  /// Takes pages for an indefinite time, under the address space's lock, which the caller holds shared.
+  /// Takes pages for an indefinite time.
   ///
-  /// The pin scope holds from the first look to the last, so that neither faults nor migration
-  /// targets land where the pages may not stay (mm/gup.c:__gup_longterm_locked).
+  /// The pin scope (PF_MEMALLOC_PIN) covers the whole call, so that neither faults nor migrations allocate
+  /// pages that may not stay either.
+  ///
+  /// - Locks: the caller holds the space's lock, shared.
+  /// - Kernel: mm/gup.c:__gup_longterm_locked (6.1)
   func takeLongterm(_ asked: PinRequest, _ range: PinRange) -> Taken {
     let process = asked.process
     var request = asked
@@ -28,16 +32,20 @@ extension Machine {
     }
   }
 
-  /// What to do with pages that were taken.
+  /// The result of a look at pinned pages.
   private enum Verdict {
+    /// The pages may stay; they are still pinned.
     case stay
-    /// Everything was given back; take the range again.
+    /// All pages were unpinned; the range is pinned again.
     case again
-    /// Everything was given back; the call fails.
+    /// All pages were unpinned; the call fails.
     case fail(PinError)
   }
 
-  /// Moves pages that may not stay, according to the policy.
+  /// Migrates the pages of a range that may not stay, as the policy says.
+  ///
+  /// - Kernel: mm/gup.c:check_and_migrate_movable_pages (6.1)
+  /// - Kernel: mm/gup.c:migrate_longterm_unpinnable_pages (6.1); without device-coherent pages.
   private func settle(
     _ request: PinRequest, _ range: PinRange, _ attempt: inout LongtermAttempt
   ) -> Verdict {
@@ -47,7 +55,7 @@ extension Machine {
     let none = found.isolated.isEmpty
     switch policy.failure {
     case .ignored:
-      // What could not be isolated is not looked at again: seed 002's hole.
+      // Pages that could not be isolated are not looked at again and stay pinned where they are (seed 002).
       if none { return .stay }
     case .emptyListSucceeds:
       if none { return .stay }
@@ -58,7 +66,7 @@ extension Machine {
     let outcome = moveAway(&found.isolated, process)
     switch policy.failure {
     case .ignored:
-      // A failure ends the attempts; the pages are pinned where they are.
+      // After a failure the range is pinned once more, and its pages stay where they are.
       if !outcome.isComplete { attempt.giveUpMoving = true }
       return .again
     case .limited(let migrations, let isolations):
@@ -89,6 +97,7 @@ extension Machine {
       holders: frame.map { holders(of: FrameRange(start: $0, count: pages)) } ?? [])
   }
 
+  /// Migrates isolated folios away; those that did not move go back to their lists.
   private func moveAway(_ list: inout FolioList, _ process: Process) -> MigrationOutcome {
     if list.isEmpty { return MigrationOutcome() }
     var gfp: GFPFlags = [.user, .noWarn]
@@ -102,7 +111,9 @@ extension Machine {
 
   // MARK: - Collecting
 
-  /// Isolates the folios that may not stay.
+  /// Isolates the folios of a range that may not stay.
+  ///
+  /// - Kernel: mm/gup.c:collect_longterm_unpinnable_pages (6.1); without device-coherent pages.
   private func collect(_ request: PinRequest, _ range: PinRange) -> CollectedFolios {
     var found = CollectedFolios()
     var drained = Drained()
@@ -111,7 +122,7 @@ extension Machine {
     while i < range.count {
       let frame = range.frames[i]
       let head = head(of: frame)
-      // Up to 5.12 the array was taken to hold whole compound pages one after the other.
+      // Up to 5.12 the loop assumes that a compound page fills consecutive entries of the array.
       let step = policy.collectsByStep ? folioPages(head) - (frame.index - head.index) : 1
       i += max(step, 1)
       if head == previous { continue }
@@ -129,7 +140,7 @@ extension Machine {
     return found
   }
 
-  /// Empties LRU batches that may hide a reference, as the policy's kernel does (spec 6.6, 6.7).
+  /// Drains LRU batches that may hold a reference on a folio, as the policy's kernel does.
   private func drainIfNeeded(_ head: FrameNumber, _ request: PinRequest, _ drained: inout Drained) {
     let process = request.process
     let descriptor = page(head)
@@ -143,7 +154,7 @@ extension Machine {
       drainLRUAll(for: process)
       drained.all = true
     case .ifUnexpectedReferences(let ownPins):
-      // Large folios never wait in a batch.
+      // Large folios are never in a batch (folio_may_be_lru_cached).
       guard !descriptor.isLarge, !descriptor.isHugetlb else { return }
       let countsPins = ownPins && request.isPin
       if !drained.locally, hasUnexpectedReferences(head, countsPins: countsPins) {
@@ -157,10 +168,13 @@ extension Machine {
     }
   }
 
-  /// Whether a folio has more references than its mappings, its cache and the caller explain.
+  /// Whether a folio has other references than expected: those of its mappings, of its cache and of the
+  /// caller.
   ///
-  /// 6.1.192 expects one for the caller although its pin on a small page counts 1024, so it always drains;
-  /// `countsPins` is mainline's correction.
+  /// 6.1.192 expects one reference of the caller although its pin of a small page adds 1024, so it always
+  /// drains.
+  ///
+  /// - Parameter countsPins: whether the caller's pin is expected with all that it adds (mainline).
   private func hasUnexpectedReferences(_ head: FrameNumber, countsPins: Bool) -> Bool {
     let descriptor = page(head)
     let expected = Int32(expectedReferences(of: head).total)
@@ -170,25 +184,27 @@ extension Machine {
   }
 }
 
-/// What one look over the pages of a long-term pin found.
+/// The folios of a range that may not stay.
 private struct CollectedFolios {
-  /// Folios that may not stay, isolated or not.
+  /// How many they are, isolated or not.
   var unpinnable = 0
   var isolated = FolioList()
+  /// How many could not be isolated, and the first of them.
   var failedFolios = 0
   var firstFailed = FrameNumber.none
 }
 
-/// Which batches one look has emptied.
+/// The batches that one look has drained.
 private struct Drained {
   var locally = false
   var all = false
 }
 
-/// How often one long-term pin has tried.
+/// The attempts that one long-term pin has made.
 private struct LongtermAttempt {
   var passes = 0
   var migrationFailures = 0
   var isolationFailures = 0
+  /// Whether pages stay where they are from now on.
   var giveUpMoving = false
 }

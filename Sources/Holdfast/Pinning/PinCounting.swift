@@ -1,11 +1,17 @@
 import Interleaving
 
-/// How pins are counted on a folio, by policy (spec 1.6 to 1.10).
+/// Counting pins on folios: taking them, releasing them, and asking for them.
+///
+/// What a pin adds to which count depends on the policy (`PinRules`).
 extension Machine {
-  /// Whether a folio may be pinned for DMA: never false for a pinned one (page_maybe_dma_pinned).
+  /// Whether a folio may be pinned for DMA; never false for a pinned one.
   ///
-  /// Exact for folios that count exactly. For others true from a pin's 1024 references on, so that as many ordinary
-  /// references are mistaken for a pin. The test is unsigned: an overflowed count stays recognisable.
+  /// The answer is exact for folios that count their pins exactly. For others it is true from 1024 references
+  /// on, so that 1024 ordinary references are mistaken for a pin. The comparison is unsigned: a count that
+  /// has overflowed counts as pinned.
+  ///
+  /// - Kernel: include/linux/mm.h:folio_maybe_dma_pinned (6.1)
+  /// - Kernel: include/linux/mm.h:page_maybe_dma_pinned (6.1)
   package func isMaybePinned(_ head: FrameNumber) -> Bool {
     let descriptor = page(head)
     if !pinRules.isTracked { return false }
@@ -13,7 +19,10 @@ extension Machine {
     return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(bitPattern: pinRules.bias)
   }
 
-  /// Whether a long-term pin may stay on a frame under the policy (is_longterm_pinnable_page, spec 6.1).
+  /// Whether a long-term pin may stay on a frame under the policy.
+  ///
+  /// - Kernel: include/linux/mm.h:is_longterm_pinnable_page (6.1); without device-coherent pages.
+  /// - Kernel: include/linux/mm.h:folio_is_longterm_pinnable (6.1); without device-coherent pages.
   package func isLongtermPinnable(_ frame: FrameNumber) -> Bool {
     let head = head(of: frame)
     return pinRules.mayStay(
@@ -22,9 +31,11 @@ extension Machine {
 
   // MARK: - Grab
 
-  /// Takes one reference or pin under the page-table lock (try_grab_page, 6.1).
+  /// Takes one reference or pin on the page of an entry.
   ///
   /// - Returns: false if the count has overflowed, which the caller reports as ENOMEM.
+  /// - Locks: the caller holds the page-table lock, which keeps the page allocated.
+  /// - Kernel: mm/gup.c:try_grab_page (6.1)
   func grabStable(_ frame: FrameNumber, _ flags: PinFlags, on processor: Int) -> Bool {
     if flags.isDisjoint(with: [.get, .pin]) { return true }
     let head = head(of: frame)
@@ -43,10 +54,15 @@ extension Machine {
     return true
   }
 
-  /// Takes references or pins without any lock (try_grab_folio, 6.1).
+  /// Takes references or pins without any lock.
+  ///
+  /// Where the kernel takes references first and then the rest of the bias, this takes both at once: if the
+  /// folio was split meanwhile, the grab fails and the slow path takes the page.
   ///
   /// - Returns: the head, or `.none` if the folio is free, frozen, overflowed, split meanwhile, or may not be
-  ///   pinned where it is; the caller then goes the slow way.
+  ///   pinned where it is.
+  /// - Kernel: mm/gup.c:try_grab_folio (6.1); without trying again after a split of a pinned folio, the count
+  ///   nr_foll_pin_acquired, which the walk adds up for all its pages.
   func grabLockless(
     _ frame: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int
   ) -> FrameNumber {
@@ -71,7 +87,10 @@ extension Machine {
     return head
   }
 
-  /// Undoes a lockless grab whose page turned out to be the wrong one; the pin was not counted yet.
+  /// Releases what a lockless grab has taken on a page whose entry changed; the pin was not counted yet.
+  ///
+  /// - Kernel: mm/gup.c:gup_put_folio (6.1); without the count nr_foll_pin_released, since nothing was
+  ///   counted.
   @inline(never)
   func undoLocklessGrab(_ head: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int) {
     if flags.contains(.get) {
@@ -84,7 +103,7 @@ extension Machine {
     putFolio(head, refs: pinRules.references(refs, exact: exact), on: processor)
   }
 
-  /// Adds to nr_foll_pin_acquired; a kernel without pin tracking has no such counter.
+  /// Adds to nr_foll_pin_acquired, which a kernel without pin tracking does not have.
   @inline(__always)
   func countAcquired(_ pins: Int, node: Int, on processor: Int) {
     if !pinRules.isTracked { return }
@@ -93,14 +112,21 @@ extension Machine {
 
   // MARK: - Release
 
-  /// Gives back an array of pages, a group of consecutive entries of one folio at a time (gup_put_folio, 6.1).
+  /// Releases an array of pages; slots without a frame are passed over.
   ///
-  /// - Parameter markDirty: lock each clean folio and mark it dirty first (unpin_user_pages_dirty_lock).
+  /// Consecutive entries of one folio are released together.
+  ///
+  /// - Parameter markDirty: whether each clean folio is locked and marked dirty first.
+  /// - Kernel: mm/gup.c:unpin_user_pages (6.1)
+  /// - Kernel: mm/gup.c:unpin_user_page (6.1)
+  /// - Kernel: mm/gup.c:unpin_user_pages_dirty_lock (6.1)
+  /// - Kernel: mm/gup.c:unpin_user_pages_lockless (6.1)
+  /// - Kernel: mm/gup.c:gup_put_folio (6.1); without device pages.
   func releaseAll(
     _ frames: UnsafeMutableBufferPointer<FrameNumber>, pins: Bool, markDirty: Bool, on processor: Int
   ) {
     let cpu = self.processor(processor)
-    // Where pins are not tracked they are references, and the bias is one.
+    // Without pin tracking a pin is a reference, and the bias is 1.
     let tracked = pins && pinRules.isTracked
     let bias = pins ? pinRules.bias : 1
     let uncounted = pins ? pinRules.uncountedZeroPage : .none
@@ -124,7 +150,7 @@ extension Machine {
         putFolio(head, refs: bias, on: processor)
         continue
       }
-      // Its order stays, since we hold it.
+      // Its order does not change while it is held.
       let last = UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
       let rest = UnsafeMutableBufferPointer(rebasing: frames.dropFirst(i))
       let more = Self.prefix(of: rest, from: head.rawValue, to: last)
@@ -137,7 +163,9 @@ extension Machine {
     }
   }
 
-  /// How many of the first frames are at most `distance` after a frame.
+  /// The length of the longest prefix of `frames` whose frames are all at most `distance` after `first`.
+  ///
+  /// - Kernel: mm/gup.c:gup_folio_next (6.1)
   @inline(never)
   private static func prefix(
     of frames: UnsafeMutableBufferPointer<FrameNumber>, from first: UInt32, to distance: UInt32

@@ -1,27 +1,27 @@
 public import SystemPackage
 
-/// Who holds pages: one record of the ledger, as an error or a report shows it.
+/// A holder of pages: one record of the ledger, as errors and reports show it.
 public struct PinHolder: Hashable, Sendable, CustomStringConvertible {
   /// The process that took the pages.
   public let owner: ProcessID
   /// Its name then.
   public let ownerName: String
-  /// What for.
+  /// What the pages are for.
   public let purpose: String
   /// Whether these are pins (FOLL_PIN) rather than ordinary references (FOLL_GET).
   public let isPin: Bool
-  /// Whether the pin may be held for ever.
+  /// Whether the pin is long-term (FOLL_LONGTERM).
   public let isLongterm: Bool
   /// The address that was pinned.
   public let address: VirtualAddress
-  /// Pages held in the range asked about.
+  /// Pages held in the range of the request.
   public let pagesInRange: Int
   /// Pages still held by the record.
   public let pages: Int
   /// Calls that the machine has served since.
   public let age: UInt64
 
-  /// One clause: who, what, how many, since when.
+  /// One clause: the process, the kind of holding, the number of pages, the purpose and the address.
   public var description: String {
     let kind = isPin ? (isLongterm ? "long-term pin" : "pin") : "reference"
     let who = ownerName.isEmpty ? "process \(owner)" : "\(ownerName) (\(owner))"
@@ -32,16 +32,17 @@ public struct PinHolder: Hashable, Sendable, CustomStringConvertible {
 
 /// Why pages could not be pinned or got.
 ///
-/// Linux says ENOMEM for five different things; `cause` tells them apart, and `errno` is what Linux would say.
+/// Linux returns ENOMEM for five different reasons; `cause` tells them apart, and `errno` is what Linux
+/// returns.
 public struct PinError: Error, Sendable, CustomStringConvertible {
-  /// How far the call came.
+  /// The part of the call that failed.
   public enum Stage: String, Hashable, Sendable {
     case arguments, account, area, fault, grab, isolate, migrate, signal, ledger
   }
 
-  /// What stood in the way.
+  /// The reason for the failure.
   public enum Cause: Hashable, Sendable {
-    /// Flags that do not go together, or that this entry point does not take; the reason in words.
+    /// Flags that exclude each other or that the entry point refuses; the reason in words.
     case illegalFlags(String)
     /// The caller or the owner of the memory has ended.
     case noSuchProcess(ProcessID)
@@ -49,7 +50,7 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     case badRange
     /// No area at the address.
     case noArea
-    /// The area never gives pages: I/O memory, frames without descriptors.
+    /// The area has no pages to give: I/O memory, or frames without descriptors.
     case noPages
     /// FOLL_ANON, and the area is not anonymous.
     case notAnonymous
@@ -59,23 +60,23 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     case notPermitted(write: Bool)
     /// A hole or the zero page where FOLL_DUMP wants neither.
     case holeForDump
-    /// The page is not there and FOLL_NOFAULT forbids a fault.
+    /// The page is not mapped, and FOLL_NOFAULT forbids a fault.
     case wouldFault
-    /// The fault found no memory; what the allocator said.
+    /// The fault could not allocate memory; the allocator's error in words.
     case faultNoMemory(String)
-    /// The fault met the end of the object or a poisoned page.
+    /// The fault met the end of the object or a poisoned page; which, in words.
     case faultRefused(String)
     /// The reference count of the page overflowed: too many pins.
     case countOverflow(references: Int32)
     /// A hugetlb page that may not stay where it is, which this kernel does not move away for a pin.
     case hugetlbMayNotStay
-    /// The charge against RLIMIT_MEMLOCK was refused; the numbers in words.
+    /// RLIMIT_MEMLOCK does not allow the charge; the numbers in words.
     case memlock(String)
-    /// Pages that may not be pinned where they are could not be taken off their lists.
+    /// Pages that may not be pinned where they are could not be isolated.
     case notIsolated(folios: Int, passes: Int)
-    /// Pages that may not be pinned where they are could not be moved.
+    /// Pages that may not be pinned where they are could not be migrated.
     case notMigrated([MigrationFailure])
-    /// No memory for the place that pages should move to.
+    /// No memory could be allocated for the targets of a migration.
     case noTarget([MigrationFailure])
     /// A signal ended the call.
     case interrupted
@@ -83,15 +84,15 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     case ledgerFull
   }
 
-  /// How far the call came.
+  /// The part of the call that failed.
   public let stage: Stage
-  /// What stood in the way.
+  /// The reason for the failure.
   public let cause: Cause
-  /// The address at fault, if one is.
+  /// The address, if the failure belongs to one.
   public let address: VirtualAddress?
-  /// The frame at fault, if one is.
+  /// The frame, if the failure belongs to one.
   public let frame: FrameNumber?
-  /// Who holds the frame at fault.
+  /// The holders of that frame.
   public let holders: [PinHolder]
   /// The kernel's errno.
   public let errno: Errno
@@ -108,7 +109,7 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     self.holders = holders
   }
 
-  /// One sentence: what failed, where, why, and who is in the way.
+  /// One sentence: the reason, the address, the frame and its holders.
   public var description: String {
     var text =
       switch cause {

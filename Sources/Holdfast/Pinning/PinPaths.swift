@@ -1,11 +1,17 @@
 import Interleaving
 
-/// From an entry point to the pages: the lockless path first where it is allowed, then the slow one or the long-term one.
+/// The way from an entry point to its pages: the lockless path where it is allowed, then the slow path.
 extension Machine {
-  /// Takes the pages of a range in the way of the request's entry point; no lock may be held.
+  /// Takes the pages of a range as the request's entry point does.
   ///
-  /// - Kernel: mm/gup.c:internal_get_user_pages_fast (6.1).
-  /// - Kernel: mm/gup.c:__get_user_pages_locked (6.1); without dropping the lock during a fault.
+  /// - Locks: takes the space's lock, shared, unless the lockless path takes every page; the caller holds
+  ///   none.
+  /// - Kernel: mm/gup.c:internal_get_user_pages_fast (6.1); without the checks of the arguments, which `take`
+  ///   makes.
+  /// - Kernel: mm/gup.c:__gup_longterm_unlocked (6.1)
+  /// - Kernel: mm/gup.c:__get_user_pages_remote (6.1)
+  /// - Kernel: mm/gup.c:__get_user_pages_locked (6.1); without releasing the lock while a fault waits, and so
+  ///   without FOLL_TRIED.
   func takePages(_ request: PinRequest, _ range: PinRange) -> Taken {
     let space = space(request.space)
     var prefix = 0
@@ -29,9 +35,9 @@ extension Machine {
     return taken
   }
 
-  /// Notes that pages of a space were pinned, which fork asks.
+  /// Marks a space as one whose pages were pinned; the mark stays for the life of the space.
   ///
-  /// - Kernel: mm/gup.c:mm_set_has_pinned_flag (6.1).
+  /// - Kernel: mm/gup.c:mm_set_has_pinned_flag (6.1)
   @inline(__always)
   func markHasPinned(_ space: AddressSpace) {
     if space.flags.load(.relaxed) & AddressSpace.hasPinned == 0 {

@@ -1,25 +1,25 @@
 import SystemPackage
 
-/// What one call of an entry point asks for: whose pages, in which way, and for whom.
+/// The arguments of one call of an entry point.
 struct PinRequest {
   /// The caller.
   let process: Process
-  /// The address space whose pages are wanted; the caller's own until a remote one is held.
+  /// The address space whose pages are taken: the caller's own, or the one that a remote call holds.
   var space: RowID
   let address: VirtualAddress
   let pages: Int
-  /// As given by the caller; as the kernel's inner functions know them once `completeFlags` has seen them.
+  /// The caller's flags; `completeFlags` adds those that the entry point sets.
   var flags: PinFlags
   let entry: PinEntry
-  /// Whether pins are wanted (FOLL_PIN), or ordinary references (FOLL_GET).
+  /// True for pins (FOLL_PIN), false for ordinary references (FOLL_GET).
   let isPin: Bool
   let purpose: PinLabel
   let accounting: PinAccounting
 
-  /// Whether the entry point begins without the address space's lock.
+  /// Whether the entry point tries the lockless path.
   var isFast: Bool { entry == .fast || entry == .fastOnly }
 
-  /// The same with other flags.
+  /// The same request with other flags.
   func with(_ flags: PinFlags) -> PinRequest {
     var request = self
     request.flags = flags
@@ -27,7 +27,7 @@ struct PinRequest {
   }
 }
 
-/// Consecutive virtual pages, and the slots of the ledger that their frames go to.
+/// Consecutive virtual pages, and the slots of the ledger that receive their frames.
 struct PinRange {
   /// The first virtual page.
   let start: UInt64
@@ -36,21 +36,21 @@ struct PinRange {
 
   var count: Int { frames.count }
 
-  /// The first pages.
+  /// The first pages of the range.
   func prefix(_ pages: Int) -> PinRange {
     PinRange(start: start, frames: UnsafeMutableBufferPointer(rebasing: frames.prefix(pages)))
   }
 
-  /// What follows the first pages.
+  /// The range without its first pages.
   func dropFirst(_ pages: Int) -> PinRange {
     PinRange(
       start: start + UInt64(pages), frames: UnsafeMutableBufferPointer(rebasing: frames.dropFirst(pages)))
   }
 }
 
-/// How many pages of a range were taken, always a prefix of it, and why not more.
+/// How many pages of a range were taken, a prefix of it, and why not all.
 struct Taken {
   var count: Int
-  /// Nil if the range was taken whole, or where an entry point stops without an error.
+  /// Nil if all pages were taken, or if the entry point stops short without an error.
   var failure: PinError?
 }

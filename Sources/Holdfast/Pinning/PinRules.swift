@@ -1,18 +1,21 @@
 import Interleaving
 
-/// What the placement policy says about single pages, worked out once: the lockless path asks for every page.
+/// The placement policy's rules for single pages.
+///
+/// They are computed once for each machine, since the lockless path asks for every page.
 package struct PinRules: Sendable {
-  /// Whether pins are told from other references at all.
+  /// Whether pins can be told from other references.
   let isTracked: Bool
-  /// What a pin adds to the reference count of a folio that does not count exactly.
+  /// What a pin adds to the reference count of a folio that does not count its pins exactly
+  /// (GUP_PIN_COUNTING_BIAS).
   let bias: Int32
-  /// Large folios of at least this order count their pins exactly.
+  /// The lowest order of large folios that count their pins exactly.
   let leastExactOrder: Int
-  /// The zero page if pins of it do not count (6.1.192, mainline), else no frame.
+  /// The zero page if its pins are not counted (6.1.192, mainline), else `.none`.
   package let uncountedZeroPage: FrameNumber
-  /// The zero page if it may be pinned wherever it is, else no frame.
+  /// The zero page if it may be pinned in any zone, else `.none`.
   let exemptZeroPage: FrameNumber
-  /// Pageblock types that a long-term pin may not stay in, a bit for each.
+  /// The pageblock types that a long-term pin may not stay in: a bit for each type.
   let forbiddenTypes: UInt32
   /// Whether a long-term pin may not stay in ZONE_MOVABLE.
   let forbidsMovable: Bool
@@ -54,13 +57,16 @@ package struct PinRules: Sendable {
   @inline(__always)
   func mayStay(inBlockOf type: UInt8) -> Bool { forbiddenTypes &>> UInt32(type) & 1 == 0 }
 
-  /// Whether a long-term pin may stay in a zone, given the flag word of a page there; the zero page is not asked about.
+  /// Whether a long-term pin may stay in the zone of a page that is not the zero page, given its flag word.
   @inline(__always)
   func mayStay(inZoneOf flagWord: UInt64) -> Bool {
     PageFlags.zoneKind(of: flagWord) != ZoneKind.movable.number || !forbidsMovable
   }
 
-  /// Whether a long-term pin may stay on a frame, given the number of its pageblock's type and its head's flag word.
+  /// Whether a long-term pin may stay on a frame, given the number of its pageblock's type and its head's
+  /// flag word.
+  ///
+  /// This is what `isLongtermPinnable` asks, with both values read already.
   @inline(__always)
   func mayStay(_ frame: FrameNumber, inBlockOf type: UInt8, flagWord: UInt64) -> Bool {
     mayStay(inBlockOf: type) && (mayStay(inZoneOf: flagWord) || frame == exemptZeroPage)

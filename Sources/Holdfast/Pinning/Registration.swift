@@ -6,24 +6,30 @@ extension PinAccounting {
   var account: MemlockAccount { self == .locked ? .locked : .pinned }
 }
 
-/// Pinning a range for someone who keeps it: the whole of it, charged, or nothing.
+/// Pinning a range that is charged to the owner of the memory: all of it, or nothing.
 ///
-/// The charge belongs to the ledger's record, which says how much of it is left.
+/// The ledger's record of the pin knows how many pages are charged for it.
 extension Machine {
-  /// Pages that VFIO and RDMA pin in one call: a page full of pointers
-  /// (drivers/vfio/vfio_iommu_type1.c:VFIO_BATCH_MAX_CAPACITY; drivers/infiniband/core/umem.c:ib_umem_get).
+  /// The most pages that VFIO and RDMA pin with one call: as many as a page has room for pointers
+  /// (VFIO_BATCH_MAX_CAPACITY).
   static let registrationBatch = 512
 
-  /// Takes a whole range and charges it to a record, or takes and charges nothing.
+  /// Pins a whole range and charges its pages, or pins and charges nothing.
   ///
-  /// VFIO charges each batch once it is pinned (vfio_pin_pages_remote), RDMA all pages beforehand (ib_umem_get);
-  /// both go on behind a batch that came short, and fail with the error of the page that cannot be pinned.
-  /// io_uring pins in one call, for which coming short is EFAULT whatever the reason, and charges what it has got
-  /// (io_uring/rsrc.c:io_pin_pages, io_sqe_buffer_register).
+  /// VFIO charges each batch after it is pinned, RDMA charges all pages before. If a batch comes short, both
+  /// pin what follows, and fail with the error of the page that cannot be pinned. io_uring pins with one call
+  /// and charges the folios that it got; a short call is EFAULT, whatever the reason.
   ///
-  /// No lock may be held. The space's row is kept for the charge, until the record ends.
+  /// The row of the address space is kept for the charge until the record ends.
   ///
   /// - Returns: all pages, or none and the reason.
+  /// - Locks: takes those of `takePages`; the caller holds none.
+  /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_pin_pages_remote (6.1); without runs of consecutive
+  ///   frames, areas of frames without descriptors.
+  /// - Kernel: drivers/infiniband/core/umem.c:ib_umem_get (6.1); without the scatter list, mapping for the
+  ///   device.
+  /// - Kernel: io_uring/rsrc.c:io_pin_pages (6.1); without the check that a buffer is of one kind of memory.
+  /// - Kernel: io_uring/rsrc.c:io_sqe_buffer_register (6.1); without the ring, its table of buffers.
   func takeCharged(_ request: PinRequest, _ range: PinRange, to record: PinRecord) -> Taken {
     let accounting = request.accounting
     let process = request.process
@@ -50,16 +56,16 @@ extension Machine {
       return Taken(count: taken)
     } catch {
       releaseAll(range.prefix(taken).frames, pins: true, markDirty: false, on: process.processor)
-      // The record ends with the call, or else with its handle.
+      // The caller closes the record if the call has no pages; else the handle does when it ends.
       guard isEnabled(.unwindForgets) || taken == 0 else { return Taken(count: taken, failure: error) }
       endCharge(record)
       return Taken(count: 0, failure: error)
     }
   }
 
-  /// What a call failed with that got some of its pages, or none.
+  /// The error of a registration whose last call came short.
   private func notWhole(_ taken: Taken, at page: UInt64) -> PinError {
-    // Without a reason only the fast-only entry points give fewer: they leave off where they would have to fault.
+    // Only the fast-only entry points come short without a reason: where a fault would be needed.
     guard let failure = taken.failure else {
       return PinError(.fault, .wouldFault, .badAddress, address: VirtualAddress(page: page))
     }
@@ -71,16 +77,22 @@ extension Machine {
 
   // MARK: - What is charged
 
-  /// The pages of an array that VFIO charges: all but the zero page, which is reserved (is_invalid_reserved_pfn).
+  /// The number of pages in an array that VFIO charges: all but the zero page, which is reserved.
+  ///
+  /// - Kernel: drivers/vfio/vfio_iommu_type1.c:is_invalid_reserved_pfn (6.1); without frames without
+  ///   descriptors.
   package func unreserved(_ frames: some RandomAccessCollection<FrameNumber>) -> Int {
     let zeroPage = global.zeroPage
     return frames.count { $0 != .none && $0 != zeroPage }
   }
 
-  /// The pages that io_uring charges for an array: small pages each, larger folios whole, the first time that one
-  /// of their pages comes up (io_buffer_account_pin, headpage_already_acct).
+  /// The number of pages that io_uring charges for an array: each small page, and each large folio whole,
+  /// once.
   ///
-  /// The pages are pinned, so that their folios stay what they are.
+  /// The pages are pinned, so that their folios cannot be split.
+  ///
+  /// - Kernel: io_uring/rsrc.c:io_buffer_account_pin (6.1)
+  /// - Kernel: io_uring/rsrc.c:headpage_already_acct (6.1); without the other buffers of the ring.
   package func wholeFolios(_ frames: some RandomAccessCollection<FrameNumber>) -> Int {
     var pages = 0
     var latest = FrameNumber.none
@@ -90,7 +102,7 @@ extension Machine {
       let size = folioPages(head)
       if size > 1 {
         latest = head
-        // A folio that was left and is met again is rare; it is looked for as Linux does.
+        // Two pages of one folio with another page between them are rare, so a search is good enough.
         let isKnown = frames.prefix(i).contains { $0.rawValue &- head.rawValue < UInt32(size) }
         if isKnown { continue }
       }
@@ -99,6 +111,7 @@ extension Machine {
     return pages
   }
 
+  /// Charges pages to a record's address space, and to its user under io_uring.
   private func charge(
     _ record: PinRecord, _ pages: Int, _ process: Process, at page: UInt64
   ) throws(PinError) {
@@ -117,11 +130,12 @@ extension Machine {
     record.charged += pages
   }
 
-  // MARK: - Giving the charge back
+  // MARK: - Uncharging
 
-  /// Gives back what is charged for a part of a record's pages, which are still in their slots.
+  /// Uncharges a part of a record's pages, which are still in their slots.
   ///
-  /// A registered buffer is charged until the last of it goes: its folios are not its pages.
+  /// A registered buffer stays charged until its last page is unpinned, since whole folios are charged for
+  /// it.
   func uncharge(_ record: PinRecord, part frames: UnsafeMutableBufferPointer<FrameNumber>, held: Int) {
     let pages =
       switch record.accounting {
@@ -134,7 +148,7 @@ extension Machine {
     global.ledgerLock.withLock { record.charged -= pages }
   }
 
-  /// Gives back all that is still charged for a record, and lets go of the space's row.
+  /// Uncharges all pages that are still charged for a record, and drops the row of the address space.
   func endCharge(_ record: PinRecord) {
     let space = record.space
     if record.charged > 0 {

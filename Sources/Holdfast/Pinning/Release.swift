@@ -1,8 +1,8 @@
 import Interleaving
 
-/// The end of a ledger's record, or of a part of its pages.
+/// Releasing the pages of a ledger's record, or a part of them.
 extension Machine {
-  /// Gives back every page of a record that is still held, and frees the record.
+  /// Releases and uncharges all pages that a record still holds, and frees the record.
   func endRecord(_ record: PinRecord) {
     let processor = record.processor
     let remaining = record.remaining
@@ -14,17 +14,18 @@ extension Machine {
     closeRecord(record)
   }
 
+  /// Whether the pages of a record are released as pins: as they were taken.
   private func isReleasedAsPin(_ record: PinRecord) -> Bool {
     isEnabled(.releaseByKind) && record.kind == Self.pinRecordKind
   }
 
-  /// Takes the zero page for reserved memory that nobody has to give back.
+  /// Removes the zero page from a record's slots, as if reserved memory needed no release.
   private func forgetZeroPages(_ record: PinRecord) {
     let frames = frames(of: record)
     for i in frames.indices where frames[i] == global.zeroPage { frames[i] = .none }
   }
 
-  /// Gives back a part of a record's pages.
+  /// Releases and uncharges a part of a record's pages.
   func releasePart(_ record: PinRecord, _ range: Range<Int>, markDirty: Bool) {
     let part = UnsafeMutableBufferPointer(rebasing: frames(of: record)[range])
     let held = part.count { $0 != .none }

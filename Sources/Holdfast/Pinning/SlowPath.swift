@@ -1,32 +1,36 @@
 import Interleaving
 import SystemPackage
 
-/// A page that is looked for, and what for.
+/// The virtual page that the slow path follows, with the flags of the call.
 private struct FollowedPlace {
   let space: AddressSpace
   let area: Area
   let page: UInt64
   let flags: PinFlags
-  /// Whether a forced write has faulted on the page, so that what is there is its copy.
+  /// Whether a forced write has faulted on the page already, so that a copy is mapped now (FOLL_COW).
   let wasCopied: Bool
 
   var address: VirtualAddress { VirtualAddress(page: page) }
 }
 
-/// What following one address found (spec 5.5).
+/// What following one address found.
 private enum Followed {
+  /// The page, which was grabbed.
   case page(FrameNumber)
-  /// Nothing usable there; a fault may help.
+  /// No page that the call may use; a fault is needed.
   case fault(unshare: Bool)
+  /// The call ends here.
   case failed(PinError)
 }
 
-/// The slow path: area checks, following, faulting, one page at a time (spec 5.4 to 5.6).
+/// The slow path: one page at a time, with a fault where an entry does not give the page.
 extension Machine {
-  /// Takes pages one by one under the address space's lock, which the caller holds shared.
+  /// Takes pages one by one.
   ///
-  /// - Returns: how many entries of `out` were filled, and why no more; the count wins over the error for a caller
-  ///   that wants Linux's answer (mm/gup.c:__get_user_pages, 6.1).
+  /// - Returns: the number of pages, and the reason if they are fewer than requested. Linux returns the
+  ///   reason only if there is no page.
+  /// - Locks: the caller holds the space's lock, shared.
+  /// - Kernel: mm/gup.c:__get_user_pages (6.1); without the gate page, FOLL_NOWAIT, calls that want no pages.
   func takeSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
     let space = space(request.space)
@@ -34,7 +38,7 @@ extension Machine {
     if request.isPin { markHasPinned(space) }
     var area: Area?
     var taken = 0
-    // The page whose write fault FOLL_FORCE has just taken (FOLL_COW).
+    // The page on which a forced write has just faulted (FOLL_COW).
     var copied: UInt64?
     func ended(_ failure: PinError?) -> Taken { Taken(count: taken, failure: failure) }
     while taken < range.count {
@@ -68,7 +72,9 @@ extension Machine {
     return ended(nil)
   }
 
-  /// Whether an area gives its pages to a caller with these flags (check_vma_flags, spec 5.4; order matters).
+  /// The reason why an area does not give its pages to a caller with these flags; nil if it does.
+  ///
+  /// - Kernel: mm/gup.c:check_vma_flags (6.1); without filesystem DAX, secret memory, protection keys.
   private func checkArea(_ area: Area?, _ flags: PinFlags, _ address: VirtualAddress) -> PinError? {
     func refuse(_ cause: PinError.Cause) -> PinError {
       PinError(.area, cause, .badAddress, address: address)
@@ -94,7 +100,15 @@ extension Machine {
     return nil
   }
 
-  /// Looks at one address and takes its page if it may (mm/gup.c:follow_page_mask, 6.1).
+  /// Looks up the page at one address and grabs it if the call may use it.
+  ///
+  /// - Locks: takes the page-table lock.
+  /// - Kernel: mm/gup.c:follow_page_mask (6.1); without huge entries above the PMD level.
+  /// - Kernel: mm/gup.c:follow_pmd_mask (6.1); without device pages, FOLL_MIGRATION.
+  /// - Kernel: mm/gup.c:follow_page_pte (6.1); without device pages, FOLL_MIGRATION, frames without
+  ///   descriptors.
+  /// - Kernel: mm/huge_memory.c:follow_trans_huge_pmd (6.1); without the huge zero page.
+  /// - Kernel: mm/hugetlb.c:follow_hugetlb_page (6.1); without taking the pages of a huge page with one grab.
   private func follow(_ place: FollowedPlace, on processor: Int) -> Followed {
     let (space, area, virtual, flags) = (place.space, place.area, place.page, place.flags)
     let address = place.address
@@ -134,7 +148,8 @@ extension Machine {
           frame: frame))
     }
     if flags.contains(.touch), slot.level == 1 {
-      // Only the entry of a huge page is marked, and none of hugetlb (follow_trans_huge_pmd, follow_hugetlb_page).
+      // Only the entry of a huge page is marked, and none of hugetlb (follow_trans_huge_pmd,
+      // follow_hugetlb_page).
       if !area.flags.contains(.hugetlb) { touch(slot, entry, write: flags.contains(.write)) }
     } else if flags.contains(.touch) {
       let head = head(of: frame)
@@ -146,17 +161,23 @@ extension Machine {
     return .page(frame)
   }
 
+  /// What to do where no entry maps a page: a core dump leaves holes in anonymous memory, other calls fault.
+  ///
+  /// - Kernel: mm/gup.c:no_page_table (6.1)
   private func hole(_ place: FollowedPlace) -> Followed {
-    // A core dump leaves holes out of anonymous memory instead of filling them.
     if place.flags.contains(.dump), place.area.isAnonymous {
       return .failed(PinError(.fault, .holeForDump, .badAddress, address: place.address))
     }
     return .fault(unshare: false)
   }
 
-  /// FOLL_FORCE may write through a read-only entry only to an exclusive anonymous page (can_follow_write_pte).
+  /// Whether FOLL_FORCE may write through a read-only entry: only to an exclusive anonymous page.
   ///
-  /// Before 5.19 no bit says so; then it must be the dirty copy that this call's own fault has made.
+  /// Before 5.19 no bit says that a page is exclusive; then it must be the dirty copy that this call's fault
+  /// has made.
+  ///
+  /// - Kernel: mm/gup.c:can_follow_write_pte (6.1); without soft-dirty bits, userfaultfd.
+  /// - Kernel: mm/huge_memory.c:can_follow_write_pmd (6.1); without soft-dirty bits, userfaultfd.
   private func mayForceWrite(
     _ frame: FrameNumber, _ entry: PageTableEntry, _ place: FollowedPlace
   ) -> Bool {
@@ -167,6 +188,7 @@ extension Machine {
         ? page(frame).has(.anonExclusive) : place.wasCopied && entry.has(PageTableEntry.dirty))
   }
 
+  /// Whether the page must be unshared before it is pinned; the area says whether the mapping is private.
   private func needsUnsharing(
     _ frame: FrameNumber, _ entry: PageTableEntry, _ place: FollowedPlace
   ) -> Bool {
@@ -174,7 +196,10 @@ extension Machine {
     return page(head(of: frame)).mapping.isAnonymous || place.area.isCopyOnWrite
   }
 
-  /// Faults one page in; nil if the caller should look again (mm/gup.c:faultin_page, 6.1).
+  /// Faults one page in.
+  ///
+  /// - Returns: nil if the caller is to look at the entry again.
+  /// - Kernel: mm/gup.c:faultin_page (6.1); without releasing the space's lock, FOLL_NOWAIT, FOLL_TRIED.
   private func faultIn(_ place: FollowedPlace, unshare: Bool, by process: Process) -> PinError? {
     let (flags, address) = (place.flags, place.address)
     var fault: FaultFlags = []
