@@ -117,9 +117,9 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
       let expected = resident == .shared || resident == .sharedHugetlb ? 2 : 1
       let isSmall = resident == .anonymous || resident == .shared
       let own = hold == .pinned && isSmall ? Int(machine.configuration.pinBias) : 1
-      same(stuck.reason, hold == .got ? .referenced(extra: 1) : .pinned(pins: 1), "\(it)")
-      same(stuck.expected, expected, "\(it), accounted for")
-      same(stuck.references, expected + own, "\(it), references")
+      #expect(stuck.reason == (hold == .got ? .referenced(extra: 1) : .pinned(pins: 1)), "\(it)")
+      #expect(stuck.expected == expected, "\(it), accounted for")
+      #expect(stuck.references == expected + own, "\(it), references")
       let clause = "\(expected + own) references where \(expected) are accounted for"
       #expect(stuck.description.hasSuffix(clause), "\(stuck.description)")
       gets.take()?.put()

@@ -57,9 +57,9 @@ extension Machine {
 
   /// What accounts for the references on a folio: the one place that says so.
   ///
-  /// The sum is stable only for a locked folio without mappings; for others it is a hint. A huge page of the pool
-  /// has one reference from its cache, as mm/migrate.c:migrate_huge_page_move_mapping (6.1) expects, whatever its
-  /// size.
+  /// The sum is stable only for a locked folio without mappings; for others it is a hint. A huge page of the
+  /// pool has one reference from its cache, as mm/migrate.c:migrate_huge_page_move_mapping (6.1) expects,
+  /// whatever its size.
   ///
   /// - Kernel: include/linux/mm.h:folio_expected_ref_count (6.1); without the swap cache.
   func expectedReferences(of head: FrameNumber) -> ExpectedReferences {
