@@ -3,6 +3,16 @@ public import Synchronization
 /// A spin lock in one 32-bit word of a table: 0 free, 1 held.
 @frozen
 public struct SpinLock {
+  /// What stands in the word.
+  @frozen
+  public struct Word: BitwiseCopyable, Sendable, CustomStringConvertible {
+    let rawValue: UInt32
+    /// Whether someone holds the lock.
+    public var isHeld: Bool { rawValue != 0 }
+    /// The word in words.
+    public var description: String { isHeld ? "held" : "free" }
+  }
+
   @usableFromInline static var held: UInt64 { 0xffff_ffff }
   @usableFromInline let word: AtomicUInt32
   @usableFromInline let rank: LockRank
@@ -59,6 +69,17 @@ public struct SpinLock {
 /// A lock for many readers or one writer, in one 32-bit word: the top bit is the writer, the rest counts readers.
 @frozen
 public struct ReadWriteLock {
+  /// What stands in the word.
+  @frozen
+  public struct Word: BitwiseCopyable, Sendable, CustomStringConvertible {
+    let rawValue: UInt32
+    /// The word in words.
+    public var description: String {
+      if rawValue == 0 { return "free" }
+      return rawValue & writer != 0 ? "held to write" : "held by \(rawValue) to read"
+    }
+  }
+
   @usableFromInline static var writer: UInt32 { 0x8000_0000 }
   @usableFromInline static var held: UInt64 { 0xffff_ffff }
   @usableFromInline let word: AtomicUInt32
@@ -175,6 +196,14 @@ public struct BitLock {
 /// A sequence count in one 32-bit word: odd while a writer is at work.
 @frozen
 public struct SequenceCount {
+  /// What stands in the word.
+  @frozen
+  public struct Word: BitwiseCopyable, Sendable, CustomStringConvertible {
+    let rawValue: UInt32
+    /// The word in words.
+    public var description: String { "\(rawValue)" }
+  }
+
   @usableFromInline let word: AtomicUInt32
 
   /// The count whose word is at `raw`.

@@ -87,7 +87,9 @@ import Testing
 
   /// Makes a page look as if it lay in ZONE_MOVABLE.
   private static func seemMovable(_ page: Page) {
-    page.flagWord.store(page.flagWord.load() & ~(7 << 51) | UInt64(ZoneKind.movable.number) << 51)
+    page.flagWord.store(
+      page.flagWord.load() & ~(7 << PageFlags.zoneShift) | UInt64(ZoneKind.movable.number)
+        << PageFlags.zoneShift)
   }
 
   private static func firstFree(_ machine: Machine) -> FrameNumber {

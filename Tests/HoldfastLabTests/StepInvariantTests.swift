@@ -43,16 +43,18 @@ import Testing
       return found
     }
 
-    func pageWord(_ frame: FrameNumber, _ word: Int) -> Int {
-      map.frames.lowerBound + frame.index * 64 + word
+    func pageWord(_ frame: FrameNumber, _ field: any RowField) -> Int {
+      map.layout.frames.offset(frame.index) + field.offset
     }
 
-    func zoneWord(_ kind: ZoneKind, _ word: Int) -> Int {
-      map.zones.lowerBound + ZoneID(node: 0, kind: kind).rawValue * map.zoneStride + word
+    func zoneWord(_ kind: ZoneKind, _ field: any RowField) -> Int {
+      map.layout.zones.offset(ZoneID(node: 0, kind: kind).rawValue) + field.offset
     }
 
-    func entryWord(_ slot: EntrySlot) -> Int {
-      map.tablePages + Int(slot.table.rawValue) << map.tableShift + slot.index * 8
+    func entryWord(_ slot: EntrySlot) -> Int { entryWord(slot.table.index, slot.index) }
+
+    func entryWord(_ table: Int, _ index: Int) -> Int {
+      map.layout.tablePages.offset(table) + TablePageRow.entries.offset(index)
     }
 
     /// The entry that maps the pinned page.
@@ -62,7 +64,8 @@ import Testing
 
     func moveToMovable(_ frame: FrameNumber) {
       let word = machine.page(frame).flagWord
-      word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.movable.number) << 51)
+      word.store(
+        word.load() & ~(7 << PageFlags.zoneShift) | UInt64(ZoneKind.movable.number) << PageFlags.zoneShift)
     }
 
     func check(_ kind: PointKind, _ offset: Int) -> InvariantViolation? {
@@ -90,33 +93,33 @@ import Testing
   private static let breaches: [Breach] = [
     Breach("counts-not-negative") { rig in
       rig.machine.page(rig.frame).refcount.store(-1)
-      return rig.pageWord(rig.frame, 0)
+      return rig.pageWord(rig.frame, PageRow.refcount)
     },
     Breach("free-not-in-use") { rig in
       let free = rig.first(.buddy)
       rig.machine.page(free).refcount.store(1)
-      return rig.pageWord(free, 0)
+      return rig.pageWord(free, PageRow.refcount)
     },
     Breach("mappings-are-references") { rig in
       rig.machine.page(rig.frame).mapcount.store(100_000)
-      return rig.pageWord(rig.frame, 4)
+      return rig.pageWord(rig.frame, PageRow.mapcount)
     },
     Breach("pins-are-references") { rig in
       rig.machine.page(rig.huge).pincount.store(1000)
-      return rig.pageWord(rig.huge, 16)
+      return rig.pageWord(rig.huge, PageRow.pincount)
     },
     Breach("listed-is-referenced") { rig in
       rig.machine.page(rig.frame).mapcount.store(0)
       rig.machine.page(rig.frame).refcount.store(0)
-      return rig.pageWord(rig.frame, 8)
+      return rig.pageWord(rig.frame, PageRow.flags)
     },
     Breach("exclusive-once") { rig in
       rig.machine.page(rig.frame).mapcount.store(2)
-      return rig.pageWord(rig.frame, 8)
+      return rig.pageWord(rig.frame, PageRow.flags)
     },
     Breach("writable-is-exclusive") { rig in
       rig.machine.page(rig.frame).clear(.anonExclusive)
-      return rig.pageWord(rig.frame, 8)
+      return rig.pageWord(rig.frame, PageRow.flags)
     },
     Breach("migrating-is-locked", .store) { rig in
       let slot = try rig.slot()
@@ -128,28 +131,28 @@ import Testing
       rig.machine.page(rig.frame).refcount.store(0)
       return rig.entryWord(try rig.slot())
     },
-    Breach("walked-is-live", .load) { rig in rig.map.tablePages + 40 << rig.map.tableShift },
+    Breach("walked-is-live", .load) { rig in rig.entryWord(40, 0) },
     Breach("table-placement") { rig in
       let table = rig.first(.table)
       rig.moveToMovable(table)
-      return rig.pageWord(table, 8)
+      return rig.pageWord(table, PageRow.flags)
     },
     Breach("scope-placement", .store) { rig in
       _ = rig.process.savePinScope()
       rig.machine.page(rig.other).refcount.store(1)
-      return rig.pageWord(rig.other, 0)
+      return rig.pageWord(rig.other, PageRow.refcount)
     },
     Breach("offline-is-unused") { rig in
       rig.machine.block(rig.machine.block(of: rig.frame)).state = .offline
-      return rig.pageWord(rig.frame, 0)
+      return rig.pageWord(rig.frame, PageRow.refcount)
     },
     Breach("zero-page-is-zero", .store) { rig in
       rig.machine.page(rig.machine.zeroPageFrame).contentTag = 7
-      return rig.pageWord(rig.machine.zeroPageFrame, 56)
+      return rig.pageWord(rig.machine.zeroPageFrame, PageRow.contentTag)
     },
     Breach("pinned-is-held") { rig in
       rig.machine.page(rig.frame).refcount.store(3)
-      return rig.pageWord(rig.frame, 0)
+      return rig.pageWord(rig.frame, PageRow.refcount)
     },
     Breach("pin-coherence", .store) { rig in
       let slot = try rig.slot()
@@ -163,27 +166,27 @@ import Testing
           try rig.machine.pin(
             rig.process, at: rig.address + UInt64(pageSize), pages: 1, flags: [.write, .longterm])))
       rig.moveToMovable(rig.pins[1].pins[0])
-      return 12
+      return rig.map.layout.global.start + GlobalRow.ledgerLock.offset
     },
     Breach("free-lists-whole", .release) { rig in
       rig.machine.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)
-      return rig.zoneWord(.normal, 0)
+      return rig.zoneWord(.normal, ZoneRow.lock)
     },
     Breach("area-blocks-stay", .release) { rig in
       rig.machine.setPageblockType(of: rig.machine.cmaArea(0).base, .movable)
-      return rig.zoneWord(.normal, 0)
+      return rig.zoneWord(.normal, ZoneRow.lock)
     },
     Breach("per-cpu-lists-whole", .release) { rig in
       rig.machine.perCPULists(0, ZoneID(node: 0, kind: .normal)).count += 1
-      return rig.map.perCPULists.lowerBound + ZoneKind.normal.number * 256
+      return rig.map.layout.perCPULists.offset(ZoneKind.normal.number) + PerCPUListsRow.lock.offset
     },
     Breach("lru-lists-whole", .release) { rig in
       rig.machine.page(rig.first(.table)).set(.lru)
-      return rig.map.nodes.lowerBound
+      return rig.map.layout.nodes.start + NodeRow.lruLock.offset
     },
     Breach("zone-counts-ordered") { rig in
       rig.machine.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
-      return rig.zoneWord(.normal, 32)
+      return rig.zoneWord(.normal, ZoneRow.managed)
     },
   ]
 
@@ -200,21 +203,21 @@ import Testing
   @Test("nothing is found in any word of a machine in order")
   func inOrder() throws {
     let rig = try Rig()
-    for word in stride(from: 0, to: rig.map.tablePages, by: 4) {
+    for word in stride(from: 0, to: rig.map.layout.tablePages.start, by: 4) {
       for kind in [PointKind.readModifyWrite, .store, .release] {
         if let found = rig.check(kind, word) { Issue.record("\(kind) of word \(word): \(found)") }
       }
     }
     for table in 1...rig.machine.usedRows(.tablePages) {
       for index in 0..<rig.machine.geometry.tableEntries {
-        let word = rig.map.tablePages + table << rig.map.tableShift + index * 8
+        let word = rig.entryWord(table, index)
         if let found = rig.check(.store, word) { Issue.record("entry \(index) of table \(table): \(found)") }
       }
     }
     // What is given back at the moment, and what was unmapped, is not looked for.
     rig.checks.releasing = 1
     rig.machine.page(rig.frame).refcount.store(3)
-    #expect(rig.check(.readModifyWrite, rig.pageWord(rig.frame, 0)) == nil)
+    #expect(rig.check(.readModifyWrite, rig.pageWord(rig.frame, PageRow.refcount)) == nil)
     _ = Unmanaged.passRetained(rig)
   }
 

@@ -23,7 +23,7 @@ extension Machine {
     struct NoRow: Error {}
     guard let id = takePoolRow(.processes) else { throw NoRow() }
     let process = process(ProcessID(rawValue: id.rawValue))
-    process.setID(id)
+    process.id = ProcessID(rawValue: id.rawValue)
     process.processor = processor
     process.scope = scope
     return process
@@ -31,7 +31,7 @@ extension Machine {
 
   /// The zones that have memory.
   var populatedZones: [ZoneID] {
-    (0..<configuration.nodes.count * 5).map(ZoneID.init(rawValue:)).filter { zone($0).isPopulated }
+    (0..<layout.zones.count).map(ZoneID.init(rawValue:)).filter { zone($0).isPopulated }
   }
 
   /// What contradicts itself in the free memory of any zone.

@@ -91,7 +91,7 @@ import Testing
       let state = machine.global.pool(pool)
       var free = 0
       var next = state.firstFree
-      while next != 0 {
+      while next != .none {
         free += 1
         next = Self.nextRow(machine, pool, next)
       }
@@ -104,16 +104,17 @@ import Testing
     return found
   }
 
-  private static func nextRow(_ machine: Machine, _ pool: TablePool, _ id: UInt32) -> UInt32 {
-    let row = RowID(rawValue: id)
-    return switch pool {
-    case .processes: machine.process(ProcessID(rawValue: id)).row.plain(4)
-    case .spaces: machine.space(row).row.plain(4)
-    case .areas: machine.area(row).row.plain(4)
-    case .anonGroups: machine.anonGroup(row).row.plain(4)
-    case .objects: machine.object(row).row.plain(4)
-    case .pinRecords: machine.pinRecord(row).row.plain(4)
-    case .tablePages: machine.tableMeta(row).row.plain(4)
-    }
+  private static func nextRow(_ machine: Machine, _ pool: TablePool, _ id: RowID) -> RowID {
+    let row =
+      switch pool {
+      case .processes: machine.process(ProcessID(rawValue: id.rawValue)).row
+      case .spaces: machine.space(id).row
+      case .areas: machine.area(id).row
+      case .anonGroups: machine.anonGroup(id).row
+      case .objects: machine.object(id).row
+      case .tablePages: machine.tableMeta(id).row
+      case .pinRecords: machine.pinRecord(id).row
+      }
+    return row[PooledRow.nextFree]
   }
 }

@@ -11,14 +11,15 @@ final class Words {
 
   func clear() { raw.initializeMemory(as: UInt8.self, repeating: 0, count: Self.size) }
   /// The word of a number: each is of its own eight bytes.
-  func word(_ index: Int) -> AtomicUInt64 { Row(raw).uint64(index * 8) }
-  func small(_ index: Int) -> AtomicUInt32 { Row(raw).uint32(index * 8) }
+  func word(_ index: Int) -> AtomicUInt64 { AtomicUInt64(raw + index * 8) }
+  func small(_ index: Int) -> AtomicUInt32 { AtomicUInt32(raw + index * 8) }
   func lock(_ index: Int, rank: UInt8 = 1) -> SpinLock {
     SpinLock(raw + index * 8, rank: LockRank(rawValue: rank))
   }
   func value(_ index: Int) -> UInt64 { (raw + index * 8).load(as: UInt64.self) }
-  func plain(_ index: Int) -> UInt64 { Row(raw).plain(index * 8) }
-  func setPlain(_ index: Int, _ value: UInt64) { Row(raw).setPlain(index * 8, value) }
+  func plain(_ index: Int) -> UInt64 { Row(raw)[Self.plainWords, index] }
+  func setPlain(_ index: Int, _ value: UInt64) { Row(raw)[Self.plainWords, index] = value }
+  private static let plainWords = FieldArray<UInt64>("word", .owner, count: size / 8)
 
   var hash: UInt64 {
     var hash = Hash64()
@@ -75,7 +76,7 @@ final class Words {
   /// One fast pin: look, take a reference, look again, give up or give back.
   private func fastPin(flawed: Bool) {
     guard word(0).load() == 7 else { return }
-    let count = Row(raw).int32(8)
+    let count = AtomicInt32(raw + 8)
     if flawed {
       count.fetchAdd(1)
     } else if !count.addIfPositive(1) {
@@ -96,7 +97,7 @@ final class Words {
       .init(name: "unmap") { [self] in
         lock(2).lock()
         word(0).store(0)
-        if Row(raw).int32(8).compareExchange(1, 0).exchanged, flawed { word(3).store(1) }
+        if AtomicInt32(raw + 8).compareExchange(1, 0).exchanged, flawed { word(3).store(1) }
         lock(2).unlock()
       })
     return ExploredProgram(

@@ -14,14 +14,25 @@ import Testing
     var row: Row { Row(raw) }
   }
 
+  /// What the tests keep in their words.
+  private enum WordsRow {
+    static let lock = Field<UInt32>("lock", .atomic)
+    static let one: Field<UInt64> = lock.next("one", .owner)
+    static let other: Field<UInt64> = one.next("other", .owner)
+    static let failed: Field<UInt64> = other.next("failed", .owner)
+    static let reason: Field<UInt32> = failed.next("reason", .owner)
+    static let bits: Field<UInt64> = reason.next("bits", .atomic)
+    static let count: Field<Int32> = bits.next("count", .atomic)
+  }
+
   @Test("a spin lock lets one thread in at a time")
   func spin() throws {
     let words = Words()
     let done = try together(3, rounds: 2000) { _, rounds in
       let lock = SpinLock(words.raw, rank: LockRank(rawValue: 1))
-      for _ in rounds { lock.withLock { words.row.setPlain(8, words.row.plain(8, as: UInt64.self) + 1) } }
+      for _ in rounds { lock.withLock { words.row[WordsRow.one] += 1 } }
     }
-    #expect(words.row.plain(8, as: UInt64.self) == done.reduce(0, +))
+    #expect(words.row[WordsRow.one] == done.reduce(0, +))
   }
 
   @Test("a read-write lock keeps writers from everyone")
@@ -33,27 +44,27 @@ import Testing
         if thread == 0 {
           lock.lockShared()
           // Both halves are written under the exclusive lock, so a reader never sees them differ.
-          if words.row.plain(8, as: UInt64.self) != words.row.plain(16, as: UInt64.self) {
-            words.row.setPlain(24, UInt64(1))
+          if words.row[WordsRow.one] != words.row[WordsRow.other] {
+            words.row[WordsRow.failed] = 1
           }
           lock.unlockShared()
         } else {
           lock.lockExclusive()
-          words.row.setPlain(8, words.row.plain(8, as: UInt64.self) + 1)
-          words.row.setPlain(16, words.row.plain(16, as: UInt64.self) + 1)
+          words.row[WordsRow.one] += 1
+          words.row[WordsRow.other] += 1
           lock.unlockExclusive()
         }
       }
     }
-    #expect(words.row.plain(8, as: UInt64.self) == done[1] + done[2])
-    #expect(words.row.plain(24, as: UInt64.self) == 0)
+    #expect(words.row[WordsRow.one] == done[1] + done[2])
+    #expect(words.row[WordsRow.failed] == 0)
     #expect(!ReadWriteLock(words.raw, rank: LockRank(rawValue: 1)).approximateIsHeld)
   }
 
   @Test("a bit lock leaves the other bits alone, and a count refuses what is not above zero")
   func bits() {
     let words = Words()
-    let word = words.row.uint64(0)
+    let word = words.row.atomic(WordsRow.bits)
     word.store(0xf0)
     let lock = BitLock(word, bit: 1, rank: LockRank(rawValue: 1))
     #expect(lock.tryLock())
@@ -61,7 +72,7 @@ import Testing
     #expect(word.load() == 0xf1)
     lock.unlock()
     #expect(word.load() == 0xf0)
-    let count = words.row.int32(16)
+    let count = words.row.atomic(WordsRow.count)
     for (start, taken) in [(Int32(0), false), (-1, false), (.min, false), (1, true), (.max, true)] {
       count.store(start)
       #expect(count.addIfPositive(1) == taken)
@@ -73,18 +84,18 @@ import Testing
   func waiting() {
     let words = Words()
     let lock = SpinLock(words.raw, rank: LockRank(rawValue: 1))
-    words.row.uint32(0).store(1)
+    words.row.atomic(WordsRow.lock).store(1)
     // The handler frees the lock, as another actor would.
     hf_set_wait_handler(
       { context, reason in
         guard let context else { return }
-        Row(context).uint32(0).store(0)
-        Row(context).setPlain(32, reason + 1)
+        Row(context).atomic(WordsRow.lock).store(0)
+        Row(context)[WordsRow.reason] = reason + 1
       }, words.raw)
     lock.lock()
     lock.unlock()
     hf_set_wait_handler(nil, nil)
-    #expect(words.row.plain(32, as: UInt32.self) == WaitReason.lock.rawValue + 1)
+    #expect(words.row[WordsRow.reason] == WaitReason.lock.rawValue + 1)
   }
 
   #if DEBUG

@@ -2,26 +2,23 @@ import Interleaving
 import SystemPackage
 
 /// One node's pool of huge pages.
-///
-/// Protected by the hugetlb lock.
 package struct HugetlbPool {
-  static let stride = 64
-
   let row: Row
 
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+  @inline(__always)
+  init(_ row: Row) { self.row = row }
 
   /// Huge pages that nobody uses; their reference count is 0.
-  package var freeList: FrameList { FrameList(row.raw) }
+  package var freeList: FrameList { FrameList(row.row(HugetlbPoolRow.freeList)) }
   /// Huge pages that belong to the pool, in use or not.
   package var total: Int {
-    get { Int(row.plain(16, as: UInt64.self)) }
-    nonmutating set { row.setPlain(16, UInt64(newValue)) }
+    get { Int(row[HugetlbPoolRow.total]) }
+    nonmutating set { row[HugetlbPoolRow.total] = UInt64(newValue) }
   }
   /// Huge pages beyond what was asked for; they leave the pool when they are freed.
   package var surplus: Int {
-    get { Int(row.plain(24, as: UInt64.self)) }
-    nonmutating set { row.setPlain(24, UInt64(newValue)) }
+    get { Int(row[HugetlbPoolRow.surplus]) }
+    nonmutating set { row[HugetlbPoolRow.surplus] = UInt64(newValue) }
   }
 }
 

@@ -4,10 +4,11 @@
 /// Above the leaves, bit 11 marks a table and bits 12 up are its row. Not present and not zero: bit 8 alone
 /// is PROT_NONE over a mapped frame; otherwise it is a swap-type entry with its kind in bits 1 to 4.
 @frozen
+@usableFromInline
 package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
-  package let rawValue: UInt64
+  @usableFromInline package let rawValue: UInt64
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(rawValue: UInt64) { self.rawValue = rawValue }
 
   package static var none: PageTableEntry { PageTableEntry(rawValue: 0) }

@@ -1,7 +1,7 @@
 package import Interleaving
 
 /// The allocation scopes of a process (spec 2.12), with the kernel's PF_* values.
-public struct AllocationScope: OptionSet, Hashable, Sendable {
+public struct AllocationScope: OptionSet, Hashable, Sendable, BitwiseCopyable {
   /// The bits.
   public let rawValue: UInt32
   /// Scopes with those bits.
@@ -18,7 +18,7 @@ public struct AllocationScope: OptionSet, Hashable, Sendable {
 }
 
 /// What a process may do.
-public struct Capabilities: OptionSet, Hashable, Sendable {
+public struct Capabilities: OptionSet, Hashable, Sendable, BitwiseCopyable {
   /// The bits.
   public let rawValue: UInt32
   /// Capabilities with those bits.
@@ -32,56 +32,53 @@ public struct Capabilities: OptionSet, Hashable, Sendable {
 ///
 /// One thread at a time acts for a process; fields without another word belong to it.
 public struct Process: @unchecked Sendable {
-  // Sendable: a handle that never changes; the row's fields are atomic, guarded by locks of the machine, or belong
-  // to the one thread that acts for the process.
-  static let stride = 80
+  // Sendable: the one stored property never changes. It names a row of the machine's arena, in which `signals` is atomic,
+  // `live` is protected by the tables lock, and the rest is touched by the one thread that acts for the process; handing
+  // the process to another thread orders what the two do.
 
   let row: Row
 
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+  @inline(__always)
+  init(_ row: Row) { self.row = row }
 
   /// 1 while the row is in use.
-  ///
-  /// Protected by the tables lock.
   package var live: UInt32 {
-    get { row.plain(0) }
-    nonmutating set { row.setPlain(0, newValue) }
+    get { row[ProcessRow.live] }
+    nonmutating set { row[ProcessRow.live] = newValue }
   }
   /// The process number.
-  public var id: ProcessID { ProcessID(rawValue: row.plain(4)) }
-  func setID(_ id: RowID) { row.setPlain(4, id.rawValue) }
+  public internal(set) var id: ProcessID {
+    get { row[ProcessRow.id] }
+    nonmutating set { row[ProcessRow.id] = newValue }
+  }
 
   /// Its address space.
-  ///
-  /// Immutable while the process lives.
   package var space: RowID {
-    get { RowID(rawValue: row.plain(8)) }
-    nonmutating set { row.setPlain(8, newValue.rawValue) }
+    get { row[ProcessRow.space] }
+    nonmutating set { row[ProcessRow.space] = newValue }
   }
   /// The processor it runs on, an index.
   public var processor: Int {
-    get { Int(row.plain(12, as: UInt32.self)) }
-    nonmutating set { row.setPlain(12, UInt32(newValue)) }
+    get { Int(row[ProcessRow.processor]) }
+    nonmutating set { row[ProcessRow.processor] = UInt32(newValue) }
   }
   /// Allocation scopes in force.
   public internal(set) var scope: AllocationScope {
-    get { AllocationScope(rawValue: row.plain(16)) }
-    nonmutating set { row.setPlain(16, newValue.rawValue) }
+    get { row[ProcessRow.scope] }
+    nonmutating set { row[ProcessRow.scope] = newValue }
   }
   /// What the process may do.
   public var capabilities: Capabilities {
-    get { Capabilities(rawValue: row.plain(20)) }
-    nonmutating set { row.setPlain(20, newValue.rawValue) }
+    get { row[ProcessRow.capabilities] }
+    nonmutating set { row[ProcessRow.capabilities] = newValue }
   }
   /// RLIMIT_MEMLOCK in bytes; `UInt64.max` is unlimited.
   public var memlockLimit: UInt64 {
-    get { row.plain(24) }
-    nonmutating set { row.setPlain(24, newValue) }
+    get { row[ProcessRow.memlockLimit] }
+    nonmutating set { row[ProcessRow.memlockLimit] = newValue }
   }
   /// Pending signals: bit 0 any, bit 1 a fatal one.
-  ///
-  /// Atomic, since others set it.
-  package var signals: AtomicUInt32 { row.uint32(32) }
+  package var signals: AtomicUInt32 { row.atomic(ProcessRow.signals) }
 
   /// Sends a signal: any ends an offline, only a fatal one a long-term pin.
   public func raise(fatal: Bool) {
@@ -102,22 +99,12 @@ public struct Process: @unchecked Sendable {
   package var hasFatalSignal: Bool { signals.load(.relaxed) & 2 != 0 }
 
   /// The name, up to 15 bytes as in Linux.
-  ///
-  /// Written when the process is made.
-  public var name: String { Self.name(in: row, at: 40) }
+  public var name: String { storedName.description }
 
-  static func name(in row: Row, at offset: Int) -> String {
-    var bytes: [UInt8] = []
-    for i in 0..<16 {
-      let byte = row.plain(offset + i, as: UInt8.self)
-      if byte == 0 { break }
-      bytes.append(byte)
-    }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-  func setName(_ name: String) {
-    for i in 0..<16 { row.setPlain(40 + i, UInt8(0)) }
-    for (i, byte) in name.utf8.prefix(15).enumerated() { row.setPlain(40 + i, byte) }
+  /// The name as it is kept.
+  var storedName: ProcessName {
+    get { row[ProcessRow.name] }
+    nonmutating set { row[ProcessRow.name] = newValue }
   }
 }
 

@@ -27,8 +27,8 @@ extension Machine {
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
     let new = process(ProcessID(rawValue: id.rawValue))
-    new.setID(id)
-    new.setName(name)
+    new.id = ProcessID(rawValue: id.rawValue)
+    new.storedName = ProcessName(name)
     new.processor = processor
     new.memlockLimit = memlockLimit
     new.capabilities = capabilities

@@ -6,61 +6,52 @@ package struct TablePage {
   @usableFromInline let row: Row
 
   @inline(__always)
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+  init(_ row: Row) { self.row = row }
 
   /// One entry.
-  ///
-  /// Atomic: lockless walks read it; changed under the page-table or object lock.
   @inline(__always)
-  package func entry(_ index: Int) -> EntryCell { EntryCell(row.uint64(index &* 8)) }
+  package func entry(_ index: Int) -> EntryCell { EntryCell(row.atomic(TablePageRow.entries, index)) }
 
   /// The entries from one on, numbered from zero.
   @inline(__always)
-  func entries(from first: Int) -> Entries { Entries(row: Row(row.raw + first &* 8)) }
+  func entries(from first: Int) -> Entries {
+    Entries(row: Row(row.raw + TablePageRow.entries.offset(first)))
+  }
 
   /// Consecutive entries of a table page.
   struct Entries {
     fileprivate let row: Row
 
     @inline(__always)
-    subscript(_ index: Int) -> EntryCell { EntryCell(row.uint64(index &* 8)) }
+    subscript(_ index: Int) -> EntryCell { EntryCell(row.atomic(TablePageRow.entries, index)) }
   }
 }
 
 /// What is known about a table page beside its entries.
 package struct TableMeta {
-  static let stride = 16
-
   let row: Row
 
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+  @inline(__always)
+  init(_ row: Row) { self.row = row }
 
   /// 1 while in use.
-  ///
-  /// Protected by the tables lock.
   package var live: UInt32 {
-    get { row.plain(0) }
-    nonmutating set { row.setPlain(0, newValue) }
+    get { row[TableMetaRow.live] }
+    nonmutating set { row[TableMetaRow.live] = newValue }
   }
   /// The frame charged for it.
-  ///
-  /// Immutable while in use.
   package var frame: FrameNumber {
-    get { FrameNumber(rawValue: row.plain(4)) }
-    nonmutating set { row.setPlain(4, newValue.rawValue) }
+    get { row[TableMetaRow.frame] }
+    nonmutating set { row[TableMetaRow.frame] = newValue }
   }
   /// Entries that are not none.
-  ///
-  /// Protected by the lock of the tree that the page is part of.
   package var used: Int {
-    get { Int(row.plain(8, as: UInt32.self)) }
-    nonmutating set { row.setPlain(8, UInt32(newValue)) }
+    get { Int(row[TableMetaRow.used]) }
+    nonmutating set { row[TableMetaRow.used] = UInt32(newValue) }
   }
   /// The next table page in a list of deposits.
-  ///
-  /// Protected by the page-table lock.
   package var next: RowID {
-    get { RowID(rawValue: row.plain(12)) }
-    nonmutating set { row.setPlain(12, newValue.rawValue) }
+    get { row[TableMetaRow.next] }
+    nonmutating set { row[TableMetaRow.next] = newValue }
   }
 }

@@ -29,8 +29,8 @@ extension Machine {
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
     let new = self.process(ProcessID(rawValue: id.rawValue))
-    new.setID(id)
-    new.setName(process.name)
+    new.id = ProcessID(rawValue: id.rawValue)
+    new.storedName = process.storedName
     new.processor = processor
     new.memlockLimit = process.memlockLimit
     new.capabilities = process.capabilities

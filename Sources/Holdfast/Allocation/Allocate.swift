@@ -75,8 +75,8 @@ extension Machine {
     guard order >= 0, order <= geometry.maxOrder else {
       throw AllocationError(order: order, gfp: gfp, cause: .orderOutOfRange(largest: geometry.maxOrder))
     }
-    guard home >= 0, home < layout.nodeCount else {
-      throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: layout.nodeCount))
+    guard home >= 0, home < layout.nodes.count else {
+      throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: layout.nodes.count))
     }
     if shouldFail(.allocation) { throw AllocationError(order: order, gfp: gfp, cause: .injected) }
 
@@ -114,7 +114,7 @@ extension Machine {
       return false
     }
     guard zone(ZoneID(node: request.node, kind: .normal)).isManaged else { return false }
-    return layout.zoneCount == 5 || zone(ZoneID(node: request.node, kind: .dma32)).isManaged
+    return layout.nodes.count == 1 || zone(ZoneID(node: request.node, kind: .dma32)).isManaged
   }
 
   /// One attempt on all zones allowed, the node's own first.
@@ -124,7 +124,7 @@ extension Machine {
   func take(_ request: AllocationRequest) -> FrameNumber {
     var kind = request.highest.number
     while kind >= 0 {
-      let id = ZoneID(rawValue: request.node &* 5 &+ kind)
+      let id = ZoneID(rawValue: request.node &* ZoneKind.count &+ kind)
       let zone = zone(id)
       if zone.isManaged && watermarkPasses(id, zone, request.order, request.highest, request.flags) {
         let frame = take(request, id, zone)

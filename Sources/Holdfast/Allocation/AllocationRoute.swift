@@ -1,59 +1,66 @@
-import Interleaving
+public import Interleaving
 
 /// Where a processor's allocations look first.
 ///
 /// It is computed for each value of the flags that decide it, when zones gain or lose memory, because every
 /// allocation needs it. One word holds it, so that it is read whole. The zone's row and the lists begin at
 /// multiples of 128 and 256 bytes, which leaves the low bits of both offsets for the rest.
-struct AllocationRoute {
-  private let word: UInt64
+@frozen @usableFromInline
+package struct AllocationRoute: RawRepresentable {
+  @usableFromInline package let rawValue: UInt64
 
   /// Words for each processor: the flags that decide are the lowest five bits.
-  static let count = 32
-  static let stride = count * 8
+  @inlinable @_transparent package static var count: Int { 32 }
 
-  @inline(__always)
-  init(word: UInt64) { self.word = word }
+  @inlinable @inline(__always)
+  package init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// No zone of the node may serve such a request, or the flags are invalid.
-  static var closed: AllocationRoute { AllocationRoute(word: 0) }
+  static var closed: AllocationRoute { AllocationRoute(rawValue: 0) }
 
   /// From `zone` with its row at an offset in the zones' table, and the processor's lists at one in theirs.
   init(_ zone: ZoneID, at zoneOffset: Int, lists: Int, highest: ZoneKind, type: MigrateType) {
     let upper = UInt64(zoneOffset) | UInt64(highest.number)
     let lower = UInt64(lists) | 1 << 7 | UInt64(zone.kind.number) << 2 | UInt64(type.number)
-    word = upper << 32 | lower
+    rawValue = upper << 32 | lower
   }
 
-  /// The word to store.
-  var stored: UInt64 { word }
-
   @inline(__always)
-  var isOpen: Bool { word & 1 << 7 != 0 }
+  var isOpen: Bool { rawValue & 1 << 7 != 0 }
   /// Where the row of the zone begins.
   @inline(__always)
-  var zoneOffset: Int { Int(truncatingIfNeeded: word &>> 32 & ~0x7f) }
+  var zoneOffset: Int { Int(truncatingIfNeeded: rawValue &>> 32 & ~0x7f) }
   /// Where the processor's lists in that zone begin.
   @inline(__always)
-  var listsOffset: Int { Int(truncatingIfNeeded: word & 0xffff_ff00) }
+  var listsOffset: Int { Int(truncatingIfNeeded: rawValue & 0xffff_ff00) }
   /// The number of the zone's kind.
   @inline(__always)
-  var kind: Int { Int(truncatingIfNeeded: word &>> 2) & 7 }
+  var kind: Int { Int(truncatingIfNeeded: rawValue &>> 2) & 7 }
   /// The number of the highest zone's kind that the request may use.
   @inline(__always)
-  var highest: Int { Int(truncatingIfNeeded: word &>> 32) & 7 }
+  var highest: Int { Int(truncatingIfNeeded: rawValue &>> 32) & 7 }
   /// The number of the pageblock type that is wanted: one of the first three.
   @inline(__always)
-  var type: UInt8 { UInt8(truncatingIfNeeded: word) & 3 }
+  var type: UInt8 { UInt8(truncatingIfNeeded: rawValue) & 3 }
+}
+
+/// The layout of a processor's routes.
+@usableFromInline
+package enum AllocationRouteRow: FixedRow {
+  @inlinable @_transparent package static var routes: FieldArray<AllocationRoute> {
+    FieldArray("of flags", .atomic(writtenUnder: .hotplug), count: AllocationRoute.count)
+  }
+
+  @inlinable @_transparent package static var stride: Int { routes.stride(align: 128) }
+
+  @usableFromInline package static var fields: [any RowField] { [routes] }
 }
 
 extension Machine {
   /// Where a processor's requests with those flags look first.
-  ///
-  /// - Locks: written under the hotplug lock; read without a lock.
   @inline(__always)
   func route(_ processor: Int, _ gfp: GFPFlags) -> AllocationRoute {
-    AllocationRoute(word: routeCell(processor, Int(gfp.rawValue & 0x1f)).load(.relaxed))
+    AllocationRoute(rawValue: routeCell(processor, Int(gfp.rawValue & 0x1f)).load(.relaxed))
   }
 
   /// Computes anew where each processor's requests look first.
@@ -72,18 +79,18 @@ extension Machine {
           if let managed {
             let id = ZoneID(node: node, kind: managed)
             route = AllocationRoute(
-              id, at: id.rawValue * layout.zoneStride,
-              lists: (processor * layout.zoneCount + id.rawValue) * PerCPULists.stride, highest: highest,
+              id, at: id.rawValue * layout.zones.stride,
+              lists: (processor * layout.zones.count + id.rawValue) * PerCPUListsRow.stride, highest: highest,
               type: type)
           }
         }
-        routeCell(processor, bits).store(route.stored, .relaxed)
+        routeCell(processor, bits).store(route.rawValue, .relaxed)
       }
     }
   }
 
   @inline(__always)
   private func routeCell(_ processor: Int, _ bits: Int) -> AtomicUInt64 {
-    AtomicUInt64(routeTable + (processor &* AllocationRoute.stride &+ bits &* 8))
+    Row(routeTable + processor &* AllocationRouteRow.stride).atomic(AllocationRouteRow.routes, bits)
   }
 }

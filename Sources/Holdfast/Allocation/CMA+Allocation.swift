@@ -186,7 +186,7 @@ extension Machine {
   ///
   /// - Locks: the caller holds the area's lock.
   private func isSet(_ bit: Int, of area: CMAArea) -> Bool {
-    cmaBitmapWord(area.bitmap + bit >> 6).plain(0, as: UInt64.self) >> UInt64(bit & 63) & 1 != 0
+    cmaBitmapWord(area.bitmap + bit >> 6)[CMABitmapRow.word].rawValue >> UInt64(bit & 63) & 1 != 0
   }
 
   /// Sets or clears bits of an area's bitmap.
@@ -196,8 +196,8 @@ extension Machine {
     for bit in bits {
       let row = cmaBitmapWord(area.bitmap + bit >> 6)
       let mask: UInt64 = 1 << UInt64(bit & 63)
-      let word: UInt64 = row.plain(0)
-      row.setPlain(0, value ? word | mask : word & ~mask)
+      let word = row[CMABitmapRow.word].rawValue
+      row[CMABitmapRow.word] = BitWord(rawValue: value ? word | mask : word & ~mask)
     }
   }
 

@@ -4,42 +4,33 @@ package import Interleaving
 ///
 /// Names stand in the machine's configuration.
 package struct CMAArea {
-  static let stride = 64
-
   let row: Row
 
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+  @inline(__always)
+  init(_ row: Row) { self.row = row }
 
   /// Protects the bitmap.
-  package var lock: SpinLock { SpinLock(row.raw, rank: Ranks.cma) }
+  package var lock: SpinLock { row.lock(CMAAreaRow.lock) }
   /// Order of frames per bit.
-  ///
-  /// Immutable.
   package var orderPerBit: Int {
-    get { Int(row.plain(4, as: UInt32.self)) }
-    nonmutating set { row.setPlain(4, UInt32(newValue)) }
+    get { Int(row[CMAAreaRow.orderPerBit]) }
+    nonmutating set { row[CMAAreaRow.orderPerBit] = UInt32(newValue) }
   }
   /// First frame, and how many.
-  ///
-  /// Immutable after start.
   package var base: FrameNumber {
-    get { FrameNumber(rawValue: row.plain(8)) }
-    nonmutating set { row.setPlain(8, newValue.rawValue) }
+    get { row[CMAAreaRow.base] }
+    nonmutating set { row[CMAAreaRow.base] = newValue }
   }
   package var count: Int {
-    get { Int(row.plain(16, as: UInt64.self)) }
-    nonmutating set { row.setPlain(16, UInt64(newValue)) }
+    get { Int(row[CMAAreaRow.count]) }
+    nonmutating set { row[CMAAreaRow.count] = UInt64(newValue) }
   }
   /// First word of its bitmap in the table of bitmaps.
-  ///
-  /// Immutable.
   package var bitmap: Int {
-    get { Int(row.plain(24, as: UInt64.self)) }
-    nonmutating set { row.setPlain(24, UInt64(newValue)) }
+    get { Int(row[CMAAreaRow.bitmap]) }
+    nonmutating set { row[CMAAreaRow.bitmap] = UInt64(newValue) }
   }
   /// Pages handed out, and asked for in vain: as in /sys/kernel/mm/cma.
-  ///
-  /// Atomic.
-  package var pagesSucceeded: AtomicUInt64 { row.uint64(32) }
-  package var pagesFailed: AtomicUInt64 { row.uint64(40) }
+  package var pagesSucceeded: AtomicUInt64 { row.atomic(CMAAreaRow.pagesSucceeded) }
+  package var pagesFailed: AtomicUInt64 { row.atomic(CMAAreaRow.pagesFailed) }
 }

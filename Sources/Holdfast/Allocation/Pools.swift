@@ -2,16 +2,16 @@ import Interleaving
 
 /// Rows of the tables whose rows come and go.
 extension Machine {
-  /// First byte, bytes of a row, and rows of a pool's table.
-  private func table(_ pool: TablePool) -> (offset: Int, stride: Int, rows: Int) {
+  /// Where a pool's rows are.
+  private func rows(_ pool: TablePool) -> Table<PooledRow> {
     switch pool {
-    case .processes: (layout.processes, Process.stride, layout.limits.processes)
-    case .spaces: (layout.spaces, AddressSpace.stride, layout.limits.processes)
-    case .areas: (layout.areas, Area.stride, layout.limits.areas)
-    case .anonGroups: (layout.anonGroups, AnonGroup.stride, layout.limits.areas)
-    case .objects: (layout.objects, BackingObject.stride, layout.limits.objects)
-    case .pinRecords: (layout.pinRecords, PinRecord.stride, layout.limits.pinRecords)
-    case .tablePages: (layout.tableMeta, TableMeta.stride, layout.tablePageCount)
+    case .processes: layout.processes.pooled
+    case .spaces: layout.spaces.pooled
+    case .areas: layout.areas.pooled
+    case .anonGroups: layout.anonGroups.pooled
+    case .objects: layout.objects.pooled
+    case .tablePages: layout.tableMeta.pooled
+    case .pinRecords: layout.pinRecords.pooled
     }
   }
 
@@ -36,36 +36,38 @@ extension Machine {
   }
 
   private func takeRow(_ pool: TablePool) -> RowID? {
-    let (offset, stride, rows) = table(pool)
+    let table = rows(pool)
     let state = global.pool(pool)
-    var id = RowID(rawValue: state.firstFree)
+    var id = state.firstFree
     let reused = id != .none
     if reused {
-      state.firstFree = Row(arena + (offset + id.index * stride)).plain(4)
+      state.firstFree = row(table, id)[PooledRow.nextFree]
     } else {
       let next = state.used + 1
-      guard next < rows else { return nil }
+      guard next < table.count else { return nil }
       state.used = next
       id = RowID(rawValue: next)
     }
-    let row = arena + (offset + id.index * stride)
+    let row = row(table, id)
     if reused {
-      row.initializeMemory(as: UInt8.self, repeating: 0, count: stride)
+      row.raw.initializeMemory(as: UInt8.self, repeating: 0, count: table.stride)
       if pool == .tablePages {
-        (tableArena + (id.index &<< tableShift))
-          .initializeMemory(as: UInt8.self, repeating: 0, count: 1 &<< tableShift)
+        tablePage(id).row.raw.initializeMemory(as: UInt8.self, repeating: 0, count: 1 &<< tableShift)
       }
     }
-    Row(row).setPlain(0, UInt32(1))
+    row[PooledRow.live] = 1
     return id
   }
 
   private func returnRow(_ pool: TablePool, _ id: RowID) {
-    let (offset, stride, _) = table(pool)
-    let row = Row(arena + (offset + id.index * stride))
+    let row = row(rows(pool), id)
     let state = global.pool(pool)
-    row.setPlain(0, UInt32(0))
-    row.setPlain(4, state.firstFree)
-    state.firstFree = id.rawValue
+    row[PooledRow.live] = 0
+    row[PooledRow.nextFree] = state.firstFree
+    state.firstFree = id
+  }
+
+  private func row(_ table: Table<PooledRow>, _ id: RowID) -> Row {
+    Row(arena + (table.start + id.index * table.stride))
   }
 }

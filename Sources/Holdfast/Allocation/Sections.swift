@@ -20,11 +20,11 @@ extension Machine {
   /// - Locks: written under the lock of its zone while deferred, else under the hotplug lock; read without a
   ///   lock.
   func sectionState(_ section: Int) -> SectionState {
-    SectionState(rawValue: ByteCells(arena + layout.sections).load(section)) ?? .absent
+    SectionState(rawValue: ByteCells(arena + layout.sections.start).load(section)) ?? .absent
   }
 
   func setSectionState(_ section: Int, _ state: SectionState) {
-    ByteCells(arena + layout.sections).store(section, state.rawValue)
+    ByteCells(arena + layout.sections.start).store(section, state.rawValue)
   }
 
   /// The frames of a section.

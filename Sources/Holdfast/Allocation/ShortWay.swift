@@ -27,12 +27,12 @@ extension Machine {
     let route = self.route(processor, gfp)
     let index = perCPUIndex(order, number: route.type)
     if !route.isOpen || index < 0 || allocationFailures.load(.relaxed) != 0 || hasChoices { return .none }
-    let zone = Zone(zoneTable + route.zoneOffset)
+    let zone = self.zone(at: route.zoneOffset)
     let flags: AllocationFlags = route.type == MigrateType.movable.number ? [.low, .cma] : .low
     guard enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
     // As `hasBlock`, where one look suffices.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
-    let lists = PerCPULists(perCPUTable + route.listsOffset)
+    let lists = perCPULists(at: route.listsOffset)
     guard lists.lock.tryLock() else { return .none }
     let frame = popFirst(of: lists.list(index), in: lists, order)
     lists.lock.unlock()
@@ -66,8 +66,7 @@ extension Machine {
   /// A processor's lists in the zone of a page, given its flag word.
   @inline(__always)
   func perCPULists(_ processor: Int, zoneOf word: UInt64) -> PerCPULists {
-    perCPULists(
-      processor, ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word)))
+    perCPULists(processor, PageFlags.zone(of: word))
   }
 
   /// Puts a block without references on its processor's list; false if the list does not take it as it is.

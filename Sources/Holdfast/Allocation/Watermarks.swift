@@ -12,7 +12,7 @@ extension Machine {
   ///   the managed pages (nr_free_zone_pages).
   /// - Kernel: mm/page_alloc.c:__setup_per_zone_wmarks (6.1); without highmem zones, WMARK_PROMO, boosts.
   func recomputeWatermarks() {
-    let zones = (0..<layout.zoneCount).map { ZoneID(rawValue: $0) }
+    let zones = (0..<layout.zones.count).map { ZoneID(rawValue: $0) }
     func managed(_ id: ZoneID) -> Int { Int(zone(id).managed.load(.relaxed)) }
     // In 6.1 ZONE_MOVABLE gets its share of the watermarks, but does not raise their sum.
     let total = zones.reduce(0) { $0 + managed($1) }

@@ -2,63 +2,46 @@ package import Interleaving
 
 /// The descriptor of one frame: 64 bytes of the memmap, reached by field.
 ///
-/// Counts of a large folio live on its head (spec 1.1). Offsets are fixed here and nowhere else.
+/// Counts of a large folio live on its head (spec 1.1). `PageRow` says where each field lies and what protects it.
 @frozen
 package struct Page: Equatable {
-  package static let stride = 64
-
   @usableFromInline let row: Row
 
   @inline(__always)
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
+  init(_ row: Row) { self.row = row }
 
   @inline(__always)
   package static func == (one: Page, other: Page) -> Bool { one.row.raw == other.row.raw }
 
   /// `_refcount`: 0 is free, frozen, or a tail.
-  ///
-  /// Atomic.
   @inline(__always)
-  package var refcount: AtomicInt32 { row.int32(0) }
+  package var refcount: AtomicInt32 { row.atomic(PageRow.refcount) }
 
   /// PTEs that map this very page (Linux stores it minus one).
-  ///
-  /// Atomic; changed under the page-table lock.
   @inline(__always)
-  package var mapcount: AtomicInt32 { row.int32(4) }
+  package var mapcount: AtomicInt32 { row.atomic(PageRow.mapcount) }
 
   /// PG_* bits, processor, zone and node.
-  ///
-  /// Atomic.
   @inline(__always)
-  package var flagWord: AtomicUInt64 { row.uint64(8) }
+  package var flagWord: AtomicUInt64 { row.atomic(PageRow.flags) }
 
   /// Pins of a large folio, on its head.
-  ///
-  /// Atomic.
   @inline(__always)
-  package var pincount: AtomicInt32 { row.int32(16) }
+  package var pincount: AtomicInt32 { row.atomic(PageRow.pincount) }
 
   /// PMD entries that map the whole folio, on its head.
-  ///
-  /// Atomic; changed under the page-table lock.
   @inline(__always)
-  package var entireMapcount: AtomicInt32 { row.int32(20) }
+  package var entireMapcount: AtomicInt32 { row.atomic(PageRow.entireMapcount) }
 
   /// Distance to the head of the folio: 0 for a head or a small page.
-  ///
-  /// Atomic: a lockless walk reads it.
   @inline(__always)
-  package var headOffset: AtomicUInt32 { row.uint32(24) }
+  package var headOffset: AtomicUInt32 { row.atomic(PageRow.headOffset) }
 
   /// Order, type, list type and hugetlb mark, a byte each.
-  ///
-  /// Protected by the zone or per-CPU lock for free frames, else by the owner of the folio; atomic, since
-  /// merging and walkers look at frames of others.
   @inline(__always)
   package var state: PageState {
-    get { PageState(rawValue: row.uint32(28).load(.relaxed)) }
-    nonmutating set { row.uint32(28).store(newValue.rawValue, .relaxed) }
+    get { PageState(rawValue: row.atomic(PageRow.state).load(.relaxed)) }
+    nonmutating set { row.atomic(PageRow.state).store(newValue.rawValue, .relaxed) }
   }
 
   /// Order of the folio or free block, on its head.
@@ -115,55 +98,45 @@ package struct Page: Equatable {
   }
 
   /// `mapping`: what the page belongs to.
-  ///
-  /// Written under the page lock; atomic, since walkers look.
   @inline(__always)
   package var mapping: PageMapping {
-    get { PageMapping(rawValue: row.uint32(32).load(.relaxed)) }
-    nonmutating set { row.uint32(32).store(newValue.rawValue, .relaxed) }
+    get { PageMapping(rawValue: row.atomic(PageRow.mapping).load(.relaxed)) }
+    nonmutating set { row.atomic(PageRow.mapping).store(newValue.rawValue, .relaxed) }
   }
 
   /// Next on a free list, LRU list, or private list.
-  ///
-  /// Protected by that list's lock or owner.
   @inline(__always)
   package var next: FrameNumber {
-    get { FrameNumber(rawValue: row.plain(36)) }
-    nonmutating set { row.setPlain(36, newValue.rawValue) }
+    get { row[PageRow.next] }
+    nonmutating set { row[PageRow.next] = newValue }
   }
 
   /// Previous on the same list.
   @inline(__always)
   package var previous: FrameNumber {
-    get { FrameNumber(rawValue: row.plain(40)) }
-    nonmutating set { row.setPlain(40, newValue.rawValue) }
+    get { row[PageRow.previous] }
+    nonmutating set { row[PageRow.previous] = newValue }
   }
 
   /// The table page kept in a page-table frame.
-  ///
-  /// Protected by the owner of the folio.
   @inline(__always)
   package var privateWord: UInt32 {
-    get { row.plain(44) }
-    nonmutating set { row.setPlain(44, newValue) }
+    get { row[PageRow.privateWord] }
+    nonmutating set { row[PageRow.privateWord] = newValue }
   }
 
   /// `index`: page offset in the object, or the linear page number of anonymous memory.
-  ///
-  /// Page lock.
   @inline(__always)
   package var index: UInt64 {
-    get { row.plain(48) }
-    nonmutating set { row.setPlain(48, newValue) }
+    get { row[PageRow.index] }
+    nonmutating set { row[PageRow.index] = newValue }
   }
 
   /// The tag that stands for the contents where frames have no bytes.
-  ///
-  /// Protected like the bytes: by nothing.
   @inline(__always)
   package var contentTag: UInt64 {
-    get { row.uint64(56).load(.relaxed) }
-    nonmutating set { row.uint64(56).store(newValue, .relaxed) }
+    get { row.atomic(PageRow.contentTag).load(.relaxed) }
+    nonmutating set { row.atomic(PageRow.contentTag).store(newValue, .relaxed) }
   }
 
   // MARK: - Flags
@@ -192,16 +165,14 @@ package struct Page: Equatable {
 
   /// The page lock (PG_locked).
   @inline(__always)
-  package var lock: BitLock { BitLock(flagWord, bit: PageFlags.locked.rawValue, rank: Ranks.page) }
+  package var lock: BitLock { BitLock(flagWord, bit: PageFlags.locked.rawValue, rank: .page) }
 
   /// The zone that the frame belongs to.
   ///
   /// Immutable while the frame is online.
   @inline(__always)
   package var zone: ZoneID {
-    let word = flagWord.load(.relaxed)
-    // As `ZoneID(node:kind:)`, without the detour over the kind.
-    return ZoneID(rawValue: PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word))
+    PageFlags.zone(of: flagWord.load(.relaxed))
   }
 
   /// The node of that zone, in fewer steps.
@@ -239,10 +210,11 @@ package struct Page: Equatable {
 /// What a page belongs to: nothing, an anonymous group, or a backing object.
 ///
 /// The low bit tells anonymous (1) from object (0), as in Linux's `page->mapping`.
+@usableFromInline
 package struct PageMapping: RawRepresentable, Hashable, Sendable {
-  package let rawValue: UInt32
+  @usableFromInline package let rawValue: UInt32
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(rawValue: UInt32) { self.rawValue = rawValue }
 
   package static var none: PageMapping { PageMapping(rawValue: 0) }
@@ -266,10 +238,11 @@ package struct PageMapping: RawRepresentable, Hashable, Sendable {
 
 /// The word of a descriptor that says what the frame is: order, type, list type and hugetlb mark.
 @frozen
+@usableFromInline
 package struct PageState: RawRepresentable, Hashable, Sendable {
-  package let rawValue: UInt32
+  @usableFromInline package let rawValue: UInt32
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// The state of a frame that is not hugetlb.

@@ -49,20 +49,27 @@ public struct PageFlags: OptionSet, Hashable, Sendable {
 
   /// The bits with PG_* names; above them are the last processor, the zone and the node.
   package static let named: UInt64 = (1 << 27) - 1
-  package static let zoneShift: UInt64 = 51
-  package static let nodeShift: UInt64 = 54
+  @inlinable @_transparent package static var zoneShift: UInt64 { 51 }
+  @inlinable @_transparent package static var nodeShift: UInt64 { 54 }
 
   /// The node in a flag word.
-  @inline(__always)
+  @inlinable @_transparent
   package static func node(of word: UInt64) -> Int {
     Int(truncatingIfNeeded: (word &>> nodeShift) & 0x3ff)
   }
 
   /// The number of the zone's kind in a flag word.
-  @inline(__always)
+  @inlinable @_transparent
   package static func zoneKind(of word: UInt64) -> Int {
     Int(truncatingIfNeeded: (word &>> zoneShift) & 7)
   }
+
+  /// The zone in a flag word: as `ZoneID(node:kind:)`, without the detour over the kind.
+  @inlinable @_transparent
+  package static func zone(of word: UInt64) -> ZoneID {
+    ZoneID(rawValue: node(of: word) &* ZoneKind.count &+ zoneKind(of: word))
+  }
+
   /// The last-cpupid field with nothing recorded: all ones, as a kernel without NUMA balancing shows it.
   package static let lastProcessor: UInt64 = 0x1f_ffff << 30
 

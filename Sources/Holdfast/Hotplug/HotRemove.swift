@@ -110,7 +110,7 @@ extension Machine {
   private func discardMetadata(of range: FrameRange) {
     let start = page(range.start).row.raw
     let whole = UInt(bitPattern: start + 4095) & ~4095
-    let end = UInt(bitPattern: start + range.count * Page.stride) & ~4095
+    let end = UInt(bitPattern: start + range.count * PageRow.stride) & ~4095
     guard whole < end, let first = UnsafeMutableRawPointer(bitPattern: whole) else { return }
     // The descriptors read as zeros either way: a refusal costs memory only.
     _ = hf_discard(first, UInt64(end - whole))

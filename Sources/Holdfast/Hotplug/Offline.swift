@@ -150,7 +150,8 @@ extension Machine {
     }
     enableLRUBatches()
     enablePerCPULists(attempt.zone)
-    page(range.start).row.raw.initializeMemory(as: UInt8.self, repeating: 0, count: range.count * Page.stride)
+    page(range.start).row.raw
+      .initializeMemory(as: UInt8.self, repeating: 0, count: range.count * PageRow.stride)
     setSections(of: range, .absent)
     leaveZone(attempt.id, attempt.zone, managed: range.count - alreadyAway)
   }

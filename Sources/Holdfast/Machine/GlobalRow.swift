@@ -1,100 +1,97 @@
-package import Interleaving
+public import Interleaving
 
-/// The machine's one row of state that belongs to no table.
-package struct GlobalRow {
-  /// Where the pending failures begin: two words for each point.
-  static let firstFailure = 400
-  static let stride = 512
-
-  let row: Row
-
-  init(_ raw: UnsafeMutableRawPointer) { row = Row(raw) }
-
-  /// Serialises online, offline, add and remove.
-  var hotplugLock: SpinLock { SpinLock(row.raw, rank: Ranks.hotplug) }
-  /// One contiguous allocation at a time (the CMA mutex).
-  var contiguousLock: SpinLock { SpinLock(row.raw + 4, rank: Ranks.contiguous) }
-  /// Protects the free lists of the tables below.
-  var tablesLock: SpinLock { SpinLock(row.raw + 8, rank: Ranks.tables) }
-  /// Protects pin records and their slots.
-  var ledgerLock: SpinLock { SpinLock(row.raw + 12, rank: Ranks.ledger) }
-
-  /// The logical clock: advances with every call that a process makes.
-  ///
-  /// Atomic.
-  var clock: AtomicUInt64 { row.uint64(16) }
-  /// Nesting of `lru_cache_disable`: while not zero, nothing waits in batches.
-  ///
-  /// Atomic.
-  package var lruBatchesDisabled: AtomicUInt32 { row.uint32(24) }
-  /// The zero page.
-  ///
-  /// Immutable after start.
-  var zeroPage: FrameNumber {
-    get { FrameNumber(rawValue: row.plain(32)) }
-    nonmutating set { row.setPlain(32, newValue.rawValue) }
+/// The layout of the machine's one row of state that belongs to no table.
+@usableFromInline
+package enum GlobalRow: FixedRow {
+  @inlinable @_transparent package static var hotplugLock: Field<SpinLock.Word> {
+    Field("hotplug lock", .lock(.hotplug))
   }
-  /// Pages charged to the user whose processes all of them are, against RLIMIT_MEMLOCK (user_struct.locked_vm).
-  ///
-  /// Atomic.
-  package var userLockedPages: AtomicUInt64 { row.uint64(40) }
-
-  /// First free row and high-water mark of a table.
-  ///
-  /// Protected by `tablesLock` (pins: `ledgerLock`).
-  func pool(_ pool: TablePool) -> PoolState { PoolState(row: Row(row.raw + 64 + pool.rawValue * 8)) }
-
-  /// First free run of pin slots of 2^order slots.
-  ///
-  /// Protected by `ledgerLock`.
-  func freeSlots(order: Int) -> Row { Row(row.raw + 160 + order * 4) }
-  /// High-water mark of pin slots.
-  ///
-  /// Protected by `ledgerLock`.
-  var slotsUsed: UInt32 {
-    get { row.plain(152) }
-    nonmutating set { row.setPlain(152, newValue) }
+  @inlinable @_transparent package static var contiguousLock: Field<SpinLock.Word> {
+    hotplugLock.next("contiguous allocation lock", .lock(.contiguous))
+  }
+  @inlinable @_transparent package static var tablesLock: Field<SpinLock.Word> {
+    contiguousLock.next("tables lock", .lock(.tables))
+  }
+  @inlinable @_transparent package static var ledgerLock: Field<SpinLock.Word> {
+    tablesLock.next("ledger lock", .lock(.ledger))
+  }
+  @inlinable @_transparent package static var clock: Field<UInt64> { ledgerLock.next("clock", .atomic) }
+  @inlinable @_transparent package static var lruBatchesDisabled: Field<UInt32> {
+    clock.next("LRU batches disabled", .atomic)
+  }
+  @inlinable @_transparent package static var zeroPage: Field<FrameNumber> {
+    lruBatchesDisabled.next("zero page", .immutable)
+  }
+  @inlinable @_transparent package static var userLockedPages: Field<UInt64> {
+    zeroPage.next("locked pages of the user", .atomic)
+  }
+  @inlinable @_transparent package static var pools: RowArray<PoolRow> {
+    userLockedPages.next(
+      "pool", .guarded(by: .tables), rows: TablePool.count - 1,
+      by: TablePool.UnderTablesLock.self, align: 64)
+  }
+  @inlinable @_transparent package static var recordPool: RowArray<PoolRow> {
+    pools.next("pool of pin records", .guarded(by: .ledger), rows: 1)
+  }
+  @inlinable @_transparent package static var slotsUsed: Field<UInt32> {
+    recordPool.next("pin slots used", .guarded(by: .ledger))
+  }
+  @inlinable @_transparent package static var freeSlots: FieldArray<UInt32> {
+    slotsUsed.next("first free run of pin slots of order", .guarded(by: .ledger), count: 32)
+  }
+  @inlinable @_transparent package static var hugetlbLock: Field<SpinLock.Word> {
+    freeSlots.next("hugetlb lock", .lock(.hugetlb), align: 64)
+  }
+  @inlinable @_transparent package static var hugetlbReserved: Field<UInt64> {
+    hugetlbLock.next("reserved huge pages", .guarded(by: .hugetlb))
+  }
+  @inlinable @_transparent package static var failures: RowArray<FailureRow> {
+    hugetlbReserved.next("point", .atomic, rows: FailurePoint.count, by: FailurePoint.self)
   }
 
-  /// Protects the hugetlb pools and the flags of free hugetlb folios.
-  var hugetlbLock: SpinLock { SpinLock(row.raw + 376, rank: Ranks.hugetlb) }
-  /// Free huge pages that mappings may claim for certain.
-  ///
-  /// Protected by `hugetlbLock`.
-  var hugetlbReserved: Int {
-    get { Int(row.plain(384, as: UInt64.self)) }
-    nonmutating set { row.setPlain(384, UInt64(newValue)) }
-  }
+  @inlinable @_transparent package static var stride: Int { failures.stride(align: 64) }
 
-  /// Pending injected failures of a kind.
-  ///
-  /// Atomic.
-  func failures(_ point: FailurePoint) -> AtomicUInt32 { row.uint32(Self.firstFailure + point.number * 8) }
-  /// Attempts that still succeed before those failures begin.
-  ///
-  /// Atomic.
-  func failureDelay(_ point: FailurePoint) -> AtomicUInt32 {
-    row.uint32(Self.firstFailure + 4 + point.number * 8)
+  @usableFromInline package static var fields: [any RowField] {
+    [
+      hotplugLock, contiguousLock, tablesLock, ledgerLock, clock, lruBatchesDisabled, zeroPage,
+      userLockedPages, pools, recordPool, slotsUsed, freeSlots, hugetlbLock, hugetlbReserved, failures,
+    ]
   }
 }
 
-/// Tables whose rows come and go.
-package enum TablePool: Int, CaseIterable {
-  case processes, spaces, areas, anonGroups, objects, pinRecords, tablePages
+/// The layout of the free list of a table whose rows come and go.
+@usableFromInline
+package enum PoolRow: FixedRow {
+  @inlinable @_transparent package static var firstFree: Field<RowID> { Field("first free row", .container) }
+  @inlinable @_transparent package static var used: Field<UInt32> {
+    firstFree.next("rows ever used", .container)
+  }
+
+  @inlinable @_transparent package static var stride: Int { used.stride(align: 8) }
+
+  @usableFromInline package static var fields: [any RowField] { [firstFree, used] }
 }
 
-/// The free list of one such table: a free row has 0 in its first word and the next free row in its second.
-package struct PoolState {
-  let row: Row
+/// The beginning of every row of such a table: while the row is free, this is all that it holds.
+@usableFromInline
+package enum PooledRow: FixedRow {
+  @inlinable @_transparent package static var live: Field<UInt32> { Field("in use", .owner) }
+  @inlinable @_transparent package static var nextFree: Field<RowID> { live.next("next free row", .owner) }
 
-  /// First free row, 0 for none.
-  var firstFree: UInt32 {
-    get { row.plain(0) }
-    nonmutating set { row.setPlain(0, newValue) }
+  @inlinable @_transparent package static var stride: Int { nextFree.stride(align: 8) }
+
+  @usableFromInline package static var fields: [any RowField] { [live, nextFree] }
+}
+
+/// The layout of what is left of the failures that were asked for at a point.
+@usableFromInline
+package enum FailureRow: FixedRow {
+  @inlinable @_transparent package static var pending: Field<UInt32> { Field("failures asked for", .atomic) }
+  @inlinable @_transparent package static var delay: Field<UInt32> {
+    pending.next("attempts before failures", .atomic)
   }
-  /// Rows ever used; row 0 never is.
-  var used: UInt32 {
-    get { row.plain(4) }
-    nonmutating set { row.setPlain(4, newValue) }
-  }
+
+  @inlinable @_transparent package static var stride: Int { delay.stride(align: 8) }
+
+  @usableFromInline package static var fields: [any RowField] { [pending, delay] }
 }

@@ -80,6 +80,9 @@ public struct VirtualAddress: RawRepresentable, Hashable, Comparable, Sendable, 
   /// The first address of a virtual page.
   package init(page: UInt64) { rawValue = page << 12 }
 
+  /// One past the last page that an address of 64 bits can lie in.
+  package static var endPage: UInt64 { 1 << (64 - 12) }
+
   /// The number of the page that holds the address.
   package var page: UInt64 { rawValue >> 12 }
 
@@ -113,29 +116,30 @@ extension MigrateType {
     }
   }
 
+  /// How many types there are.
+  @inlinable @_transparent package static var count: Int { 6 }
   /// How many of the types have per-CPU lists: the first three.
   package static let perCPUCount = 3
 }
 
-/// The index of a zone: five for every node, whether populated or not.
+/// The index of a zone: one of each kind for every node, whether populated or not.
+@frozen
 public struct ZoneID: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
-  /// Node number times five plus the number of the kind.
+  /// Node number times the number of kinds plus the number of the kind.
   public let rawValue: Int
 
   /// The zone with that index.
+  @inlinable @inline(__always)
   public init(rawValue: Int) { self.rawValue = rawValue }
 
   /// The zone of a kind on a node.
-  public init(node: Int, kind: ZoneKind) { rawValue = node &* Self.kinds &+ kind.number }
+  public init(node: Int, kind: ZoneKind) { rawValue = node &* ZoneKind.count &+ kind.number }
 
   /// The node's number.
-  public var node: Int { rawValue / Self.kinds }
+  public var node: Int { rawValue / ZoneKind.count }
 
   /// The zone's kind.
-  public var kind: ZoneKind { ZoneKind(number: rawValue % Self.kinds) ?? .device }
-
-  /// The number of kinds, spelled out since a list of cases costs an allocation.
-  private static var kinds: Int { 5 }
+  public var kind: ZoneKind { ZoneKind(number: rawValue % ZoneKind.count) ?? .device }
 
   /// `Node 0, zone Normal`.
   public var description: String { "Node \(node), zone \(kind)" }
@@ -157,10 +161,12 @@ public struct BlockID: RawRepresentable, Hashable, Comparable, Sendable, CustomS
 }
 
 /// The index of a row in a table whose row zero stands for "none".
+@frozen
+@usableFromInline
 package struct RowID: RawRepresentable, Hashable, Sendable {
-  package let rawValue: UInt32
+  @usableFromInline package let rawValue: UInt32
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(rawValue: UInt32) { self.rawValue = rawValue }
 
   @inline(__always)
@@ -171,6 +177,7 @@ package struct RowID: RawRepresentable, Hashable, Sendable {
 }
 
 /// The number of a process.
+@frozen
 public struct ProcessID: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
   /// The number; 0 is no process.
   public let rawValue: UInt32

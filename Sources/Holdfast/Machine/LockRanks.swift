@@ -1,4 +1,4 @@
-package import Interleaving
+public import Interleaving
 
 /// The order in which locks may be taken; a lock of a higher rank is taken later.
 ///
@@ -20,20 +20,20 @@ package import Interleaving
 ///
 /// A page lock got by trying may be taken at any place. `zone` is never held while anything but the last three
 /// is taken.
-package enum Ranks {
-  package static let hotplug = LockRank(rawValue: 1)
-  package static let contiguous = LockRank(rawValue: 2)
-  package static let addressSpace = LockRank(rawValue: 3)
-  package static let page = LockRank(rawValue: 4)
-  package static let object = LockRank(rawValue: 5)
-  package static let anonGroup = LockRank(rawValue: 6)
-  package static let pageTable = LockRank(rawValue: 7)
-  package static let lruBatch = LockRank(rawValue: 8)
-  package static let lru = LockRank(rawValue: 9)
-  package static let perCPU = LockRank(rawValue: 10)
-  package static let zone = LockRank(rawValue: 11)
-  package static let tables = LockRank(rawValue: 12)
-  package static let ledger = LockRank(rawValue: 13)
-  package static let cma = LockRank(rawValue: 14)
-  package static let hugetlb = LockRank(rawValue: 15)
+extension LockRank {
+  @inlinable @_transparent package static var hotplug: LockRank { LockRank(rawValue: 1) }
+  @inlinable @_transparent package static var contiguous: LockRank { LockRank(rawValue: 2) }
+  @inlinable @_transparent package static var addressSpace: LockRank { LockRank(rawValue: 3) }
+  @inlinable @_transparent package static var page: LockRank { LockRank(rawValue: 4) }
+  @inlinable @_transparent package static var object: LockRank { LockRank(rawValue: 5) }
+  @inlinable @_transparent package static var anonGroup: LockRank { LockRank(rawValue: 6) }
+  @inlinable @_transparent package static var pageTable: LockRank { LockRank(rawValue: 7) }
+  @inlinable @_transparent package static var lruBatch: LockRank { LockRank(rawValue: 8) }
+  @inlinable @_transparent package static var lru: LockRank { LockRank(rawValue: 9) }
+  @inlinable @_transparent package static var perCPU: LockRank { LockRank(rawValue: 10) }
+  @inlinable @_transparent package static var zone: LockRank { LockRank(rawValue: 11) }
+  @inlinable @_transparent package static var tables: LockRank { LockRank(rawValue: 12) }
+  @inlinable @_transparent package static var ledger: LockRank { LockRank(rawValue: 13) }
+  @inlinable @_transparent package static var cma: LockRank { LockRank(rawValue: 14) }
+  @inlinable @_transparent package static var hugetlb: LockRank { LockRank(rawValue: 15) }
 }

@@ -39,7 +39,7 @@ extension Machine {
       for list in LRUList.allCases { node(number).list(list).reset() }
       hugetlbPool(number).freeList.reset()
     }
-    for index in 0..<layout.zoneCount {
+    for index in 0..<layout.zones.count {
       let zone = zone(ZoneID(rawValue: index))
       for order in 0...geometry.maxOrder {
         for type in MigrateType.allCases { zone.freeList(order: order, type).reset() }

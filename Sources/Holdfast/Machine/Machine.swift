@@ -6,7 +6,7 @@ import SystemPackage
 ///
 /// All changing state lies in one arena of flat tables, protected by locks that lie there too; what this class
 /// stores itself never changes. Methods may be called from several threads, as long as one thread at a time acts
-/// for a process and on a processor. `Ranks` says in which order locks are taken.
+/// for a process and on a processor. `LockRank` says in which order locks are taken.
 public final class Machine: @unchecked Sendable {
   // Sendable: every stored property is a constant; the arena's words are atomic or guarded by its locks.
 
@@ -19,15 +19,15 @@ public final class Machine: @unchecked Sendable {
   /// Zones of boot memory, ascending.
   public let extents: [ZoneExtent]
 
-  let layout: TableLayout
+  package let layout: TableLayout
   let arena: UnsafeMutableRawPointer
   let memmap: UnsafeMutableRawPointer
   let tableArena: UnsafeMutableRawPointer
   let tableShift: Int
   // Where tables begin that every allocation looks at.
   private let processorTable: UnsafeMutableRawPointer
-  let zoneTable: UnsafeMutableRawPointer
-  let perCPUTable: UnsafeMutableRawPointer
+  private let zoneTable: UnsafeMutableRawPointer
+  private let perCPUTable: UnsafeMutableRawPointer
   let routeTable: UnsafeMutableRawPointer
   private let nodeTable: UnsafeMutableRawPointer
   private let pageblockTypes: ByteCells
@@ -77,15 +77,15 @@ public final class Machine: @unchecked Sendable {
         expected: "a size that the host grants (errno \(-result))")
     }
     arena = at
-    memmap = at + layout.frames
-    tableArena = at + layout.tablePages
-    processorTable = at + layout.processors
-    zoneTable = at + layout.zones
-    perCPUTable = at + layout.perCPULists
-    routeTable = at + layout.routes
-    nodeTable = at + layout.nodes
-    pageblockTypes = ByteCells(at + layout.pageblockTypes)
-    allocationFailures = GlobalRow(at + layout.global).failures(.allocation)
+    memmap = at + layout.frames.start
+    tableArena = at + layout.tablePages.start
+    processorTable = at + layout.processors.start
+    zoneTable = at + layout.zones.start
+    perCPUTable = at + layout.perCPULists.start
+    routeTable = at + layout.routes.start
+    nodeTable = at + layout.nodes.start
+    pageblockTypes = ByteCells(at + layout.pageblockTypes.start)
+    allocationFailures = Globals(Row(at + layout.global.start)).failures(.allocation)
     let sizes = configuration.geometry
     perCPUHugeOrder = sizes.hugeOrder <= sizes.pageblockOrder ? sizes.hugeOrder : -1
     switch configuration.backing {
@@ -107,14 +107,20 @@ public final class Machine: @unchecked Sendable {
   // MARK: - Rows
 
   /// The number of frames that the tables have room for: one past the highest frame there can be.
-  public var frameCount: Int { layout.frameCount }
+  public var frameCount: Int { layout.frames.count }
+
+  /// A row of a table whose rows have one size.
+  @inline(__always)
+  private func row<Layout: FixedRow>(_ table: Table<Layout>, _ index: Int) -> Row {
+    Row(arena + table.offset(index))
+  }
 
   @inline(__always)
-  package var global: GlobalRow { GlobalRow(arena + layout.global) }
+  package var global: Globals { Globals(row(layout.global, 0)) }
 
   /// The descriptor of a frame.
   @inline(__always)
-  package func page(_ frame: FrameNumber) -> Page { Page(memmap + (frame.index &* Page.stride)) }
+  package func page(_ frame: FrameNumber) -> Page { Page(Row(memmap + (frame.index &* PageRow.stride))) }
 
   /// The head of the folio that a frame is part of.
   @inline(__always)
@@ -124,74 +130,61 @@ public final class Machine: @unchecked Sendable {
 
   @inline(__always)
   package func processor(_ index: Int) -> Processor {
-    Processor(processorTable + index &* layout.processorStride)
+    Processor(Row(processorTable + index &* layout.processors.stride))
   }
 
   @inline(__always)
-  package func node(_ index: Int) -> Node { Node(nodeTable + index &* Node.stride) }
+  package func node(_ index: Int) -> Node { Node(Row(nodeTable + index &* NodeRow.stride)) }
 
   /// The pool of huge pages of a node.
-  package func hugetlbPool(_ node: Int) -> HugetlbPool {
-    HugetlbPool(arena + (layout.hugetlbPools + node * HugetlbPool.stride))
-  }
+  package func hugetlbPool(_ node: Int) -> HugetlbPool { HugetlbPool(row(layout.hugetlbPools, node)) }
 
   @inline(__always)
-  package func zone(_ id: ZoneID) -> Zone { Zone(zoneTable + id.rawValue &* layout.zoneStride) }
+  package func zone(_ id: ZoneID) -> Zone { zone(at: id.rawValue &* layout.zones.stride) }
+
+  /// The zone whose row begins at an offset in the table of zones.
+  @inline(__always)
+  func zone(at offset: Int) -> Zone { Zone(Row(zoneTable + offset)) }
 
   @inline(__always)
   package func perCPULists(_ processor: Int, _ zone: ZoneID) -> PerCPULists {
-    PerCPULists(
-      perCPUTable + (processor &* layout.zoneCount &+ zone.rawValue) &* PerCPULists.stride)
+    perCPULists(at: (processor &* layout.zones.count &+ zone.rawValue) &* PerCPUListsRow.stride)
   }
 
-  package func block(_ id: BlockID) -> MemoryBlock {
-    MemoryBlock(arena + (layout.blocks + id.rawValue * MemoryBlock.stride))
-  }
+  /// The lists whose row begins at an offset in their table.
+  @inline(__always)
+  func perCPULists(at offset: Int) -> PerCPULists { PerCPULists(Row(perCPUTable + offset)) }
 
-  package func process(_ id: ProcessID) -> Process {
-    Process(arena + (layout.processes + Int(id.rawValue) * Process.stride))
-  }
+  package func block(_ id: BlockID) -> MemoryBlock { MemoryBlock(row(layout.blocks, id.rawValue)) }
+
+  package func process(_ id: ProcessID) -> Process { Process(row(layout.processes, Int(id.rawValue))) }
 
   @inline(__always)
-  package func space(_ id: RowID) -> AddressSpace {
-    AddressSpace(arena + (layout.spaces &+ id.index &* AddressSpace.stride))
-  }
+  package func space(_ id: RowID) -> AddressSpace { AddressSpace(row(layout.spaces, id.index)) }
 
-  package func area(_ id: RowID) -> Area { Area(arena + (layout.areas + id.index * Area.stride), id: id) }
+  package func area(_ id: RowID) -> Area { Area(row(layout.areas, id.index), id: id) }
 
-  package func anonGroup(_ id: RowID) -> AnonGroup {
-    AnonGroup(arena + (layout.anonGroups + id.index * AnonGroup.stride))
-  }
+  package func anonGroup(_ id: RowID) -> AnonGroup { AnonGroup(row(layout.anonGroups, id.index)) }
 
-  package func object(_ id: RowID) -> BackingObject {
-    BackingObject(arena + (layout.objects + id.index * BackingObject.stride))
-  }
+  package func object(_ id: RowID) -> BackingObject { BackingObject(row(layout.objects, id.index)) }
 
-  package func pinRecord(_ id: RowID) -> PinRecord {
-    PinRecord(arena + (layout.pinRecords + id.index * PinRecord.stride), id: id)
-  }
+  package func pinRecord(_ id: RowID) -> PinRecord { PinRecord(row(layout.pinRecords, id.index), id: id) }
 
   /// The slots of the ledger, one frame number each.
   @inline(__always)
   var pinSlots: UnsafeMutablePointer<FrameNumber> {
-    (arena + layout.pinSlots).assumingMemoryBound(to: FrameNumber.self)
+    (arena + layout.pinSlots.start).assumingMemoryBound(to: FrameNumber.self)
   }
 
-  package func tableMeta(_ id: RowID) -> TableMeta {
-    TableMeta(arena + (layout.tableMeta + id.index * TableMeta.stride))
-  }
+  package func tableMeta(_ id: RowID) -> TableMeta { TableMeta(row(layout.tableMeta, id.index)) }
 
   @inline(__always)
-  package func tablePage(_ id: RowID) -> TablePage { TablePage(tableArena + (id.index &<< tableShift)) }
+  package func tablePage(_ id: RowID) -> TablePage { TablePage(Row(tableArena + (id.index &<< tableShift))) }
 
-  package func cmaArea(_ index: Int) -> CMAArea {
-    CMAArea(arena + (layout.cmaAreas + index * CMAArea.stride))
-  }
+  package func cmaArea(_ index: Int) -> CMAArea { CMAArea(row(layout.cmaAreas, index)) }
 
   /// A word of the CMA bitmaps.
-  ///
-  /// Protected by the lock of the area that it belongs to.
-  func cmaBitmapWord(_ index: Int) -> Row { Row(arena + (layout.cmaBitmaps + index * 8)) }
+  func cmaBitmapWord(_ index: Int) -> Row { row(layout.cmaBitmaps, index) }
 
   /// How many rows of a pool were ever in use; rows are numbered from 1.
   package func usedRows(_ pool: TablePool) -> Int { Int(global.pool(pool).used) }
@@ -256,7 +249,7 @@ public final class Machine: @unchecked Sendable {
 
   private var callsOnProcessors: UInt64 {
     var sum: UInt64 = 0
-    for index in 0..<layout.processorCount { sum &+= processor(index).calls.count }
+    for index in 0..<layout.processors.count { sum &+= processor(index).calls.count }
     return sum
   }
 }

@@ -127,14 +127,19 @@ public struct TableLimits: Hashable, Sendable {
 
   /// Limits for a machine that is explored: the tables stay small enough to be copied at every execution.
   public static var explored: TableLimits {
-    var limits = TableLimits()
-    limits.processes = 5
-    limits.areas = 12
-    limits.objects = 4
-    limits.pinRecords = 12
-    limits.tablePages = 48
-    limits.pinSlots = 128
-    return limits
+    TableLimits(processes: 5, areas: 12, objects: 4, pinRecords: 12, tablePages: 48, pinSlots: 128)
+  }
+
+  // All of them, so that a new table cannot keep its large default in an explored machine.
+  private init(
+    processes: Int, areas: Int, objects: Int, pinRecords: Int, tablePages: Int?, pinSlots: Int?
+  ) {
+    self.processes = processes
+    self.areas = areas
+    self.objects = objects
+    self.pinRecords = pinRecords
+    self.tablePages = tablePages
+    self.pinSlots = pinSlots
   }
 }
 

@@ -1,86 +1,89 @@
-/// Where each table begins inside the one arena that holds a machine's state.
+import Interleaving
+
+/// Where each table lies inside the one arena that holds a machine's state.
 ///
 /// The arena is address space until touched, so tables are as large as they may ever get. For a small
 /// machine the whole arena is a few pages, and a snapshot is one copy.
-struct TableLayout: Sendable {
-  private(set) var size = 0
+///
+/// A new table is a constant here and a line in `init`; names, checks and the explorer's display follow from them.
+@usableFromInline
+package struct TableLayout: Sendable {
+  @usableFromInline package let size: Int
+  /// All tables, in the order in which they lie in the arena.
+  @usableFromInline package let tables: [PlacedTable]
 
-  let global: Int
-  let processors: Int
-  let nodes: Int
-  let hugetlbPools: Int
-  let zones: Int
-  let perCPULists: Int
-  let routes: Int
-  let blocks: Int
-  let sections: Int
-  let pageblockTypes: Int
-  let cmaAreas: Int
-  let processes: Int
-  let spaces: Int
-  let areas: Int
-  let anonGroups: Int
-  let objects: Int
-  let pinRecords: Int
-  let tableMeta: Int
-  let cmaBitmaps: Int
-  let pinSlots: Int
-  let frames: Int
-  let tablePages: Int
-
-  let frameCount: Int
-  let nodeCount: Int
-  let zoneCount: Int
-  let processorCount: Int
-  let zoneStride: Int
-  let processorStride: Int
-  let tablePageCount: Int
-  let pinSlotCount: Int
-  let limits: TableLimits
+  @usableFromInline package let global: Table<GlobalRow>
+  @usableFromInline package let processors: Table<ProcessorRow>
+  @usableFromInline package let nodes: Table<NodeRow>
+  @usableFromInline package let hugetlbPools: Table<HugetlbPoolRow>
+  @usableFromInline package let zones: Table<ZoneRow>
+  @usableFromInline package let perCPULists: Table<PerCPUListsRow>
+  @usableFromInline package let routes: Table<AllocationRouteRow>
+  @usableFromInline package let blocks: Table<MemoryBlockRow>
+  @usableFromInline package let sections: Table<SectionRow>
+  @usableFromInline package let pageblockTypes: Table<PageblockTypesRow>
+  @usableFromInline package let cmaAreas: Table<CMAAreaRow>
+  @usableFromInline package let processes: Table<ProcessRow>
+  @usableFromInline package let spaces: Table<AddressSpaceRow>
+  @usableFromInline package let areas: Table<AreaRow>
+  @usableFromInline package let anonGroups: Table<AnonGroupRow>
+  @usableFromInline package let objects: Table<BackingObjectRow>
+  @usableFromInline package let pinRecords: Table<PinRecordRow>
+  @usableFromInline package let tableMeta: Table<TableMetaRow>
+  @usableFromInline package let cmaBitmaps: Table<CMABitmapRow>
+  @usableFromInline package let pinSlots: Table<PinSlotRow>
+  @usableFromInline package let frames: Table<PageRow>
+  @usableFromInline package let tablePages: Table<TablePageRow>
 
   /// The layout for a machine whose highest frame is below `frameCount`.
   init(_ configuration: MachineConfiguration, frameCount: Int) {
     let geometry = configuration.geometry
-    self.frameCount = frameCount
-    limits = configuration.limits
-    nodeCount = configuration.nodes.count
-    zoneCount = configuration.nodes.count * ZoneKind.allCases.count
-    processorCount = configuration.processors
-    zoneStride = Zone.stride(geometry)
-    processorStride = Processor.stride(nodes: configuration.nodes.count)
-    tablePageCount = limits.tablePages ?? (frameCount / 64 + 4096)
-    pinSlotCount = limits.pinSlots ?? max(1 << 16, frameCount * 4)
+    let limits = configuration.limits
+    let nodeCount = configuration.nodes.count
+    let zoneCount = nodeCount * ZoneKind.count
+    let tablePageCount = limits.tablePages ?? (frameCount / 64 + 4096)
+    func cells(order: Int) -> Int { (frameCount >> order + 1 + 3) / 4 }
 
-    var next = 0
-    func place(_ count: Int, _ stride: Int, align: Int = 64) -> Int {
-      next = (next + align - 1) / align * align
-      defer { next += count * stride }
-      return next
+    var plan = TablePlan()
+    global = plan.place(1) { _ in "" }
+    processors = plan.place(
+      configuration.processors, stride: ProcessorRow.stride(nodes: nodeCount), align: 128
+    ) { "processor \($0)" }
+    nodes = plan.place(nodeCount, align: 128) { "node \($0)" }
+    hugetlbPools = plan.place(nodeCount) { "huge page pool \($0)" }
+    zones = plan.place(zoneCount, stride: ZoneRow.stride(geometry), align: 128) {
+      "\(ZoneID(rawValue: $0))"
     }
-    global = place(1, GlobalRow.stride)
-    processors = place(configuration.processors, processorStride, align: 128)
-    nodes = place(configuration.nodes.count, Node.stride, align: 128)
-    hugetlbPools = place(configuration.nodes.count, HugetlbPool.stride)
-    zones = place(zoneCount, zoneStride, align: 128)
-    perCPULists = place(configuration.processors * zoneCount, PerCPULists.stride, align: 64)
-    routes = place(configuration.processors, AllocationRoute.stride, align: 128)
-    blocks = place(frameCount >> geometry.blockOrder + 1, MemoryBlock.stride)
-    sections = place(frameCount >> geometry.sectionOrder + 1, 1)
-    pageblockTypes = place(frameCount >> geometry.pageblockOrder + 1, 1)
-    cmaAreas = place(configuration.cmaAreas.count, CMAArea.stride)
-    processes = place(limits.processes, Process.stride)
-    spaces = place(limits.processes, AddressSpace.stride)
-    areas = place(limits.areas, Area.stride)
-    anonGroups = place(limits.areas, AnonGroup.stride)
-    objects = place(limits.objects, BackingObject.stride)
-    pinRecords = place(limits.pinRecords, PinRecord.stride)
-    tableMeta = place(tablePageCount, TableMeta.stride)
-    cmaBitmaps = place(configuration.cmaAreas.reduce(0) { $0 + ($1.frames >> $1.orderPerBit) / 64 + 1 }, 8)
-    pinSlots = place(pinSlotCount, 4)
-    frames = place(frameCount, Page.stride)
+    perCPULists = plan.place(configuration.processors * zoneCount) {
+      "per-CPU lists \($0 / zoneCount) of \(ZoneID(rawValue: $0 % zoneCount))"
+    }
+    routes = plan.place(configuration.processors, align: 128) { "route of processor \($0)" }
+    blocks = plan.place(frameCount >> geometry.blockOrder + 1) { "memory block \($0)" }
+    sections = plan.place(cells(order: geometry.sectionOrder)) { "sections \($0 * 4)" }
+    pageblockTypes = plan.place(cells(order: geometry.pageblockOrder)) { "pageblocks \($0 * 4)" }
+    cmaAreas = plan.place(configuration.cmaAreas.count) { "CMA area \($0)" }
+    processes = plan.place(limits.processes) { "process \($0)" }
+    spaces = plan.place(limits.processes) { "space \($0)" }
+    areas = plan.place(limits.areas) { "area \($0)" }
+    anonGroups = plan.place(limits.areas) { "anonymous group \($0)" }
+    objects = plan.place(limits.objects) { "object \($0)" }
+    pinRecords = plan.place(limits.pinRecords) { "pin record \($0)" }
+    tableMeta = plan.place(tablePageCount) { "table page \($0)" }
+    cmaBitmaps = plan.place(
+      configuration.cmaAreas.reduce(0) { $0 + ($1.frames >> $1.orderPerBit) / 64 + 1 }
+    ) { "CMA bitmap \($0)" }
+    pinSlots = plan.place(limits.pinSlots ?? max(1 << 16, frameCount * 4)) { "pin slot \($0)" }
+    frames = plan.place(frameCount) { "\(FrameNumber($0))" }
     // Table pages begin on a page of the host, so that clearing one touches only its own.
     let tableBytes = geometry.tableEntries * 8
-    tablePages = place(tablePageCount, tableBytes, align: min(4096, max(64, tableBytes)))
-    size = (next + 4095) / 4096 * 4096
+    tablePages = plan.place(tablePageCount, stride: tableBytes, align: min(4096, max(64, tableBytes))) {
+      "table page \($0)"
+    }
+    tables = plan.tables
+    size = (plan.size + 4095) / 4096 * 4096
+    assert(flaws.isEmpty, flaws.joined(separator: "; "))
   }
+
+  /// What is wrong with the rows of the tables: empty, unless a declaration of a layout is.
+  package var flaws: [String] { tables.flatMap { $0.layout.flaws(stride: $0.stride) } }
 }

@@ -16,6 +16,9 @@ public enum EventCounter: Int, CaseIterable, Hashable, Sendable {
   /// Not in Linux: folios that could not be taken off their list.
   case isolationFailures
 
+  /// How many there are.
+  @inlinable @_transparent package static var count: Int { 29 }
+
   /// The name in /proc/vmstat, or nil for one of our own.
   public var kernelName: String? {
     switch self {
@@ -56,6 +59,9 @@ public enum NodeCounter: Int, CaseIterable, Hashable, Sendable {
   case follPinAcquired, follPinReleased
   case slabUnreclaimable, pageTablePages
 
+  /// How many there are.
+  @inlinable @_transparent package static var count: Int { 18 }
+
   /// The name in /proc/vmstat.
   public var kernelName: String {
     switch self {
@@ -84,6 +90,9 @@ public enum NodeCounter: Int, CaseIterable, Hashable, Sendable {
 /// The LRU lists of a node, in the order of the kernel's enumeration.
 public enum LRUList: Int, CaseIterable, Hashable, Sendable {
   case inactiveAnon, activeAnon, inactiveFile, activeFile, unevictable
+
+  /// How many lists there are.
+  @inlinable @_transparent package static var count: Int { 5 }
 
   /// The node counter that counts the pages on the list.
   public var counter: NodeCounter { NodeCounter(rawValue: rawValue) ?? .unevictable }

@@ -25,7 +25,7 @@ extension Machine {
 
   /// Zones that have memory, in order.
   public var zones: [ZoneID] {
-    (0..<layout.zoneCount).map(ZoneID.init(rawValue:)).filter { zone($0).isPopulated }
+    (0..<layout.zones.count).map(ZoneID.init(rawValue:)).filter { zone($0).isPopulated }
   }
 
   /// One LRU list's count of one zone.

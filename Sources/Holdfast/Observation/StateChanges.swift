@@ -12,17 +12,17 @@ extension Machine {
     var changes: [String] = []
     before.withUnsafeBytes { before in
       after.withUnsafeBytes { after in
-        for offset in stride(from: layout.tablePages, to: layout.size - 7, by: 8) {
+        for offset in stride(from: layout.tablePages.start, to: layout.tablePages.end, by: 8) {
           let (then, now) = (Self.entry(before, offset), Self.entry(after, offset))
           if then != now, !then.isTable, !now.isTable { note(offset, before, after, &changes) }
         }
         for frame in shown.sorted() {
-          for byte in Self.shownBytes {
-            note(layout.frames + frame.index * Page.stride + byte, before, after, &changes)
+          for field in Self.shownFields {
+            note(layout.frames.offset(frame.index) + field.offset, before, after, &changes)
           }
         }
         for block in 0..<blockCount {
-          note(layout.blocks + block * MemoryBlock.stride, before, after, &changes)
+          note(layout.blocks.offset(block) + MemoryBlockRow.state.offset, before, after, &changes)
         }
       }
     }
@@ -34,7 +34,7 @@ extension Machine {
     guard state.count == layout.size else { return [] }
     var frames: Set<FrameNumber> = []
     state.withUnsafeBytes { state in
-      for offset in stride(from: layout.tablePages, to: layout.size - 7, by: 8) {
+      for offset in stride(from: layout.tablePages.start, to: layout.tablePages.end, by: 8) {
         let entry = Self.entry(state, offset)
         guard !entry.isTable, entry.mapsFrame || entry.isMigration, entry.frame.index < frameCount else {
           continue
@@ -45,8 +45,10 @@ extension Machine {
     return frames
   }
 
-  /// Reference count, map count, flags, pin count, and map count as a whole.
-  private static let shownBytes = [0, 4, 8, 16, 20]
+  /// What is compared of a frame.
+  private static var shownFields: [any RowField] {
+    [PageRow.refcount, PageRow.mapcount, PageRow.flags, PageRow.pincount, PageRow.entireMapcount]
+  }
 
   private static func entry(_ state: UnsafeRawBufferPointer, _ offset: Int) -> PageTableEntry {
     PageTableEntry(rawValue: state.load(fromByteOffset: offset, as: UInt64.self))
@@ -56,10 +58,9 @@ extension Machine {
     _ offset: Int, _ before: UnsafeRawBufferPointer, _ after: UnsafeRawBufferPointer,
     _ changes: inout [String]
   ) {
-    guard let place = statePlace(at: UInt(bitPattern: arena + offset)), let then = text(place, before),
-      let now = text(place, after), then != now
+    guard let place = statePlace(offset), let then = text(place, before), let now = text(place, after),
+      then != now
     else { return }
-    changes.append(
-      "\(place.row.isEmpty ? place.word.name : "\(place.word.name) of \(place.row)"): \(then) -> \(now)")
+    changes.append("\(place.name): \(then) -> \(now)")
   }
 }

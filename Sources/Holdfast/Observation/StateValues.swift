@@ -1,23 +1,5 @@
 import Interleaving
 
-/// A word of a machine's state, as it is shown.
-struct StateWord: ExpressibleByStringInterpolation {
-  /// What stands in it.
-  enum Form {
-    case number, number64, bits, lock, readWrite, flags, type, block, mapping, entry
-  }
-
-  let name: String
-  let form: Form
-
-  init(_ name: String, _ form: Form) {
-    self.name = name
-    self.form = form
-  }
-
-  init(stringLiteral name: String) { self.init(name, .number) }
-}
-
 /// Values of the words of a machine's state, for the schedules that an explorer prints.
 extension Machine {
   /// What an operation found in a word and left there, such as `1 -> 1025`, or the one value if it left it alone.
@@ -36,43 +18,97 @@ extension Machine {
   }
 
   func text(_ place: StatePlace, _ state: UnsafeRawBufferPointer) -> String? {
-    guard place.offset % 4 == 0, place.offset + 8 <= state.count else { return nil }
-    let word = state.load(fromByteOffset: place.offset, as: UInt32.self)
-    let wide =
-      place.offset % 8 == 0 ? state.load(fromByteOffset: place.offset, as: UInt64.self) : UInt64(word)
-    switch place.word.form {
-    case .number: return "\(Int32(bitPattern: word))"
-    case .number64: return "\(Int64(bitPattern: wide))"
-    case .bits: return "0x" + String(word, radix: 16)
-    case .lock: return word == 0 ? "free" : "held"
-    case .readWrite:
-      if word == 0 { return "free" }
-      return word >> 31 != 0 ? "held to write" : "held by \(word) to read"
-    case .flags: return Self.flagNames(wide)
-    case .type:
-      let state = PageState(rawValue: word)
-      return state.order == 0 ? "\(state.type)" : "\(state.type) of order \(state.order)"
-    case .block: return "\(BlockState(number: UInt32(truncatingIfNeeded: word)))"
-    case .mapping:
-      if word == 0 { return "none" }
-      return word & 1 != 0 ? "anonymous group \(word >> 2)" : "object \(word >> 2)"
-    case .entry: return Self.text(PageTableEntry(rawValue: wide))
-    }
+    guard let type = place.type as? any ShownValue.Type, let base = state.baseAddress else { return nil }
+    return type.shown(at: base + place.offset)
   }
+}
 
-  private static func flagNames(_ word: UInt64) -> String {
-    let names = PageFlags.names.enumerated().filter { word >> UInt64($0.offset) & 1 != 0 }.map(\.element)
+/// What can stand in a field, in words.
+protocol ShownValue: BitwiseCopyable {
+  var shown: String { get }
+}
+
+extension ShownValue {
+  /// What stands at an address.
+  static func shown(at raw: UnsafeRawPointer) -> String { raw.loadUnaligned(as: Self.self).shown }
+}
+
+extension ShownValue where Self: CustomStringConvertible {
+  var shown: String { description }
+}
+
+extension ShownValue where Self: RawRepresentable, RawValue: BinaryInteger {
+  var shown: String { "0x" + String(rawValue, radix: 16) }
+}
+
+extension Int32: ShownValue {}
+extension Int: ShownValue {}
+
+extension UInt32: ShownValue {
+  // A count from which too much was subtracted is below zero.
+  var shown: String { "\(Int32(bitPattern: self))" }
+}
+
+extension UInt64: ShownValue {
+  var shown: String { "\(Int64(bitPattern: self))" }
+}
+
+extension SpinLock.Word: ShownValue {}
+extension ReadWriteLock.Word: ShownValue {}
+extension SequenceCount.Word: ShownValue {}
+extension ProcessName: ShownValue {}
+extension BitCell: ShownValue {}
+extension BitWord: ShownValue {}
+
+extension RowID: ShownValue {
+  var shown: String { self == .none ? "none" : "\(rawValue)" }
+}
+
+extension FrameNumber: ShownValue {
+  var shown: String { description }
+}
+extension ProcessID: ShownValue {
+  var shown: String { description }
+}
+
+extension PageFlags: ShownValue {
+  var shown: String {
+    let names = Self.names.enumerated().filter { rawValue >> UInt64($0.offset) & 1 != 0 }.map(\.element)
     return names.isEmpty ? "none" : names.joined(separator: "|")
   }
+}
 
-  private static func text(_ entry: PageTableEntry) -> String {
-    if entry.isNone { return "none" }
-    if entry.isTable { return "table page \(entry.tableID.rawValue)" }
-    if entry.isMigration { return "migration of \(entry.frame)" }
-    guard entry.mapsFrame else { return "0x" + String(entry.rawValue, radix: 16) }
-    var text = "\(entry.frame) \(entry.isWritable ? "rw" : "r")"
-    if entry.isProtNone { text += " none" }
-    if entry.isHuge { text += " huge" }
+extension PageState: ShownValue {
+  var shown: String { order == 0 ? "\(type)" : "\(type) of order \(order)" }
+}
+
+extension PageMapping: ShownValue {
+  var shown: String {
+    if rawValue == 0 { return "none" }
+    return isAnonymous ? "anonymous group \(rawValue >> 2)" : "object \(rawValue >> 2)"
+  }
+}
+
+extension BlockStateWord: ShownValue {
+  var shown: String { "\(state)" }
+}
+
+extension PageTableEntry: ShownValue {
+  var shown: String {
+    if isNone { return "none" }
+    if isTable { return "table page \(tableID.rawValue)" }
+    if isMigration { return "migration of \(frame)" }
+    guard mapsFrame else { return "0x" + String(rawValue, radix: 16) }
+    var text = "\(frame) \(isWritable ? "rw" : "r")"
+    if isProtNone { text += " none" }
+    if isHuge { text += " huge" }
     return text
   }
 }
+
+extension AreaFlags: ShownValue {}
+extension PinFlags: ShownValue {}
+extension AllocationScope: ShownValue {}
+extension Capabilities: ShownValue {}
+extension PinLabel: ShownValue {}
+extension AllocationRoute: ShownValue {}

@@ -134,7 +134,7 @@ extension Machine {
     record.flags = request.flags
     record.accounting = request.accounting
     record.processor = request.process.processor
-    record.copyName(of: request.process)
+    record.ownerName = request.process.storedName
     record.tick = now
     record.purpose = request.purpose
     record.kind = request.isPin ? Self.pinRecordKind : Self.getRecord
@@ -185,7 +185,7 @@ extension Machine {
   ///   fast-only range leaves user space.
   private func isEmptyByOverflow(_ request: PinRequest) throws(PinError) -> Bool {
     let end = request.address.page + UInt64(request.pages)
-    if end > UInt64.max / UInt64(pageSize) {
+    if end >= VirtualAddress.endPage {
       if policy.reportsOverflow, request.entry == .fast {
         throw PinError(.arguments, .badRange, .overflow, address: request.address)
       }

@@ -88,7 +88,7 @@ extension Machine {
 
   private func holder(_ record: PinRecord, pagesInRange: Int) -> PinHolder {
     PinHolder(
-      owner: record.owner, ownerName: record.ownerName, purpose: record.purpose.description,
+      owner: record.owner, ownerName: record.ownerName.description, purpose: record.purpose.description,
       isPin: record.kind == Self.pinRecordKind,
       isLongterm: record.flags.contains(.longterm), address: VirtualAddress(page: record.startPage),
       pagesInRange: pagesInRange, pages: record.remaining, age: now &- record.tick)
@@ -103,22 +103,20 @@ extension Machine {
   /// The caller holds the ledger's lock.
   private func takeSlots(_ order: Int) -> UInt32? {
     guard order < 32 else { return nil }
-    let list = global.freeSlots(order: order)
-    let first = list.plain(0, as: UInt32.self)
+    let first = global.firstFreeSlots(order: order)
     if first != 0 {
-      list.setPlain(0, (pinSlots + Int(first)).pointee.rawValue)
+      global.setFirstFreeSlots(order: order, (pinSlots + Int(first)).pointee.rawValue)
       return first
     }
     // Slot 0 stands for "none".
     let used = max(1, Int(global.slotsUsed))
-    guard used + (1 << order) <= layout.pinSlotCount else { return nil }
+    guard used + (1 << order) <= layout.pinSlots.count else { return nil }
     global.slotsUsed = UInt32(used + (1 << order))
     return UInt32(used)
   }
 
   private func returnSlots(_ slots: UInt32, _ order: Int) {
-    let list = global.freeSlots(order: order)
-    (pinSlots + Int(slots)).pointee = FrameNumber(rawValue: list.plain(0, as: UInt32.self))
-    list.setPlain(0, slots)
+    (pinSlots + Int(slots)).pointee = FrameNumber(rawValue: global.firstFreeSlots(order: order))
+    global.setFirstFreeSlots(order: order, slots)
   }
 }

@@ -1,62 +1,59 @@
 import Holdfast
+import Interleaving
 
-/// Rows as they lie in memory, read without a schedule point.
-///
-/// Offsets are those of the rows' own types; a test holds the two against each other. All of it is in this module, so
-/// that a check is inlined.
+/// Rows as they lie in memory, read without a schedule point, as their layouts say.
 extension StateMap {
-  /// A value at an offset.
-  @inline(__always)
-  func byte(_ offset: Int) -> UInt8 { (base + offset).assumingMemoryBound(to: UInt8.self).pointee }
-  @inline(__always)
-  func half(_ offset: Int) -> UInt32 { (base + offset).assumingMemoryBound(to: UInt32.self).pointee }
-  @inline(__always)
-  func word(_ offset: Int) -> UInt64 { (base + offset).assumingMemoryBound(to: UInt64.self).pointee }
-
   /// The descriptor of a frame.
   @inline(__always)
-  func page(_ frame: Int) -> RawPage { RawPage(base + (frames.lowerBound &+ frame &* 64)) }
+  func page(_ frame: Int) -> RawPage { RawPage(row: row(layout.frames, frame)) }
 
   /// The raw type of the pageblock of a frame.
   @inline(__always)
   func pageblockType(_ frame: Int) -> UInt8 {
-    byte(pageblockTypes &+ frame &>> pageblockOrder) ^ MigrateType.movable.number
+    // A byte for each pageblock, four to a row.
+    (base + (layout.pageblockTypes.start &+ frame &>> pageblockOrder)).load(as: UInt8.self)
+      ^ MigrateType.movable.number
   }
 
   /// The raw state of the memory block of a frame.
   @inline(__always)
-  func blockState(_ frame: Int) -> UInt32 { half(blocks &+ (frame &>> blockOrder) &* 32) }
+  func blockState(_ frame: Int) -> UInt32 {
+    row(layout.blocks, frame &>> blockOrder)[MemoryBlockRow.state].rawValue
+  }
 
   /// Whether a table page is in use.
   @inline(__always)
-  func isTableLive(_ table: Int) -> Bool { half(tableMeta &+ table &* 16) != 0 }
+  func isTableLive(_ table: Int) -> Bool { row(layout.tableMeta, table)[TableMetaRow.live] != 0 }
 
   /// An entry of a table page.
   @inline(__always)
   func entry(_ table: Int, _ index: Int) -> PageTableEntry {
-    PageTableEntry(rawValue: word(tablePages &+ table &<< tableShift &+ index &* 8))
+    RawRow(base + (layout.tablePages.start &+ table &<< tableShift))[TablePageRow.entries, index]
   }
 
   /// Rows of a pool ever used.
   @inline(__always)
   func usedRows(_ pool: TablePool) -> Int {
-    Int(truncatingIfNeeded: half(64 &+ pool.rawValue &* 8 &+ 4))
+    let global = row(layout.global, 0)
+    let row =
+      pool == .pinRecords ? global.row(GlobalRow.recordPool) : global.row(GlobalRow.pools, pool.rawValue)
+    return Int(truncatingIfNeeded: row[PoolRow.used])
   }
 
   /// The root table of a space that is in use; 0 for none.
   @inline(__always)
   func rootTable(_ space: Int) -> Int {
-    let row = spaces &+ space &* 128
-    return half(row) == 0 ? 0 : Int(truncatingIfNeeded: half(row &+ 24))
+    let row = row(layout.spaces, space)
+    return row[AddressSpaceRow.live] == 0 ? 0 : row[AddressSpaceRow.rootTable].index
   }
 
   /// A record of the ledger.
   @inline(__always)
-  func record(_ index: Int) -> RawRecord { RawRecord(base + (records &+ index &* 128)) }
+  func record(_ index: Int) -> RawRecord { RawRecord(row: row(layout.pinRecords, index)) }
 
   /// The frame in a slot of the ledger.
   @inline(__always)
-  func slot(_ index: Int) -> FrameNumber { FrameNumber(rawValue: half(slots &+ index &* 4)) }
+  func slot(_ index: Int) -> FrameNumber { row(layout.pinSlots, index)[PinSlotRow.frame] }
 
   /// The frame that a space's tables map a page to, if they do.
   @inline(__always)
@@ -82,27 +79,24 @@ extension StateMap {
 
 /// The descriptor of a frame as it lies in memory.
 struct RawPage {
-  let raw: UnsafeRawPointer
+  let row: RawRow
 
   @inline(__always)
-  init(_ raw: UnsafeRawPointer) { self.raw = raw }
-
+  var references: Int32 { row[PageRow.refcount] }
   @inline(__always)
-  var references: Int32 { raw.assumingMemoryBound(to: Int32.self).pointee }
+  var mappings: Int32 { row[PageRow.mapcount] }
   @inline(__always)
-  var mappings: Int32 { (raw + 4).assumingMemoryBound(to: Int32.self).pointee }
+  var flagWord: UInt64 { flags.rawValue }
   @inline(__always)
-  var flagWord: UInt64 { (raw + 8).assumingMemoryBound(to: UInt64.self).pointee }
+  var flags: PageFlags { row[PageRow.flags] }
   @inline(__always)
-  var flags: PageFlags { PageFlags(rawValue: flagWord) }
+  var pins: Int32 { row[PageRow.pincount] }
   @inline(__always)
-  var pins: Int32 { (raw + 16).assumingMemoryBound(to: Int32.self).pointee }
+  var wholeMappings: Int32 { row[PageRow.entireMapcount] }
   @inline(__always)
-  var wholeMappings: Int32 { (raw + 20).assumingMemoryBound(to: Int32.self).pointee }
+  var headOffset: Int { Int(row[PageRow.headOffset]) }
   @inline(__always)
-  var headOffset: Int { Int((raw + 24).assumingMemoryBound(to: UInt32.self).pointee) }
-  @inline(__always)
-  var state: UInt32 { (raw + 28).assumingMemoryBound(to: UInt32.self).pointee }
+  var state: UInt32 { row[PageRow.state].rawValue }
   @inline(__always)
   var order: Int { Int(truncatingIfNeeded: state & 0xff) }
   @inline(__always)
@@ -110,13 +104,13 @@ struct RawPage {
   @inline(__always)
   var listType: UInt8 { UInt8(truncatingIfNeeded: state &>> 16) }
   @inline(__always)
-  var isAnonymous: Bool { (raw + 32).assumingMemoryBound(to: UInt32.self).pointee & 1 != 0 }
+  var isAnonymous: Bool { row[PageRow.mapping].rawValue & 1 != 0 }
   @inline(__always)
-  var next: FrameNumber { FrameNumber(rawValue: (raw + 36).assumingMemoryBound(to: UInt32.self).pointee) }
+  var next: FrameNumber { row[PageRow.next] }
   @inline(__always)
-  var previous: FrameNumber { FrameNumber(rawValue: (raw + 40).assumingMemoryBound(to: UInt32.self).pointee) }
+  var previous: FrameNumber { row[PageRow.previous] }
   @inline(__always)
-  var contentTag: UInt64 { (raw + 56).assumingMemoryBound(to: UInt64.self).pointee }
+  var contentTag: UInt64 { row[PageRow.contentTag] }
 
   /// Whether the frame is of a type.
   @inline(__always)
@@ -125,21 +119,18 @@ struct RawPage {
 
 /// A record of the ledger as it lies in memory.
 struct RawRecord {
-  let raw: UnsafeRawPointer
+  let row: RawRow
 
   @inline(__always)
-  init(_ raw: UnsafeRawPointer) { self.raw = raw }
-
+  var kind: UInt32 { row[PinRecordRow.kind] }
   @inline(__always)
-  var kind: UInt32 { raw.assumingMemoryBound(to: UInt32.self).pointee }
+  var space: Int { row[PinRecordRow.space].index }
   @inline(__always)
-  var space: Int { Int((raw + 12).assumingMemoryBound(to: UInt32.self).pointee) }
+  var startPage: UInt64 { row[PinRecordRow.startPage] }
   @inline(__always)
-  var startPage: UInt64 { (raw + 16).assumingMemoryBound(to: UInt64.self).pointee }
+  var total: Int { Int(row[PinRecordRow.total]) }
   @inline(__always)
-  var total: Int { Int((raw + 24).assumingMemoryBound(to: UInt32.self).pointee) }
+  var flags: PinFlags { row[PinRecordRow.flags] }
   @inline(__always)
-  var flags: PinFlags { PinFlags(rawValue: (raw + 32).assumingMemoryBound(to: UInt32.self).pointee) }
-  @inline(__always)
-  var slots: Int { Int((raw + 36).assumingMemoryBound(to: UInt32.self).pointee) }
+  var slots: Int { Int(row[PinRecordRow.slots]) }
 }

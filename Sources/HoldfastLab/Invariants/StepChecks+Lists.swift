@@ -1,14 +1,15 @@
 import Holdfast
+import Interleaving
 
 /// Lists and counts of zones, processors and nodes, when their locks are given back.
 extension StepChecks {
   /// Free lists of a zone against its descriptors and counts.
   func freeLists(_ index: Int) -> InvariantViolation? {
-    let zone = map.zones.lowerBound + index * map.zoneStride
-    let spanned = Int(map.word(zone + 16))
+    let zone = map.row(map.layout.zones, index)
+    let spanned = Int(zone[ZoneRow.spanned])
     if spanned == 0 { return nil }
     if let found = areaBlocks() { return found }
-    let first = Int(map.half(zone + 8))
+    let first = zone[ZoneRow.start].index
     var free = 0
     var freeCMA = 0
     var blocks = 0
@@ -41,30 +42,31 @@ extension StepChecks {
       }
       frame &+= frames
     }
-    let deferred = Int(map.word(zone + 72))
-    if map.word(zone + 48) != UInt64(free + deferred) {
+    let deferred = Int(zone[ZoneRow.deferred])
+    if zone[ZoneRow.free] != UInt64(free + deferred) {
       return wrongLists(
-        index, "NR_FREE_PAGES is \(map.word(zone + 48)), \(free + deferred) are")
+        index, "NR_FREE_PAGES is \(zone[ZoneRow.free]), \(free + deferred) are")
     }
     // Deferred frames may be of an area too.
-    if deferred == 0, map.word(zone + 56) != UInt64(freeCMA) {
-      return wrongLists(index, "NR_FREE_CMA_PAGES is \(map.word(zone + 56)), \(freeCMA) are")
+    if deferred == 0, zone[ZoneRow.freeCMA] != UInt64(freeCMA) {
+      return wrongLists(index, "NR_FREE_CMA_PAGES is \(zone[ZoneRow.freeCMA]), \(freeCMA) are")
     }
-    if map.word(zone + 64) != isolated {
+    if zone[ZoneRow.isolatedPageblocks] != isolated {
       return wrongLists(
-        index, "\(map.word(zone + 64)) pageblocks count as ISOLATE, \(isolated) are")
+        index, "\(zone[ZoneRow.isolatedPageblocks]) pageblocks count as ISOLATE, \(isolated) are")
     }
     return chains(index, zone, blocks)
   }
 
   /// The chains of a zone's lists, which hold as many blocks as there are.
-  private func chains(_ index: Int, _ zone: Int, _ blocks: Int) -> InvariantViolation? {
+  private func chains(_ index: Int, _ zone: RawRow, _ blocks: Int) -> InvariantViolation? {
     var listed = 0
     for order in 0...map.maxOrder {
-      for type in 0..<MigrateType.allCases.count {
+      let lists = zone.row(ZoneRow.freeLists, order)
+      for type in 0..<MigrateType.count {
         let state = UInt32(order) | UInt32(PageType.buddy.rawValue) << 8 | UInt32(type) << 16
-        let list = zone &+ 256 &+ (order &* 6 &+ type) &* 16
-        guard let length = length(list, { $0.state & 0xff_ffff == state }) else {
+        guard let length = length(lists.row(FreeListsRow.lists, type), { $0.state & 0xff_ffff == state })
+        else {
           return wrongLists(
             index, "the list of order \(order) and type \(MigrateType.allCases[type]) is broken")
         }
@@ -76,19 +78,17 @@ extension StepChecks {
 
   /// The length of a list, if it is whole, counted, and all that is on it fits.
   @inline(__always)
-  private func length(_ list: Int, _ fits: (RawPage) -> Bool) -> Int? {
+  private func length(_ list: RawRow, _ fits: (RawPage) -> Bool) -> Int? {
     var previous = FrameNumber.none
-    var next = FrameNumber(rawValue: map.half(list))
+    var next = list[FrameListRow.first]
     var count = 0
     while next != .none {
       let page = map.page(next.index)
-      guard fits(page), page.previous == previous, count <= map.frames.count &>> 6 else { return nil }
+      guard fits(page), page.previous == previous, count <= map.layout.frames.count else { return nil }
       count &+= 1
       (previous, next) = (next, page.next)
     }
-    guard map.half(list &+ 4) == previous.rawValue,
-      Int(map.word(list &+ 8)) == count
-    else { return nil }
+    guard list[FrameListRow.last] == previous, list[FrameListRow.count] == count else { return nil }
     return count
   }
 
@@ -96,8 +96,7 @@ extension StepChecks {
   private func isOf(_ frame: Int, _ zone: Int) -> Bool {
     let page = map.page(frame)
     if page.isOf(.absent) { return false }
-    let word = page.flagWord
-    return PageFlags.node(of: word) &* 5 &+ PageFlags.zoneKind(of: word) == zone
+    return PageFlags.zone(of: page.flagWord).rawValue == zone
   }
 
   /// Whether blocks of a type may be on the lists of another such type, or came from a reserve.
@@ -120,11 +119,11 @@ extension StepChecks {
 
   /// One processor's lists in one zone.
   func perCPULists(_ index: Int) -> InvariantViolation? {
-    let lists = map.perCPULists.lowerBound + index * 256
-    let counted = Int(map.half(lists + 4))
+    let lists = map.row(map.layout.perCPULists, index)
+    let counted = Int(lists[PerCPUListsRow.count])
     var frames = 0
-    for place in 0..<14 {
-      let list = lists + 8 + place * 16
+    for place in 0..<PerCPULists.listCount {
+      let list = lists.row(PerCPUListsRow.lists, place)
       var held = 0
       guard
         length(
@@ -146,14 +145,14 @@ extension StepChecks {
 
   /// The LRU lists of a node.
   func lruLists(_ index: Int) -> InvariantViolation? {
-    let node = map.nodes.lowerBound + index * 128
+    let node = map.row(map.layout.nodes, index)
     var listed = 0
     for list in LRUList.allCases {
       // A page that is being isolated has lost its flag, and is on the list until the lock is got.
       var flagged = 0
       guard
         length(
-          node + 8 + list.rawValue * 16,
+          node.row(NodeRow.lists, list.rawValue),
           {
             if $0.flags.contains(.lru) { flagged &+= 1 }
             return $0.isOf(.none)
@@ -162,7 +161,7 @@ extension StepChecks {
       listed += flagged
     }
     var flagged = 0
-    for frame in 0..<(map.frames.count &>> 6) {
+    for frame in 0..<map.layout.frames.count {
       let word = map.page(frame).flagWord
       if word & PageFlags.lru.rawValue != 0, PageFlags.node(of: word) == index { flagged &+= 1 }
     }
@@ -176,24 +175,21 @@ extension StepChecks {
 
   /// Counts of all zones, unless blocks come or go at the moment.
   func zoneCounts() -> InvariantViolation? {
-    // The first word of the state is the hotplug lock.
-    if map.half(0) != 0 { return nil }
-    var zone = map.zones.lowerBound
-    while zone < map.zones.upperBound {
-      let spanned = map.word(zone + 16)
-      let present = map.word(zone + 24)
-      let managed = map.word(zone + 32)
-      let cma = map.word(zone + 40)
-      let (low, high) = (map.word(zone + 104), map.word(zone + 112))
-      if managed > present || present > spanned || cma > managed || map.word(zone + 96) > low
-        || low > high
-      {
-        let id = ZoneID(rawValue: (zone - map.zones.lowerBound) / map.zoneStride)
+    if map.row(map.layout.global, 0)[GlobalRow.hotplugLock].isHeld { return nil }
+    for index in 0..<map.layout.zones.count {
+      let zone = map.row(map.layout.zones, index)
+      let spanned = zone[ZoneRow.spanned]
+      let present = zone[ZoneRow.present]
+      let managed = zone[ZoneRow.managed]
+      let cma = zone[ZoneRow.cma]
+      let (least, low, high) = (
+        zone[ZoneRow.watermarks, 0], zone[ZoneRow.watermarks, 1], zone[ZoneRow.watermarks, 2]
+      )
+      if managed > present || present > spanned || cma > managed || least > low || low > high {
         return StepInvariant.zoneCountsOrdered.broken(
-          "\(id): spanned \(spanned), present \(present), managed \(managed), CMA \(cma), watermarks "
-            + "\(map.word(zone + 96)), \(low), \(high)")
+          "\(ZoneID(rawValue: index)): spanned \(spanned), present \(present), managed \(managed), "
+            + "CMA \(cma), watermarks \(least), \(low), \(high)")
       }
-      zone += map.zoneStride
     }
     return nil
   }

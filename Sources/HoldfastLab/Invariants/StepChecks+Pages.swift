@@ -35,13 +35,14 @@ extension StepChecks {
       if page.pins != 0 { return tooManyPins(frame) }
     }
     switch word {
-    case 0:
+    case PageRow.refcount.offset:
       if kind == .store, references == 1, policy.scopeClearsMovable, isScopeBroken(frame, actor) {
         return scopeMisplaced(frame)
       }
       return releasing == 0 ? held(frame) : nil
-    case 8: return flags(frame, page, kind)
-    case 56: return frame == map.zeroPage && page.contentTag != Machine.zeroPattern ? writtenZeros() : nil
+    case PageRow.flags.offset: return flags(frame, page, kind)
+    case PageRow.contentTag.offset:
+      return frame == map.zeroPage && page.contentTag != Machine.zeroPattern ? writtenZeros() : nil
     default: return nil
     }
   }

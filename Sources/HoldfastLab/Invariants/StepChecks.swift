@@ -36,37 +36,41 @@ package final class StepChecks {
   /// What the operation that an actor has done on a word has broken, if anything.
   package func check(_ kind: PointKind, _ address: UInt, by actor: Int) -> InvariantViolation? {
     let offset = Int(bitPattern: address) &- Int(bitPattern: map.base)
-    if UInt(bitPattern: offset) >= UInt(bitPattern: map.size) { return nil }
+    if UInt(bitPattern: offset) >= UInt(bitPattern: map.layout.size) { return nil }
     let isLook = kind == .load || kind == .awaitClear
-    if offset >= map.tablePages {
-      let table = (offset &- map.tablePages) &>> map.tableShift
+    let entries = map.layout.tablePages.start
+    if offset >= entries {
+      let table = (offset &- entries) &>> map.tableShift
       if !map.isTableLive(table) { return freedTable(table) }
       if isLook { return nil }
-      return entry(
-        map.entry(table, ((offset &- map.tablePages) & (1 &<< map.tableShift &- 1)) &>> 3), table)
+      return entry(map.entry(table, ((offset &- entries) & (1 &<< map.tableShift &- 1)) &>> 3), table)
     }
     if isLook { return nil }
-    if offset >= map.frames.lowerBound {
-      if offset >= map.frames.upperBound { return nil }
-      let inside = offset &- map.frames.lowerBound
-      return page(inside &>> 6, word: inside & 63, kind, by: actor)
+    if let place = map.layout.frames.place(of: offset) {
+      return page(place.row, word: place.byte, kind, by: actor)
     }
     return table(kind, offset)
   }
 
   /// What an operation on another table has broken.
   private func table(_ kind: PointKind, _ offset: Int) -> InvariantViolation? {
-    if map.zones.contains(offset) {
-      let inside = (offset &- map.zones.lowerBound) % map.zoneStride
-      if inside != 0 { return zoneCounts() }
-      return kind == .release ? freeLists((offset &- map.zones.lowerBound) / map.zoneStride) : nil
+    if let place = map.layout.zones.place(of: offset) {
+      if place.byte != ZoneRow.lock.offset { return zoneCounts() }
+      return kind == .release ? freeLists(place.row) : nil
     }
     guard kind == .release else { return nil }
-    if map.perCPULists.contains(offset) { return perCPULists((offset &- map.perCPULists.lowerBound) / 256) }
-    if map.nodes.contains(offset) { return lruLists((offset &- map.nodes.lowerBound) / 128) }
-    // The global row: the ledger's lock, and the hotplug lock.
-    if offset == 12 { return ledger() }
-    return offset == 0 ? zoneCounts() : nil
+    if let place = map.layout.perCPULists.place(of: offset) {
+      return place.byte == PerCPUListsRow.lock.offset ? perCPULists(place.row) : nil
+    }
+    if let place = map.layout.nodes.place(of: offset) {
+      return place.byte == NodeRow.lruLock.offset ? lruLists(place.row) : nil
+    }
+    guard let place = map.layout.global.place(of: offset) else { return nil }
+    switch place.byte {
+    case GlobalRow.ledgerLock.offset: return ledger()
+    case GlobalRow.hotplugLock.offset: return zoneCounts()
+    default: return nil
+    }
   }
 
   @inline(never)

@@ -1,0 +1,175 @@
+public import Interleaving
+
+/// The layout of an area's row.
+@usableFromInline
+package enum AreaRow: FixedRow {
+  @inlinable @_transparent package static var live: Field<UInt32> { Field("in use", .guarded(by: .tables)) }
+  @inlinable @_transparent package static var space: Field<RowID> { live.next("space", .immutable) }
+  // With the object's or the group's lock as well.
+  @inlinable @_transparent package static var start: Field<UInt64> {
+    space.next("first page", .guarded(by: .addressSpace))
+  }
+  @inlinable @_transparent package static var end: Field<UInt64> {
+    start.next("end", .guarded(by: .addressSpace))
+  }
+  // Whoever comes by the reverse mapping has the page-table lock only.
+  @inlinable @_transparent package static var flags: Field<AreaFlags> {
+    end.next("flags", .bothToWrite(.addressSpace, .pageTable))
+  }
+  @inlinable @_transparent package static var pageOffset: Field<UInt64> {
+    flags.next("page offset", .guarded(by: .addressSpace))
+  }
+  @inlinable @_transparent package static var object: Field<RowID> {
+    pageOffset.next("object", .guarded(by: .addressSpace))
+  }
+  // Set once.
+  @inlinable @_transparent package static var anonGroup: Field<RowID> {
+    object.next("anonymous group", .atomic(writtenUnder: .pageTable))
+  }
+  @inlinable @_transparent package static var left: Field<RowID> {
+    anonGroup.next("left area", .guarded(by: .addressSpace))
+  }
+  @inlinable @_transparent package static var right: Field<RowID> {
+    left.next("right area", .guarded(by: .addressSpace))
+  }
+  @inlinable @_transparent package static var groupNext: Field<RowID> {
+    right.next("next area of the group", .guarded(by: .anonGroup))
+  }
+  @inlinable @_transparent package static var groupPrevious: Field<RowID> {
+    groupNext.next("previous area of the group", .guarded(by: .anonGroup))
+  }
+  @inlinable @_transparent package static var objectNext: Field<RowID> {
+    groupPrevious.next("next area of the object", .guarded(by: .object))
+  }
+  @inlinable @_transparent package static var objectPrevious: Field<RowID> {
+    objectNext.next("previous area of the object", .guarded(by: .object))
+  }
+
+  @inlinable @_transparent package static var stride: Int { objectPrevious.stride(align: 32) }
+
+  @usableFromInline package static var fields: [any RowField] {
+    [
+      live, space, start, end, flags, pageOffset, object, anonGroup, left, right, groupNext, groupPrevious,
+      objectNext, objectPrevious,
+    ]
+  }
+}
+
+/// An area (vm_area_struct): a handle to its row.
+package struct Area {
+  let row: Row
+  package let id: RowID
+
+  @inline(__always)
+  init(_ row: Row, id: RowID) {
+    self.row = row
+    self.id = id
+  }
+
+  /// 1 while the row is in use.
+  package var live: UInt32 {
+    get { row[AreaRow.live] }
+    nonmutating set { row[AreaRow.live] = newValue }
+  }
+  /// The address space.
+  package var space: RowID {
+    get { row[AreaRow.space] }
+    nonmutating set { row[AreaRow.space] = newValue }
+  }
+  /// First virtual page, and one past the last.
+  package var start: UInt64 {
+    get { row[AreaRow.start] }
+    nonmutating set { row[AreaRow.start] = newValue }
+  }
+  package var end: UInt64 {
+    get { row[AreaRow.end] }
+    nonmutating set { row[AreaRow.end] = newValue }
+  }
+  /// What the area is and allows.
+  package var flags: AreaFlags {
+    get { row[AreaRow.flags] }
+    nonmutating set { row[AreaRow.flags] = newValue }
+  }
+  /// vm_pgoff: the object's page at `start`; for private anonymous memory the first page's number at creation.
+  package var pageOffset: UInt64 {
+    get { row[AreaRow.pageOffset] }
+    nonmutating set { row[AreaRow.pageOffset] = newValue }
+  }
+  /// The backing object, none for private anonymous memory.
+  package var object: RowID {
+    get { row[AreaRow.object] }
+    nonmutating set { row[AreaRow.object] = newValue }
+  }
+  /// The anonymous group, none until the first anonymous page.
+  package var anonGroup: RowID {
+    get { RowID(rawValue: row.atomic(AreaRow.anonGroup).load(.acquire)) }
+    nonmutating set { row.atomic(AreaRow.anonGroup).store(newValue.rawValue, .release) }
+  }
+  /// Tree of the address space.
+  package var left: RowID {
+    get { row[AreaRow.left] }
+    nonmutating set { row[AreaRow.left] = newValue }
+  }
+  package var right: RowID {
+    get { row[AreaRow.right] }
+    nonmutating set { row[AreaRow.right] = newValue }
+  }
+  /// Next and previous area of the same anonymous group.
+  package var groupNext: RowID {
+    get { row[AreaRow.groupNext] }
+    nonmutating set { row[AreaRow.groupNext] = newValue }
+  }
+  package var groupPrevious: RowID {
+    get { row[AreaRow.groupPrevious] }
+    nonmutating set { row[AreaRow.groupPrevious] = newValue }
+  }
+  /// Next and previous area of the same object.
+  package var objectNext: RowID {
+    get { row[AreaRow.objectNext] }
+    nonmutating set { row[AreaRow.objectNext] = newValue }
+  }
+  package var objectPrevious: RowID {
+    get { row[AreaRow.objectPrevious] }
+    nonmutating set { row[AreaRow.objectPrevious] = newValue }
+  }
+
+  /// Whether the area is private and may become writable: writes copy.
+  package var isCopyOnWrite: Bool { flags.contains(.mayWrite) && !flags.contains(.shared) }
+  /// Whether no object backs the area.
+  package var isAnonymous: Bool { object == .none }
+  /// The page offset that backs a virtual page.
+  package func offset(of page: UInt64) -> UInt64 { page - start + pageOffset }
+}
+
+/// Protection and behaviour of an area (VM_* bits, spec 5.4).
+public struct AreaFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+  /// The bits.
+  public let rawValue: UInt64
+  /// Flags with those bits.
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// VM_READ.
+  public static let read = AreaFlags(rawValue: 1 << 0)
+  /// VM_WRITE.
+  public static let write = AreaFlags(rawValue: 1 << 1)
+  /// VM_EXEC.
+  public static let execute = AreaFlags(rawValue: 1 << 2)
+  /// VM_SHARED.
+  public static let shared = AreaFlags(rawValue: 1 << 3)
+  /// VM_MAYREAD.
+  public static let mayRead = AreaFlags(rawValue: 1 << 4)
+  /// VM_MAYWRITE.
+  public static let mayWrite = AreaFlags(rawValue: 1 << 5)
+  /// VM_LOCKED.
+  public static let locked = AreaFlags(rawValue: 1 << 13)
+  /// VM_PFNMAP: frames without descriptors; never pinned.
+  public static let frameMap = AreaFlags(rawValue: 1 << 10)
+  /// VM_IO.
+  public static let io = AreaFlags(rawValue: 1 << 14)
+  /// VM_HUGETLB.
+  public static let hugetlb = AreaFlags(rawValue: 1 << 22)
+  /// VM_HUGEPAGE: MADV_HUGEPAGE.
+  public static let hugePage = AreaFlags(rawValue: 1 << 29)
+  /// VM_NOHUGEPAGE: MADV_NOHUGEPAGE.
+  public static let noHugePage = AreaFlags(rawValue: 1 << 30)
+}

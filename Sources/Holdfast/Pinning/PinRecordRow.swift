@@ -1,0 +1,77 @@
+public import Interleaving
+
+/// The layout of a record of the ledger.
+@usableFromInline
+package enum PinRecordRow: FixedRow {
+  @inlinable @_transparent package static var kind: Field<UInt32> {
+    Field("kind", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var owner: Field<ProcessID> {
+    kind.next("owner", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var space: Field<RowID> {
+    owner.next("space", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var total: Field<UInt32> {
+    space.next("pages", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var startPage: Field<UInt64> {
+    total.next("first page", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var remaining: Field<UInt32> {
+    startPage.next("pages left", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var flags: Field<PinFlags> {
+    remaining.next("flags", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var slots: Field<UInt32> {
+    flags.next("first slot", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var slotOrder: Field<UInt32> {
+    slots.next("order of slots", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var accounting: Field<UInt32> {
+    slotOrder.next("accounting", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var processor: Field<UInt32> {
+    accounting.next("processor", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var tick: Field<UInt64> {
+    processor.next("time", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var purpose: Field<PinLabel> {
+    tick.next("purpose", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var ownerName: Field<ProcessName> {
+    purpose.next("name of the owner", .ownerWrites(under: .ledger))
+  }
+  // Whoever holds the pages.
+  @inlinable @_transparent package static var marksDirty: Field<UInt32> {
+    ownerName.next("marks dirty", .owner)
+  }
+  @inlinable @_transparent package static var charged: Field<UInt32> {
+    marksDirty.next("charged pages", .ownerWrites(under: .ledger))
+  }
+  @inlinable @_transparent package static var chargedToUser: Field<UInt32> {
+    charged.next("pages charged to the user", .ownerWrites(under: .ledger))
+  }
+
+  @inlinable @_transparent package static var stride: Int { chargedToUser.stride(align: 64) }
+
+  @usableFromInline package static var fields: [any RowField] {
+    [
+      kind, owner, space, total, startPage, remaining, flags, slots, slotOrder, accounting, processor, tick,
+      purpose, ownerName, marksDirty, charged, chargedToUser,
+    ]
+  }
+}
+
+/// The layout of a slot of the ledger, which is a word of the array that its holder gets.
+@usableFromInline
+package enum PinSlotRow: FixedRow {
+  @inlinable @_transparent package static var frame: Field<FrameNumber> { Field("frame", .owner) }
+
+  @inlinable @_transparent package static var stride: Int { frame.stride(align: 4) }
+
+  @usableFromInline package static var fields: [any RowField] { [frame] }
+}
