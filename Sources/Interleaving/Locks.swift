@@ -24,16 +24,16 @@ public struct SpinLock {
     self.rank = rank
   }
 
-  /// Takes the lock, waiting for it.
+  /// Takes the lock; waits until it is free.
   @inlinable @inline(__always)
   public func lock() {
     LockOrder.acquired(rank, word.pointer)
     schedulePoint(.acquire, word.pointer, clear: Self.held)
-    // An exchange is cheaper than a compare-and-exchange, and writes what is there if the lock is held.
+    // An exchange is cheaper than a compare-and-exchange; if the lock is held, it writes the value that is there.
     if word.pointer.pointee.exchange(1, ordering: .sequentiallyConsistent) != 0 { contend() }
   }
 
-  /// Gives the lock back.
+  /// Releases the lock.
   @inlinable @inline(__always)
   public func unlock() {
     LockOrder.released(rank, word.pointer)
@@ -66,7 +66,7 @@ public struct SpinLock {
   }
 }
 
-/// A lock for many readers or one writer, in one 32-bit word: the top bit is the writer, the rest counts readers.
+/// A lock for many readers or one writer, in one 32-bit word: the top bit is the writer, the others count readers.
 @frozen
 public struct ReadWriteLock {
   /// What stands in the word.
@@ -92,7 +92,7 @@ public struct ReadWriteLock {
     self.rank = rank
   }
 
-  /// Takes the lock together with other readers.
+  /// Takes the lock shared with other readers.
   @inlinable
   public func lockShared() {
     LockOrder.acquired(rank, word.pointer)
@@ -106,7 +106,7 @@ public struct ReadWriteLock {
     }
   }
 
-  /// Gives a shared hold back.
+  /// Releases a shared hold.
   @inlinable
   public func unlockShared() {
     LockOrder.released(rank, word.pointer)
@@ -114,7 +114,7 @@ public struct ReadWriteLock {
     word.pointer.pointee.wrappingAdd(UInt32.max, ordering: .acquiringAndReleasing)
   }
 
-  /// Takes the lock alone.
+  /// Takes the lock exclusively.
   @inlinable
   public func lockExclusive() {
     LockOrder.acquired(rank, word.pointer)
@@ -127,7 +127,7 @@ public struct ReadWriteLock {
     }
   }
 
-  /// Gives the exclusive hold back.
+  /// Releases the exclusive hold.
   @inlinable
   public func unlockExclusive() {
     LockOrder.released(rank, word.pointer)
@@ -135,7 +135,7 @@ public struct ReadWriteLock {
     word.pointer.pointee.store(0, ordering: .releasing)
   }
 
-  /// Whether anyone holds the lock: for assertions.
+  /// Whether the lock is held: for assertions.
   @inlinable
   public var approximateIsHeld: Bool { word.load(.relaxed) != 0 }
 }
@@ -164,7 +164,7 @@ public struct BitLock {
     return true
   }
 
-  /// Takes the lock, waiting for it.
+  /// Takes the lock; waits until it is free.
   @inlinable
   public func lock() {
     LockOrder.acquired(rank, word.pointer)
@@ -177,14 +177,14 @@ public struct BitLock {
     word.pointer.pointee.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue & bit == 0
   }
 
-  /// Waits until nobody holds the lock, without taking it.
+  /// Waits until the lock is free, without taking it.
   @inlinable
   public func waitUntilFree() {
     schedulePoint(.awaitClear, word.pointer, clear: bit)
     wait(.lock) { word.pointer.pointee.load(ordering: .acquiring) & bit == 0 }
   }
 
-  /// Gives the lock back.
+  /// Releases the lock.
   @inlinable @inline(__always)
   public func unlock() {
     LockOrder.released(rank, word.pointer)
@@ -193,7 +193,7 @@ public struct BitLock {
   }
 }
 
-/// A sequence count in one 32-bit word: odd while a writer is at work.
+/// A sequence count in one 32-bit word: odd while a writer is active.
 @frozen
 public struct SequenceCount {
   /// What stands in the word.
@@ -210,7 +210,7 @@ public struct SequenceCount {
   @inlinable @inline(__always)
   public init(_ raw: UnsafeMutableRawPointer) { word = AtomicUInt32(raw) }
 
-  /// The count now; odd means that a writer is at work.
+  /// The count now; odd means that a writer is active.
   @inlinable @inline(__always)
   public func read() -> UInt32 { word.load(.sequential) }
 

@@ -2,7 +2,8 @@
 import CLinux
 #endif
 
-/// Tells an explorer which step of the program the current actor begins: a place in `ExploredProgram.stepNames`.
+/// Tells the explorer which step of the program the current actor begins, by its place in
+/// `ExploredProgram.stepNames`.
 @inline(__always)
 public func markStep(_ name: Int) {
   #if EXPLORER
@@ -10,20 +11,20 @@ public func markStep(_ name: Int) {
   #endif
 }
 
-/// A point at which the world may answer in one of several ways; 0 is the ordinary one.
+/// A point at which the world outside the program may answer in one of several ways; 0 is the ordinary answer.
 ///
-/// An explorer tries every answer, within its budget of answers other than 0. Elsewhere the answer is 0.
+/// An explorer tries every answer, within its budget of answers other than 0. Without an explorer the answer is 0.
 @inline(__always)
 public func choose(named name: @autoclosure () -> String, among count: Int) -> Int {
   #if EXPLORER
-  // The name is made up only where it is wanted.
+  // The name is composed only if it is needed.
   Explorer.withCurrent { $0.settings.choiceBudget > 0 ? $0.choose(name(), among: count) : 0 } ?? 0
   #else
   0
   #endif
 }
 
-/// Whether an explorer tries other answers of the world in this execution.
+/// Whether an explorer tries answers other than 0 in this execution.
 @inline(__always)
 public var hasChoices: Bool {
   #if EXPLORER
@@ -34,8 +35,11 @@ public var hasChoices: Bool {
 }
 
 #if EXPLORER
-/// The actor of an explorer that runs on this thread: its place in `ExploredProgram.actors`.
+/// The actor of an explorer that runs on this thread, by its place in `ExploredProgram.actors`.
 public var currentActor: Int? {
-  Explorer.withCurrent { $0.current == Explorer.nobody ? nil : $0.current } ?? nil
+  Explorer.withCurrent { explorer in
+    let current = explorer.execution.current
+    return current == Execution.nobody ? nil : current
+  } ?? nil
 }
 #endif

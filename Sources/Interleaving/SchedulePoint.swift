@@ -16,28 +16,28 @@ public enum PointKind: UInt8, Sendable {
   case release, releaseShared
   /// Waiting until bits are clear, and changing nothing.
   case awaitClear
-  /// Trying again, because an operation found nothing else to do.
+  /// Trying again, because an operation could not be done.
   case wait
   /// Taking a lock out of the order of ranks.
   case lockOrder
-  /// An answer of the world.
+  /// A choice between answers of the world outside the program.
   case choice
   /// No operation yet.
   case begin
 }
 
-/// What an announcement says besides the kind, in the upper bits of the same byte.
+/// What an announcement says besides the kind of operation, in the upper bits of the same byte.
 enum PointFlags {
   static let kind: UInt8 = 0x1f
   /// A store that may stay in a store buffer.
   static let mayBeHeldBack: UInt8 = 0x20
   static let eightBytes: UInt8 = 0x40
-  /// The operation orders nothing else.
+  /// The operation is relaxed: it orders nothing else.
   static let relaxed: UInt8 = 0x80
 }
 
-// Nothing in `Interleaving`; a call of the current thread's hook in `InterleavingExplored`. No other place but
-// the explorer itself tells the two apart.
+// A schedule point is nothing in `Interleaving`, and a call of the current thread's explorer in
+// `InterleavingExplored`. Only this file, `Marks.swift` and the explorer itself distinguish the two.
 
 /// Announces a synchronising operation on `address` before it happens.
 @inlinable @inline(__always)
@@ -45,7 +45,7 @@ public func schedulePoint(
   _ kind: PointKind, _ address: UnsafeRawPointer, _ order: MemoryOrder = .sequential
 ) {
   #if EXPLORER
-  announce(kind, address, order)
+  reach(kind, address, order)
   #endif
 }
 
@@ -53,7 +53,7 @@ public func schedulePoint(
 @inlinable @inline(__always)
 func schedulePoint(_ kind: PointKind, _ address: UnsafeRawPointer, clear mask: UInt64) {
   #if EXPLORER
-  announce(kind, address, clear: mask)
+  reach(kind, address, clear: mask)
   #endif
 }
 
@@ -63,33 +63,33 @@ func schedulePoint<Value: FixedWidthInteger>(
   _ kind: PointKind, _ address: UnsafeRawPointer, expecting expected: Value
 ) {
   #if EXPLORER
-  announce(kind, address, expecting: UInt64(truncatingIfNeeded: expected), Value.bitWidth == 64)
+  reach(kind, address, expecting: UInt64(truncatingIfNeeded: expected), Value.bitWidth == 64)
   #endif
 }
 
-/// Announces a load; what it returns is to be taken instead of what memory holds.
+/// Announces a load; a value that is not nil replaces what memory holds.
 @inlinable @inline(__always)
 func loadPoint(_ address: UnsafeRawPointer, _ order: MemoryOrder) -> UInt64? {
   #if EXPLORER
-  announceLoad(address, order)
+  reachLoad(address, order)
   #else
   nil
   #endif
 }
 
-/// Announces a store; true means that it has been taken over and must not happen here.
+/// Announces a store; true means that the explorer performs it, and that it must not happen here.
 @inlinable @inline(__always)
 func storePoint<Value: FixedWidthInteger>(
   _ kind: PointKind, _ address: UnsafeRawPointer, _ value: Value, _ order: MemoryOrder
 ) -> Bool {
   #if EXPLORER
-  announceStore(kind, address, UInt64(truncatingIfNeeded: value), Value.bitWidth == 64, order)
+  reachStore(kind, address, UInt64(truncatingIfNeeded: value), Value.bitWidth == 64, order)
   #else
   false
   #endif
 }
 
-/// Reports that a lock is taken out of order; true means that it has been noted and the program may go on.
+/// Reports that a lock is taken out of order; true means that the explorer has noted it and the program may continue.
 @inline(__always)
 func lockOrderPoint(_ address: UnsafeRawPointer, rank: UInt8, held: UInt8) -> Bool {
   #if EXPLORER
@@ -100,16 +100,16 @@ func lockOrderPoint(_ address: UnsafeRawPointer, rank: UInt8, held: UInt8) -> Bo
   #endif
 }
 
-/// Whether an actor of an explorer runs, on this thread.
+/// Whether an actor of an explorer runs on this thread.
 var isActing: Bool {
   #if EXPLORER
-  Explorer.withCurrent { !$0.isMuted && $0.current != Explorer.nobody } ?? false
+  Explorer.withCurrent { !$0.isMuted && $0.execution.current != Execution.nobody } ?? false
   #else
   false
   #endif
 }
 
-/// Announces that the current thread must try again; true means that others have had their chance.
+/// Announces that the current thread must try again; true means that other actors have run.
 @inline(__always)
 func waitPoint() -> Bool {
   #if EXPLORER
@@ -120,8 +120,8 @@ func waitPoint() -> Bool {
 }
 
 #if EXPLORER
-/// Tells the explorer of this thread, if there is one; true if it has performed the operation itself, and then
-/// `word` holds what a load finds.
+/// Calls the explorer of this thread, if there is one; true means that it has performed the operation, and that
+/// `word` holds the value of a load.
 @inline(__always)
 private func pass(_ byte: UInt8, _ address: UnsafeRawPointer?, _ word: UnsafeMutablePointer<UInt64>?) -> Bool
 {
@@ -129,7 +129,7 @@ private func pass(_ byte: UInt8, _ address: UnsafeRawPointer?, _ word: UnsafeMut
 }
 
 @usableFromInline
-func announce(_ kind: PointKind, _ address: UnsafeRawPointer, _ order: MemoryOrder) {
+func reach(_ kind: PointKind, _ address: UnsafeRawPointer, _ order: MemoryOrder) {
   if kind == .plainLoad || kind == .plainStore {
     _ = Explorer.withCurrent { $0.plainPoint(UInt(bitPattern: address), isWrite: kind == .plainStore) }
     return
@@ -138,13 +138,13 @@ func announce(_ kind: PointKind, _ address: UnsafeRawPointer, _ order: MemoryOrd
 }
 
 @usableFromInline
-func announce(_ kind: PointKind, _ address: UnsafeRawPointer, clear mask: UInt64) {
+func reach(_ kind: PointKind, _ address: UnsafeRawPointer, clear mask: UInt64) {
   var mask = mask
   _ = pass(kind.rawValue, address, &mask)
 }
 
 @usableFromInline
-func announce(
+func reach(
   _ kind: PointKind, _ address: UnsafeRawPointer, expecting expected: UInt64, _ isEightBytes: Bool
 ) {
   var expected = expected
@@ -152,14 +152,14 @@ func announce(
 }
 
 @usableFromInline
-func announceLoad(_ address: UnsafeRawPointer, _ order: MemoryOrder) -> UInt64? {
+func reachLoad(_ address: UnsafeRawPointer, _ order: MemoryOrder) -> UInt64? {
   var value: UInt64 = 0
   let kind = PointKind.load.rawValue | (order == .relaxed ? PointFlags.relaxed : 0)
   return pass(kind, address, &value) ? value : nil
 }
 
 @usableFromInline
-func announceStore(
+func reachStore(
   _ kind: PointKind, _ address: UnsafeRawPointer, _ value: UInt64, _ isEightBytes: Bool, _ order: MemoryOrder
 ) -> Bool {
   var value = value

@@ -1,21 +1,20 @@
 import CLinux
 public import Synchronization
 
-/// Why a thread cannot go on at once.
+/// Why a thread cannot continue at once.
 public enum WaitReason: UInt32, Sendable {
-  /// A lock is held by someone else.
+  /// A lock is held by another thread.
   case lock
-  /// An operation found nothing to do but try again.
+  /// An operation must be tried again.
   case retry
   /// Another processor must leave a lockless walk.
   case walker
 }
 
-/// Gives others the chance to run, because this thread cannot go on or must try again.
+/// Lets other threads run, because this thread cannot continue or must try again.
 ///
-/// Runs the wait handler of the current thread if one is installed; otherwise backs off, from a pause over a
-/// yield to a short sleep, as `attempt` grows. An actor of an explorer runs its thread's wait handler first, as
-/// part of the step.
+/// Runs the wait handler of the current thread if one is installed. Otherwise it pauses, yields or sleeps shortly,
+/// depending on `attempt`. An actor of an explorer runs its thread's wait handler first, as part of the step.
 @inline(never)
 public func giveWay(_ reason: WaitReason, attempt: Int) {
   if isActing { _ = hf_run_wait_handler(reason.rawValue) }
@@ -29,7 +28,7 @@ public func giveWay(_ reason: WaitReason, attempt: Int) {
   }
 }
 
-/// Waits until `condition` holds; an explorer looks again when another actor has written what was read.
+/// Waits until `condition` holds; an explorer evaluates it again when another actor has written what it has read.
 @inlinable
 public func wait(_ reason: WaitReason, until condition: () -> Bool) {
   var attempt = 0

@@ -20,9 +20,12 @@ import Testing
   ) throws -> (report: ExplorationReport, traces: [UInt64]) {
     let words = (0..<jobs).map { _ in Words() }
     let traces = Traces()
-    let report = try Exploration.traces(
-      ofCopies: words.map { program(name, $0) }, strategy: strategy, settings: settings, from: checkpoint
-    ) { traces.add($0) }
+    let copies = words.map { words in
+      var job = ExplorationJob(program(name, words))
+      job.onTrace = { traces.add($0) }
+      return job
+    }
+    let report = try Exploration.run(copies, strategy: strategy, settings: settings, from: checkpoint)
     return (report, traces.sorted)
   }
 

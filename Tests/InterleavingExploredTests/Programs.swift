@@ -114,3 +114,15 @@ extension AtomicUInt64 {
   /// A read for its own sake.
   fileprivate func load() { _ = load(.acquire) }
 }
+
+extension Exploration {
+  /// The traces of all executions of a program that go to their ends.
+  static func traces(
+    of program: ExploredProgram, strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
+    onTrace: @escaping (UInt64) -> Void
+  ) throws(ExplorationError) -> ExplorationReport {
+    var job = ExplorationJob(program)
+    job.onTrace = onTrace
+    return try run([job], strategy: strategy, settings: settings)
+  }
+}

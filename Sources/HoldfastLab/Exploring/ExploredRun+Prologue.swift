@@ -47,7 +47,7 @@ extension ExploredRun {
       steps[last].count += 1
       steps[last].kind = moment.kind
       steps[last].address = moment.address
-      return brokenStep(moment, by: plan[steps[last].step].actor)
+      return violation(of: moment, by: plan[steps[last].step].actor)
     }
     let isLeft = next.indices.contains { next[$0] < firstStep[$0 + 1] }
     guard let report, report.findings.isEmpty, report.counts.completed == 1, isComplete, isLeft,

@@ -182,14 +182,14 @@ final class ExploredRun {
 
   /// What is wrong after a step, or at the end.
   @inline(__always)
-  func broken(at moment: Moment) -> Violation? {
+  func violation(at moment: Moment) -> Violation? {
     guard let actor = moment.actor else { return ended() }
-    return checksSteps ? brokenStep(moment, by: actor) : nil
+    return checksSteps ? violation(of: moment, by: actor) : nil
   }
 
-  /// The first invariant that a step has broken.
+  /// The first invariant that a step of an actor has broken.
   @inline(__always)
-  func brokenStep(_ moment: Moment, by actor: Int) -> Violation? {
+  func violation(of moment: Moment, by actor: Int) -> Violation? {
     guard let found = checks.check(moment.kind, moment.address, by: actor) else { return nil }
     return Violation(name: found.invariant, text: found.what)
   }

@@ -196,7 +196,7 @@ private struct ScenarioExploration {
     let settings = settings
     let report = try worker.exploring { () throws(ExplorationError) in
       try Exploration.run(
-        worker.program, strategy: .replay(finding.schedule), settings: settings, check: worker.check)
+        worker.program, strategy: .replay(finding.schedule), settings: settings, check: worker.run.violation)
     }
     var again = report.findings.first { $0.name == finding.name } ?? finding
     again.execution = finding.execution
@@ -210,7 +210,7 @@ private struct ScenarioExploration {
     settings.cancellation = options.stop?.flag
     return try worker.exploring { () throws(ExplorationError) in
       try Exploration.minimise(
-        finding, of: worker.program, settings: settings, executions: most, check: worker.check)
+        finding, of: worker.program, settings: settings, executions: most, check: worker.run.violation)
     }
   }
 

@@ -37,14 +37,9 @@ final class ScenarioWorker {
       stepNames: run.stepNames, restore: { run.restore() })
   }
 
-  /// What is wrong after a step, or at the end of an execution.
-  func check(_ moment: Moment) -> Violation? {
-    run.broken(at: moment)
-  }
-
   /// This worker's part of a search.
   var job: ExplorationJob {
-    ExplorationJob(program, check: check, surround: { body in self.run.listening { body() } })
+    ExplorationJob(program, check: run.violation, surround: { body in self.run.listening { body() } })
   }
 
   /// Does something that explores, and gives its error the words of this room.

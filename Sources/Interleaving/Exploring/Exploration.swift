@@ -2,22 +2,23 @@
 ///
 /// An execution is a sequence of steps. A step is one operation on an atomic cell or a lock, and everything that
 /// its actor does after it until its next one; memory is sequentially consistent, unless stores are buffered. Plain
-/// accesses are no steps: without a data race, which is a finding, nothing depends on when they happen. Two
-/// executions that differ only in the order of steps which have nothing to do with each other are one trace.
+/// accesses are not steps: without a data race, which is a finding, nothing depends on when they happen. Two
+/// executions that differ only in the order of independent steps are one trace.
 ///
-/// An actor that waits for a lock cannot go on until it is free. One that tries again (`giveWay`, `wait`) goes on
-/// when something it has read was written by another, and in turn with its like when nobody else can go on.
+/// An actor that waits for a lock cannot run until the lock is free. An actor that tries again (`giveWay`, `wait`)
+/// runs when another actor has written something that it has read; when no other actor can run, the actors that try
+/// again do so in turn.
 ///
-/// A search runs on the thread that calls it; several threads may each run one.
+/// A search runs on the thread that calls it. Several threads may each run one.
 public enum Exploration {
-  /// Runs executions of a program, chosen by a strategy, until one is found wrong or nothing is left.
+  /// Runs executions of a program, chosen by a strategy, until a finding ends the search or nothing is left.
   ///
   /// - Parameters:
   ///   - checkpoint: where an earlier search of the same kind ended.
-  ///   - check: called after every step that is not a repetition of the last execution's, and at the end of each
-  ///     execution; what it reads are no steps.
+  ///   - check: called after every step that does not repeat the execution before, and at the end of each execution;
+  ///     what it reads are not steps.
   /// - Throws: `ExplorationError` if the program, the settings, the schedule or the checkpoint do not fit, or if the
-  ///   program does not do the same when nothing else is decided.
+  ///   program does not do the same when the same is decided.
   public static func run(
     _ program: ExploredProgram, strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
     from checkpoint: Checkpoint? = nil, check: @escaping (Moment) -> Violation? = { _ in nil }
@@ -25,23 +26,38 @@ public enum Exploration {
     try run([ExplorationJob(program, check: check)], strategy: strategy, settings: settings, from: checkpoint)
   }
 
-  /// The traces of all executions that go to their ends; executions that differ only in the order of steps that
-  /// have nothing to do with each other have the same.
-  package static func traces(
-    of program: ExploredProgram, strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
-    onTrace: @escaping (UInt64) -> Void
-  ) throws(ExplorationError) -> ExplorationReport {
-    try run([ExplorationJob(program)], strategy, settings, nil, onTrace: onTrace)
-  }
-
-  /// The traces of all executions that several workers run.
+  /// Runs executions of a program by several workers at once, each on its own thread and with its own copy.
   ///
-  /// - Parameter onTrace: called on the workers' threads.
-  package static func traces(
-    ofCopies programs: [ExploredProgram], strategy: ExplorationStrategy,
-    settings: ExplorationSettings = .init(), from checkpoint: Checkpoint? = nil,
-    onTrace: @escaping @Sendable (UInt64) -> Void
+  /// Random executions are dealt out, and are the same for any number of workers. A depth-first search is divided at
+  /// its first decisions; as many executions go to their ends as with one worker, but more may be given up as
+  /// redundant.
+  ///
+  /// - Parameters:
+  ///   - jobs: copies of one program.
+  ///   - checkpoint: where an earlier search of the same kind ended, by any number of workers.
+  /// - Throws: `ExplorationError` as the search by one worker does.
+  public static func run(
+    _ jobs: [ExplorationJob], strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
+    from checkpoint: Checkpoint? = nil
   ) throws(ExplorationError) -> ExplorationReport {
-    try run(programs.map { ExplorationJob($0) }, strategy, settings, checkpoint, onTrace: onTrace)
+    guard let first = jobs.first else { throw ExplorationError("jobs: found none, expected 1 or more") }
+    if jobs.count == 1, checkpoint?.isShared != true {
+      var result: Result<ExplorationReport, ExplorationError>?
+      first.surround {
+        result = Result { () throws(ExplorationError) in
+          try Explorer(first, strategy, settings).run(from: checkpoint)
+        }
+      }
+      guard let result else { throw ExplorationError("jobs: the surroundings did not run the job") }
+      return try result.get()
+    }
+    var explorers: [Explorer] = []
+    for job in jobs {
+      guard job.program.hash == first.program.hash else {
+        throw ExplorationError("jobs: found different programs, expected copies of one")
+      }
+      explorers.append(try Explorer(job, strategy, settings))
+    }
+    return try SharedRun(jobs, explorers, settings, from: checkpoint).run()
   }
 }

@@ -4,10 +4,13 @@ import Glibc
 public struct ExplorationJob {
   /// The program.
   public var program: ExploredProgram
-  /// Called after every step that is not a repetition of the last execution's, and at the end of each execution.
+  /// Called after every step that does not repeat the execution before, and at the end of each execution.
   public var check: (Moment) -> Violation?
   /// Called on the worker's thread around everything that it does.
   public var surround: (() -> Void) -> Void
+  /// Called on the worker's thread with the trace of each execution that went to its end: executions that differ
+  /// only in the order of independent steps have the same.
+  package var onTrace: ((UInt64) -> Void)?
 
   /// A job.
   public init(
@@ -20,56 +23,11 @@ public struct ExplorationJob {
   }
 }
 
-extension Exploration {
-  /// Runs executions of a program by several workers at once, each on a thread and with a copy of the program.
-  ///
-  /// Random executions are dealt out, and the same whoever runs them. A depth-first search is divided at its first
-  /// decisions; as many executions go to their ends as with one worker, though more may be given up as redundant.
-  ///
-  /// - Parameters:
-  ///   - jobs: copies of one program.
-  ///   - checkpoint: where an earlier search of the same kind ended, by however many workers.
-  /// - Throws: `ExplorationError` as the search by one worker does.
-  public static func run(
-    _ jobs: [ExplorationJob], strategy: ExplorationStrategy, settings: ExplorationSettings = .init(),
-    from checkpoint: Checkpoint? = nil
-  ) throws(ExplorationError) -> ExplorationReport {
-    try run(jobs, strategy, settings, checkpoint, onTrace: nil)
-  }
-
-  static func run(
-    _ jobs: [ExplorationJob], _ strategy: ExplorationStrategy, _ settings: ExplorationSettings,
-    _ checkpoint: Checkpoint?, onTrace: ((UInt64) -> Void)?
-  ) throws(ExplorationError) -> ExplorationReport {
-    guard let first = jobs.first else { throw ExplorationError("jobs: found none, expected 1 or more") }
-    if jobs.count == 1, checkpoint?.isShared != true {
-      var result: Result<ExplorationReport, ExplorationError>?
-      first.surround {
-        result = Result { () throws(ExplorationError) in
-          try Explorer(first.program, strategy, settings, check: first.check, onTrace: onTrace)
-            .run(from: checkpoint)
-        }
-      }
-      guard let result else { throw ExplorationError("jobs: the surroundings did not run the job") }
-      return try result.get()
-    }
-    var explorers: [Explorer] = []
-    for job in jobs {
-      guard job.program.hash == first.program.hash else {
-        throw ExplorationError("jobs: found different programs, expected copies of one")
-      }
-      explorers.append(
-        try Explorer(job.program, strategy, settings, check: job.check, onTrace: onTrace))
-    }
-    return try SharedRun(jobs, explorers, settings, from: checkpoint).run(from: checkpoint)
-  }
-}
-
 /// The workers of one search.
-private struct SharedRun {
-  /// One worker with what it has come to.
+struct SharedRun {
+  /// One worker and its result.
   private final class Worker: @unchecked Sendable {
-    // Sendable: one thread works, and who asks for the result has joined it.
+    // Sendable: one thread works, and the result is read after that thread was joined.
     let explorer: Explorer
     let job: ExplorationJob
     let shared: SharedSearch
@@ -85,7 +43,7 @@ private struct SharedRun {
       job.surround {
         result = Result { () throws(ExplorationError) in try explorer.run(sharing: shared) }
       }
-      // Others would wait for it.
+      // The other workers would wait for this one.
       if case .success = result { return }
       shared.stop(nil)
     }
@@ -100,14 +58,14 @@ private struct SharedRun {
   ) throws(ExplorationError) {
     if let checkpoint {
       for explorer in explorers { try explorer.accept(checkpoint) }
-      explorers[0].resumeCounts(checkpoint)
+      explorers[0].search.resumeCounts(checkpoint)
     }
     let shared = SharedSearch(workers: jobs.count, executions: settings.executions, from: checkpoint)
     self.shared = shared
     workers = zip(explorers, jobs).map { Worker($0, $1, shared) }
   }
 
-  func run(from checkpoint: Checkpoint?) throws(ExplorationError) -> ExplorationReport {
+  func run() throws(ExplorationError) -> ExplorationReport {
     let clock = ContinuousClock()
     let start = clock.now
     var threads: [pthread_t] = []
@@ -157,7 +115,7 @@ private struct SharedRun {
     total.findings.sort { $0.execution < $1.execution }
     total.elapsed = elapsed
     let explorers = workers.map(\.explorer)
-    let isCut = explorers.contains(where: \.isCut)
+    let isCut = explorers.contains { $0.search.isCut }
     total.end = shared.reason ?? (isCut ? .boundReached : .exhausted)
     total.checkpoint = nil
     if shared.reason != nil {
@@ -166,9 +124,10 @@ private struct SharedRun {
       checkpoint.findings = total.findings
       checkpoint.occurrences = total.occurrences
       checkpoint.isCut = isCut
-      checkpoint.longest = explorers.compactMap(\.longest).first
+      checkpoint.longest = explorers.compactMap { $0.search.longest }.first
       checkpoint.isShared = true
-      checkpoint.paths = explorers.filter(\.isLeft).map { shared.saved($0) } + shared.remaining
+      checkpoint.paths =
+        explorers.filter { $0.search.isLeft }.map { shared.saved($0.search) } + shared.remaining
       total.checkpoint = checkpoint
     }
     return total

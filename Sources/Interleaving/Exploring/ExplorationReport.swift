@@ -2,8 +2,8 @@
 public enum ExplorationEnd: Codable, Hashable, Sendable {
   /// Every execution was covered.
   case exhausted
-  /// Every execution within the bound was covered, and there are others; or some went no further than to a trap or
-  /// the limit of steps.
+  /// Every execution within the bound was covered, and there are others; or some ended at a trap or at the limit of
+  /// steps.
   case boundReached
   case finding, executions, time, cancelled
   /// The replay reached its end.
@@ -12,24 +12,24 @@ public enum ExplorationEnd: Codable, Hashable, Sendable {
 
 /// What a search did.
 public struct ExplorationReport: Codable, Sendable {
-  /// Counts, which go on from a checkpoint.
+  /// Counts, which include those of the checkpoint that the search continues.
   public struct Counts: Codable, Hashable, Sendable {
-    /// Executions begun, redundant ones too.
+    /// Executions begun, including redundant ones.
     public var executions = 0
-    /// Executions that went to their end, each another one than all before if the search is depth first.
+    /// Executions that came to their end; all of them are different if the search is depth first.
     public var completed = 0
-    /// Executions given up, since what they would do has been done.
+    /// Executions given up, since what they would do was done before.
     public var redundant = 0
-    /// Schedule points at which somebody was chosen to go on.
+    /// Schedule points at which a process was chosen.
     public var steps = 0
     /// Steps of the longest execution.
     public var deepest = 0
-    /// The decimal logarithm of the number of orders that the steps of the longest execution could be put in.
+    /// The decimal logarithm of the number of orders in which the steps of the longest execution could be put.
     ///
-    /// If none waited for another: N! by the factorials of the numbers of each actor's steps. Counted where data
-    /// races are detected.
+    /// If no step waited for another: N! divided by the factorials of the numbers of each actor's steps. Counted if
+    /// data races are detected.
     public var orders = 0.0
-    /// Different states or traces seen; counted where equal ones are merged.
+    /// Different states or traces seen; counted if equal ones are merged.
     public var states = 0
   }
 
@@ -37,20 +37,20 @@ public struct ExplorationReport: Codable, Sendable {
   public var counts: Counts
   /// Why the search ended.
   public var end: ExplorationEnd
-  /// What is wrong; one of each name.
+  /// The findings; one of each name.
   public var findings: [Finding]
-  /// How often each finding was met.
+  /// How often each finding occurred.
   public var occurrences: [String: Int]
   /// How long this run of the search took.
   public var elapsed: Duration
   /// Steps of this run of the search, without those before a checkpoint.
   public var stepsTaken: Int
-  /// Where to go on, if there is more to do.
+  /// Where another run can continue the search, if there is more to do.
   public var checkpoint: Checkpoint?
   /// The steps of a replay.
   public var steps: [Finding.Step] = []
 
-  /// Whether everything there is was covered.
+  /// Whether every execution was covered.
   public var isExhaustive: Bool { end == .exhausted }
 
   /// Steps in a second.
@@ -60,36 +60,41 @@ public struct ExplorationReport: Codable, Sendable {
   }
 }
 
-/// Where a search stands, so that another run can go on with it.
+/// The state of a search, from which another run can continue it.
 public struct Checkpoint: Codable, Sendable {
-  /// The version of this form and of the search.
+  /// The version of this format and of the search.
   public static let currentVersion = 2
 
   /// The version that wrote it.
   public var version: Int
-  /// The program that it is for.
+  /// The hash of the program.
   public var programHash: UInt64
-  /// The search that it is of.
+  /// The strategy of the search.
   public var strategy: ExplorationStrategy
-  /// The settings that change the space, in one word.
+  /// A hash of the settings that change the space of executions.
   public var space: UInt64
   /// What was counted.
   public var counts: ExplorationReport.Counts
   /// What was found.
   public var findings: [Finding]
-  /// How often each finding was met.
+  /// How often each finding occurred.
   public var occurrences: [String: Int]
-  /// The decisions up to one that is still to be followed, of each worker.
+  /// For each worker the decisions up to one that is still to be followed.
   var paths: [Path]
-  /// Whether several workers have been at it, so that some choices are taken by the others.
+  /// Whether several workers have run it, so that some choices are taken by other workers.
   var isShared: Bool
   var isCut: Bool
   var longest: Int?
 
   /// The decisions of one worker.
   struct Path: Codable {
-    var nodes: [Node] = []
-    /// Who was chosen at each decision by anybody; at a choice, how many values were.
+    var branches: [Branch] = []
+    /// For each decision, the processes that any worker has chosen; for a choice, the number of values.
     var claimed: [UInt16] = []
+
+    private enum CodingKeys: String, CodingKey {
+      case branches = "nodes"
+      case claimed
+    }
   }
 }

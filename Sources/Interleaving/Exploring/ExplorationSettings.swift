@@ -2,26 +2,26 @@ import Synchronization
 
 /// How executions are chosen.
 public enum ExplorationStrategy: Codable, Hashable, Sendable {
-  /// Depth first, all executions in which at most so many actors are interrupted while they could go on, by another
-  /// one or by a flush of a store buffer.
+  /// Depth first, all executions with at most this number of preemptions: an actor that could run is interrupted by
+  /// another one, or by a flush of a store buffer.
   case preemptionBounded(Int)
-  /// Depth first, every execution: for tests of the explorer, and for programs of a few steps.
+  /// Depth first, every execution: for tests of the explorer, and for programs with few steps.
   case naive
   /// Depth first, one execution of each trace: source-DPOR with sleep sets.
   case reduced
-  /// Any actor that can go on, all with the same probability at each step.
+  /// At each step any actor that can run, all with the same probability.
   case random(seed: UInt64)
-  /// Random priorities that change at so many random steps, less one (PCT).
+  /// Random priorities that change at `depth - 1` random steps (PCT).
   case priorities(depth: Int, seed: UInt64)
   /// One execution as recorded.
   case replay(Schedule)
 }
 
-/// What an exploration looks for, and when it gives up.
+/// What an exploration looks for, and when it ends.
 public struct ExplorationSettings: Sendable {
-  /// Ends the search after so many executions.
+  /// Ends the search after this number of executions.
   public var executions = Int.max
-  /// Ends the search after so long.
+  /// Ends the search after this time.
   public var time: Duration?
   /// Ends the search when told to.
   public var cancellation: ExplorationCancellation?
@@ -31,12 +31,12 @@ public struct ExplorationSettings: Sendable {
   public var stepLimit = 60_000
   /// How often the same round of nothing but retries must repeat to be a livelock.
   ///
-  /// To be more than any limit of retries that the program has.
+  /// Must be more than any limit of retries that the program has.
   public var retryRounds = 128
   /// How often in an execution an actor may try again although others have changed nothing that it has read.
   ///
-  /// Otherwise a retry waits for that, or until nobody else can go on; with as many as the program's own limit of
-  /// retries, giving up is explored wherever it can happen.
+  /// Further retries wait for such a change, or until no other actor can run. If the number is the program's own limit
+  /// of retries, giving up is explored wherever it can happen.
   public var freeRetries = 0
   /// Most choices other than 0 in one execution: the number of faults.
   public var choiceBudget = 0
@@ -49,11 +49,11 @@ public struct ExplorationSettings: Sendable {
   /// Only for programs whose actors keep everything in their registers, on their stacks, and in what `stateHash`
   /// covers: what they have on the heap is not compared.
   public var mergesEqualStates = false
-  /// Whether depth-first searches without reduction give up executions that come to where an earlier one was by the
-  /// same steps in another order, as far as that order changes nothing.
+  /// Whether depth-first searches without reduction give up executions that have taken the same steps as an earlier
+  /// one, in an order that differs only in independent steps.
   public var mergesEqualTraces = false
 
-  /// Everything off that costs anything but the detection of data races.
+  /// Data races are detected, and everything else that costs time is off.
   public init() {}
 }
 

@@ -1,6 +1,6 @@
-/// What is explored: some actors, and how to put everything they share back to where it began.
+/// What is explored: some actors, and a function that restores everything they share.
 ///
-/// All that actors share lies in memory that `restore` writes back, and is reached through the cells and locks of
+/// All that actors share is in memory that `restore` writes back, and is accessed through the cells and locks of
 /// this module. Bodies must not read clocks or random numbers, wait for anything outside, or `await`.
 public struct ExploredProgram {
   /// One actor, which runs on a fiber of its own.
@@ -20,17 +20,17 @@ public struct ExploredProgram {
   /// Most actors that a program can have; half as many with store buffers.
   public static var maximumActors: Int { Clock.scalarCount }
 
-  /// What tells this program from any other, and this build of it: schedules and checkpoints of others are refused.
+  /// What identifies this program and this build of it: schedules and checkpoints of others are refused.
   public var identity: String
-  /// Who acts.
+  /// The actors.
   public var actors: [Actor]
   /// Names of steps; `markStep` gives the place of one.
   public var stepNames: [String]
-  /// Puts everything that actors share back to the beginning of an execution.
+  /// Restores everything that actors share to its state at the beginning of an execution.
   public var restore: () -> Void
   /// A hash of everything that actors keep outside their stacks, without what only counts events.
   ///
-  /// Used to tell a livelock from slow progress, and to merge equal states.
+  /// Used to distinguish a livelock from slow progress, and to merge equal states.
   public var stateHash: (() -> UInt64)?
 
   /// A program.
@@ -56,28 +56,28 @@ public struct ExploredProgram {
 
 /// A 64-bit hash that is the same in every process, unlike `Hasher`.
 public struct Hash64: Sendable {
-  /// The hash of what was combined so far.
+  /// The hash of what was added so far.
   public private(set) var value: UInt64
 
   /// The hash of nothing.
   @inline(__always)
   public init() { value = 0xcbf2_9ce4_8422_2325 }
 
-  /// Goes on with a word.
+  /// Adds a word.
   @inline(__always)
   public mutating func combine(_ word: UInt64) {
     let mixed = (value ^ word) &* 0x9e37_79b9_7f4a_7c15
     value = mixed ^ (mixed &>> 29)
   }
 
-  /// Goes on with memory, word by word.
+  /// Adds memory, word by word.
   public mutating func combine(memory: UnsafeRawBufferPointer) {
     let words = memory.count / 8
     for index in 0..<words { combine(memory.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)) }
     for byte in memory[(words * 8)...] { combine(UInt64(byte)) }
   }
 
-  /// Goes on with a text and its length.
+  /// Adds a text and its length.
   public mutating func combine(text: String) {
     for byte in text.utf8 { combine(UInt64(byte)) }
     combine(UInt64(text.utf8.count) | 1 << 32)

@@ -1,8 +1,8 @@
-/// What a check found wrong.
+/// What a check has found to be wrong.
 public struct Violation: Codable, Hashable, Sendable {
-  /// The name of the rule that is broken: findings of one name are one finding.
+  /// The name of the rule that is broken; findings with the same name are one finding.
   public var name: String
-  /// What is wrong, with the values that matter.
+  /// What is wrong, with the relevant values.
   public var text: String
 
   /// A violation.
@@ -16,11 +16,11 @@ public struct Violation: Codable, Hashable, Sendable {
 public struct Moment: Sendable {
   /// The actor whose step has just ended; nil at the end of an execution.
   public let actor: Int?
-  /// What that step did, and where.
+  /// What that step did.
   public let kind: PointKind
   /// The address that the step named.
   public let address: UInt
-  /// Steps so far.
+  /// The number of steps so far.
   public let step: Int
 
   /// Whether every actor has ended.
@@ -33,15 +33,15 @@ public struct Finding: Codable, Hashable, Sendable {
   public enum Kind: String, Codable, Hashable, Sendable {
     /// A check failed.
     case violation
-    /// Nobody can go on.
+    /// No actor can run.
     case deadlock
     /// A lock is taken out of the order of ranks.
     case lockOrder
-    /// Actors only retry, in a circle.
+    /// Actors only retry, and come back to the same state.
     case livelock
     /// An execution has not ended after the limit of steps.
     case endless
-    /// Two plain accesses, one of them a write, with nothing between them that orders them.
+    /// Two plain accesses, one of them a write, that no synchronisation orders.
     case dataRace
     /// An error left an actor.
     case thrown
@@ -51,7 +51,7 @@ public struct Finding: Codable, Hashable, Sendable {
 
   /// One step of the execution.
   public struct Step: Codable, Hashable, Sendable {
-    /// Who did it.
+    /// The actor.
     public var actor: Int
     /// What was decided.
     public var decision: Schedule.Decision
@@ -59,13 +59,13 @@ public struct Finding: Codable, Hashable, Sendable {
     public var name: String
     /// What it did to the word at `address`.
     public var kind: String
-    /// Where.
+    /// The address that it named.
     public var address: UInt
   }
 
   /// What kind of flaw it is.
   public var kind: Kind
-  /// The name under which the finding counts once.
+  /// The name; findings with the same name are one finding.
   public var name: String
   /// What is wrong.
   public var text: String
@@ -73,7 +73,7 @@ public struct Finding: Codable, Hashable, Sendable {
   public var schedule: Schedule
   /// The steps that lead there.
   public var steps: [Step]
-  /// How many times an actor is interrupted while it could go on.
+  /// How many times an actor is interrupted while it could run.
   public var preemptions: Int
   /// The number of the execution that found it, from 1.
   public var execution: Int

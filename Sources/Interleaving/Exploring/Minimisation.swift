@@ -1,8 +1,8 @@
 extension Exploration {
   /// The same flaw in an execution with as few preemptions as can be found, and then as few steps.
   ///
-  /// First preemptions of the schedule are taken out one after the other, as long as the flaw stays. Then executions
-  /// with still fewer are searched from none upwards, and at last shorter ones with as many.
+  /// First, preemptions of the schedule are removed one after the other, as long as the flaw stays. Then executions
+  /// with fewer preemptions are searched, from none upwards, and at last shorter executions with as many.
   ///
   /// - Parameters:
   ///   - executions: most executions for each number of preemptions.
@@ -40,7 +40,7 @@ extension Exploration {
     }
   }
 
-  /// Takes runs of one actor out of the schedule, one after the other, as long as that makes it smaller.
+  /// Removes runs of one actor from the schedule, one after the other, as long as that makes it smaller.
   private static func withoutSwitches(
     _ finding: Finding, _ program: ExploredProgram, _ settings: ExplorationSettings,
     _ check: @escaping (Moment) -> Violation?
@@ -83,23 +83,15 @@ extension Exploration {
     return runs
   }
 
-  /// Follows decisions as far as they can be followed; nil if the flaw is not met.
+  /// Follows decisions as far as they can be followed; nil if the flaw is not found.
   private static func follow(
     _ decisions: [Schedule.Decision], of finding: Finding, _ program: ExploredProgram,
     _ settings: ExplorationSettings, _ check: @escaping (Moment) -> Violation?
   ) throws(ExplorationError) -> Finding? {
     let schedule = Schedule(programHash: finding.schedule.programHash, decisions: decisions)
-    let explorer = try Explorer(program, .replay(schedule), settings, check: check)
-    explorer.followLoosely()
+    let job = ExplorationJob(program, check: check)
+    let explorer = try Explorer(job, .replay(schedule), settings, isLenient: true)
     let found = try explorer.run().findings.first
     return found?.name == finding.name ? found : nil
-  }
-}
-
-extension Explorer {
-  /// Passes over decisions that cannot be followed, and keeps choices apart from steps.
-  func followLoosely() {
-    isLenient = true
-    guideChoices = guide.reversed().compactMap { if case .choice(let value) = $0 { value } else { nil } }
   }
 }

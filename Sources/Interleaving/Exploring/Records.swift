@@ -1,6 +1,6 @@
-/// How many events of each process happened before, the own ones included.
+/// How many events of each process happened before, including the process's own events.
 ///
-/// A process is an actor, or the store buffer of one.
+/// A process is an actor, or the store buffer of an actor.
 typealias Clock = SIMD16<UInt16>
 
 extension SIMD16<UInt16> {
@@ -37,7 +37,7 @@ enum Access {
   static let none: UInt8 = 0
   /// Two reads may change places.
   static let read: UInt8 = 1
-  /// Shared holds of a lock may change places with each other, and with nothing else.
+  /// Two shared holds of a lock may change places; a shared hold and anything else may not.
   static let shared: UInt8 = 2
   static let write: UInt8 = 3
 
@@ -61,19 +61,46 @@ struct Pending {
   var kind = PointKind.begin
   var flags: UInt8 = 0
   var access = Access.none
-  /// What it names, if it has an order against what others do to the same.
+  /// The number of the object; -1 if the operation has no order against the operations of others.
   var object: Int32 = -1
   var address: UInt = 0
-  /// A value to be stored, or the bits to wait for.
+  /// The value to be stored or expected, or the bits to wait for.
   var word: UInt64 = 0
+
+  /// What the operation does to its object in the present state: one that would change nothing only reads it.
+  var currentAccess: UInt8 {
+    @inline(__always) get {
+      switch kind {
+      case .tryAcquire: return Self.isClear(address, word) ? Access.write : Access.read
+      case .compareExchange:
+        guard let memory = UnsafeRawPointer(bitPattern: address) else { return Access.write }
+        if flags & PointFlags.eightBytes != 0 {
+          return memory.load(as: UInt64.self) == word ? Access.write : Access.read
+        }
+        return memory.load(as: UInt32.self) == UInt32(truncatingIfNeeded: word) ? Access.write : Access.read
+      case .addIfPositive:
+        guard let memory = UnsafeRawPointer(bitPattern: address) else { return Access.write }
+        return memory.load(as: Int32.self) > 0 ? Access.write : Access.read
+      default: return access
+      }
+    }
+  }
+
+  /// Whether the bits of `mask` are clear in the word at `address`, which has 8 bytes if the mask needs them.
+  static func isClear(_ address: UInt, _ mask: UInt64) -> Bool {
+    guard let word = UnsafeRawPointer(bitPattern: address) else { return true }
+    let value =
+      mask >> 32 == 0 ? UInt64(word.load(as: UInt32.self)) : word.load(as: UInt64.self)
+    return value & mask == 0
+  }
 }
 
-/// One step of the execution.
+/// One step of an execution.
 struct Event {
   var clock = Clock()
   var address: UInt = 0
   var object: Int32 = -1
-  /// The last event before on the same object.
+  /// The event before this one on the same object.
   var previous: Int32 = -1
   var process: UInt8 = 0
   var kind = PointKind.begin
@@ -81,154 +108,46 @@ struct Event {
   /// Whether the object was a lock that was held.
   var wasHeld = false
   var name: UInt16 = 0
+
+  /// The part of this step in the hash of a trace.
+  var traceHash: UInt64 {
+    var hash = Hash64()
+    hash.combine(UInt64(process))
+    for process in 0..<Clock.scalarCount { hash.combine(UInt64(clock[process])) }
+    // The address of a choice is its value.
+    if kind == .choice { hash.combine(UInt64(address)) }
+    return hash.value
+  }
 }
 
-/// One decision of the current path of a depth-first search.
-struct Node: Codable {
-  /// Who could go on.
+/// One decision on the current path of a depth-first search.
+struct Branch: Codable {
+  /// The processes that could run.
   var enabled: ProcessSet = 0
-  /// Whose next step leads to executions that were covered already.
+  /// The processes whose next step leads to executions that are covered already.
   var sleep: ProcessSet = 0
-  /// Who was chosen before.
+  /// The processes that were chosen earlier.
   var done: ProcessSet = 0
-  /// Who is to be chosen at some time.
+  /// The processes that must be chosen at some time.
   var wanted: ProcessSet = 0
-  /// Who was chosen: a process, or the value of a choice.
+  /// What is chosen now: a process, or the value of a choice.
   var chosen: UInt8 = 0
-  /// How many values the choice has; 0 for a step.
+  /// The number of values of a choice; 0 for a step.
   var values: UInt8 = 0
-  /// Who would have gone on, or 255.
+  /// The process that would continue, or 255.
   var previous: UInt8 = 255
-  /// Whether taking another one than `previous` interrupts it.
+  /// Whether choosing another process than `previous` interrupts it.
   var interrupts = false
-  /// Interruptions before this decision.
+  /// The number of interruptions before this decision.
   var preemptions: UInt16 = 0
+
+  /// The processes that were chosen, including the present one; for a choice, the number of values that were.
+  var claimed: Int { values > 0 ? Int(chosen) + 1 : Int(done | only(Int(chosen))) }
 }
 
-/// What is known of an address in the current execution.
-struct ObjectState {
-  var address: UInt = 0
-  /// The execution that the rest is about.
-  var epoch: UInt64 = 0
-  /// The last event on it.
-  var head: Int32 = -1
-  /// The bits that say that the lock here is held; 0 if it is no lock.
-  var lockMask: UInt64 = 0
-  var isSharedLock = false
-  /// Actors that have read it since they last tried again.
-  var watchers: ProcessSet = 0
-  /// What whoever reads the value knows to have happened.
-  var released = Clock()
-  /// Plain accesses: the last write, and the last read of each actor.
-  var writeStamp: UInt16 = 0
-  var writer: UInt8 = 0
-  var writeName: UInt16 = 0
-  var reads = Clock()
-  var readNames = Clock()
-}
-
-/// A store that waits in a buffer.
-struct HeldStore {
-  var address: UInt
-  var value: UInt64
-  var flags: UInt8
-  var kind: PointKind
-  var object: Int32
-  var name: UInt16
-  var clock: Clock
-  /// What whoever reads it knows to have happened.
-  var released: Clock
-}
-
-/// Numbers that follow from a seed (SplitMix64).
-struct RandomSource {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var word = state
-    word = (word ^ (word &>> 30)) &* 0xbf58_476d_1ce4_e5b9
-    word = (word ^ (word &>> 27)) &* 0x94d0_49bb_1331_11eb
-    return word ^ (word &>> 31)
-  }
-
-  /// A number below `limit`, which is above zero.
-  mutating func next(below limit: Int) -> Int {
-    Int(truncatingIfNeeded: next().multipliedFullWidth(by: UInt64(limit)).high)
-  }
-}
-
-/// The objects of the points by address.
-struct ObjectTable {
-  private(set) var states: UnsafeMutablePointer<ObjectState>
-  private var slots: UnsafeMutablePointer<Int32>
-  private var mask: Int
-  private var count = 0
-
-  init() {
-    mask = 1023
-    states = .allocate(capacity: 512)
-    slots = .allocate(capacity: 1024)
-    slots.initialize(repeating: -1, count: 1024)
-  }
-
-  func deallocate() {
-    states.deallocate()
-    slots.deallocate()
-  }
-
-  /// The number of the object at an address, ready for the execution `epoch`.
-  @inline(__always)
-  mutating func find(_ address: UInt, _ epoch: UInt64) -> Int32 {
-    var slot = Self.slot(address) & mask
-    while true {
-      let index = slots[slot]
-      if index < 0 { return add(address, epoch, slot) }
-      let state = states + Int(index)
-      if state.pointee.address == address {
-        if state.pointee.epoch != epoch { Self.renew(state, epoch) }
-        return index
-      }
-      slot = (slot &+ 1) & mask
-    }
-  }
-
-  @inline(never)
-  private static func renew(_ state: UnsafeMutablePointer<ObjectState>, _ epoch: UInt64) {
-    state.pointee = ObjectState(
-      address: state.pointee.address, epoch: epoch, lockMask: state.pointee.lockMask,
-      isSharedLock: state.pointee.isSharedLock)
-  }
-
-  @inline(__always)
-  private static func slot(_ address: UInt) -> Int {
-    Int(truncatingIfNeeded: (UInt64(address) &* 0x9e37_79b9_7f4a_7c15) &>> 40)
-  }
-
-  @inline(never)
-  private mutating func add(_ address: UInt, _ epoch: UInt64, _ slot: Int) -> Int32 {
-    let index = Int32(count)
-    (states + count).initialize(to: ObjectState(address: address, epoch: epoch))
-    slots[slot] = index
-    count += 1
-    if count * 2 > mask { grow() }
-    return index
-  }
-
-  private mutating func grow() {
-    let capacity = (mask + 1) * 2
-    let more = UnsafeMutablePointer<ObjectState>.allocate(capacity: capacity / 2)
-    more.moveInitialize(from: states, count: count)
-    states.deallocate()
-    states = more
-    slots.deallocate()
-    slots = .allocate(capacity: capacity)
-    slots.initialize(repeating: -1, count: capacity)
-    mask = capacity - 1
-    for index in 0..<count {
-      var slot = Self.slot(states[index].address) & mask
-      while slots[slot] >= 0 { slot = (slot + 1) & mask }
-      slots[slot] = Int32(index)
-    }
-  }
+/// A flaw that an execution has shown.
+struct Flaw {
+  let kind: Finding.Kind
+  let name: String
+  let text: String
 }

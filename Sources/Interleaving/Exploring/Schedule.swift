@@ -1,4 +1,4 @@
-/// The decisions of one execution: who ran at each step, and what was chosen at each choice.
+/// The decisions of one execution: which actor ran at each step, and which value each choice had.
 ///
 /// Written `v1:HASH:0*5,1,b0,c1`: actor 0 for five steps, actor 1, a flush of actor 0's store buffer, choice 1.
 public struct Schedule: Codable, Hashable, Sendable, CustomStringConvertible {
@@ -11,7 +11,7 @@ public struct Schedule: Codable, Hashable, Sendable, CustomStringConvertible {
 
   /// The hash of the program that the schedule is for.
   public var programHash: UInt64
-  /// The decisions from the beginning; what they leave open is decided with as few interruptions as possible.
+  /// The decisions from the beginning; after the last one, actors run with as few interruptions as possible.
   public var decisions: [Decision]
 
   /// A schedule.

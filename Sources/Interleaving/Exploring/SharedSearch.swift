@@ -2,22 +2,23 @@ import Glibc
 import Synchronization
 
 /// A decision of a depth-first search that several workers have on their paths.
-final class SharedNode {
-  /// Kept by whoever has this decision on its path; a chain of owners would be let go recursively.
-  unowned let parent: SharedNode?
+final class SharedBranch {
+  /// Kept alive by the workers that have this decision on their paths; a chain of owners would be released
+  /// recursively.
+  unowned let parent: SharedBranch?
   /// What is chosen at the parent to come here.
   let choice: UInt8
   let depth: Int
-  /// What does not change: who could go on, who sleeps, how many values there are.
-  let node: Node
+  /// The constants of the decision: the processes that could run, those that sleep, the number of values.
+  let branch: Branch
   var wanted: ProcessSet
-  /// Who was chosen by anybody, those under way too; at a choice, how many values were.
+  /// The processes that any worker has chosen, including those under way; for a choice, the number of values.
   var claimed: Int
-  /// Paths that it is on.
+  /// The number of paths that it is on.
   var users = 0
 
-  init(_ node: Node, wanted: ProcessSet, claimed: Int, after parent: SharedNode?, by choice: UInt8) {
-    self.node = node
+  init(_ branch: Branch, wanted: ProcessSet, claimed: Int, after parent: SharedBranch?, by choice: UInt8) {
+    self.branch = branch
     self.wanted = wanted
     self.claimed = claimed
     self.parent = parent
@@ -25,21 +26,21 @@ final class SharedNode {
     depth = parent.map { $0.depth + 1 } ?? 0
   }
 
-  /// Whether something is to be done here that nobody has begun.
-  var isOpen: Bool { node.values > 0 ? claimed < Int(node.values) : left != 0 }
+  /// Whether there is something to do here that no worker has begun.
+  var isOpen: Bool { branch.values > 0 ? claimed < Int(branch.values) : left != 0 }
 
-  private var left: ProcessSet { wanted & ~ProcessSet(truncatingIfNeeded: claimed) & ~node.sleep }
+  private var left: ProcessSet { wanted & ~ProcessSet(truncatingIfNeeded: claimed) & ~branch.sleep }
 
-  /// Takes what is to be done next, for one worker; there is something.
-  func claim() -> Node {
-    var mine = node
+  /// Takes what is to be done next, for one worker; the decision is open.
+  func claim() -> Branch {
+    var mine = branch
     mine.wanted = wanted
-    if node.values > 0 {
+    if branch.values > 0 {
       mine.chosen = UInt8(claimed)
       claimed += 1
     } else {
       mine.chosen = UInt8(left.first)
-      // Whoever was chosen earlier is asleep in what follows, as if it were done.
+      // A process that was chosen earlier is asleep in what follows, as if it were done.
       mine.done = ProcessSet(truncatingIfNeeded: claimed)
       claimed |= 1 << Int(mine.chosen)
     }
@@ -47,12 +48,12 @@ final class SharedNode {
   }
 
   /// The decisions from the first one to this.
-  var path: [SharedNode] {
-    var path: [SharedNode] = []
-    var next: SharedNode? = self
-    while let node = next {
-      path.append(node)
-      next = node.parent
+  var path: [SharedBranch] {
+    var path: [SharedBranch] = []
+    var next: SharedBranch? = self
+    while let branch = next {
+      path.append(branch)
+      next = branch.parent
     }
     return path.reversed()
   }
@@ -60,17 +61,17 @@ final class SharedNode {
 
 /// What the workers of one search share: decisions at which more than one of them has something to do, and limits.
 ///
-/// Every choice at a shared decision is taken by one worker only, which explores all that follows from it. What it
-/// finds to be wanted at a shared decision is noted there, for itself or anybody else who has nothing to do. So the
-/// workers go through the tree that one of them would go through alone, if it took the choices in the order in which
-/// they are taken.
+/// Every choice at a shared decision is taken by one worker only, which explores all that follows from it. If a
+/// worker finds that more is wanted at a shared decision, it notes that there, for itself or for an idle worker.
+/// So the workers go through the same tree as a single worker that takes the choices in the same order.
 final class SharedSearch: @unchecked Sendable {
-  // Sendable: what changes is atomic or behind the mutex, and so are the shared nodes but for their constants.
+  // Sendable: what changes is atomic or protected by the mutex, and so are the shared branches but for their
+  // constants.
 
   /// A path that was begun in an earlier run, up to a choice that is still to be followed.
   private struct Task {
-    var path: [SharedNode]
-    var last: Node?
+    var path: [SharedBranch]
+    var last: Branch?
   }
 
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -81,14 +82,14 @@ final class SharedSearch: @unchecked Sendable {
   private let waiting = Atomic(0)
   private let stopped = Atomic(false)
 
-  // Under the mutex.
-  private var nodes: [ObjectIdentifier: SharedNode] = [:]
+  // Protected by the mutex.
+  private var branches: [ObjectIdentifier: SharedBranch] = [:]
   private var tasks: [Task] = []
   private var hasEnded = false
   private var end: ExplorationEnd?
   private var pace: Int?
 
-  /// A search by so many workers, from its beginning or from where a checkpoint stands.
+  /// A search by a number of workers, from its beginning or from a checkpoint.
   init(workers: Int, executions: Int, from checkpoint: Checkpoint?) {
     self.workers = workers
     limit = executions
@@ -100,23 +101,24 @@ final class SharedSearch: @unchecked Sendable {
       return
     }
     if let known = checkpoint.longest { pace = known }
-    var known: [[UInt8]: SharedNode] = [:]
+    var known: [[UInt8]: SharedBranch] = [:]
     for saved in checkpoint.paths {
-      var path: [SharedNode] = []
+      var path: [SharedBranch] = []
       var key: [UInt8] = []
-      for (node, claimed) in zip(saved.nodes, saved.claimed) {
+      for (branch, claimed) in zip(saved.branches, saved.claimed) {
         let shared =
           known[key]
-          ?? SharedNode(
-            node, wanted: 0, claimed: 0, after: path.last, by: key.last ?? 0)
+          ?? SharedBranch(
+            branch, wanted: 0, claimed: 0, after: path.last, by: key.last ?? 0)
         known[key] = shared
-        shared.wanted |= node.wanted
-        shared.claimed = node.values > 0 ? max(shared.claimed, Int(claimed)) : shared.claimed | Int(claimed)
+        shared.wanted |= branch.wanted
+        shared.claimed =
+          branch.values > 0 ? max(shared.claimed, Int(claimed)) : shared.claimed | Int(claimed)
         path.append(shared)
-        key.append(node.chosen)
+        key.append(branch.chosen)
       }
       retain(path)
-      tasks.append(Task(path: path, last: saved.nodes.last))
+      tasks.append(Task(path: path, last: saved.branches.last))
     }
     // Taken from the end.
     tasks.reverse()
@@ -135,21 +137,21 @@ final class SharedSearch: @unchecked Sendable {
     return body()
   }
 
-  private func retain(_ path: [SharedNode]) {
-    for node in path {
-      node.users += 1
-      nodes[ObjectIdentifier(node)] = node
+  private func retain(_ path: [SharedBranch]) {
+    for branch in path {
+      branch.users += 1
+      branches[ObjectIdentifier(branch)] = branch
     }
   }
 
-  private func release(_ node: SharedNode) {
-    node.users -= 1
-    if node.users == 0 { nodes[ObjectIdentifier(node)] = nil }
+  private func release(_ branch: SharedBranch) {
+    branch.users -= 1
+    if branch.users == 0 { branches[ObjectIdentifier(branch)] = nil }
   }
 
   // MARK: Limits
 
-  /// The number of the next execution, from 1; nil if there is to be none.
+  /// The number of the next execution, from 1; nil after the last one.
   func takeExecution() -> Int? {
     let number = taken.add(1, ordering: .relaxed).newValue
     if number <= limit { return number }
@@ -157,7 +159,7 @@ final class SharedSearch: @unchecked Sendable {
     return nil
   }
 
-  /// Ends the search for all.
+  /// Ends the search for all workers.
   func stop(_ end: ExplorationEnd?) {
     locked {
       if self.end == nil { self.end = end }
@@ -169,15 +171,12 @@ final class SharedSearch: @unchecked Sendable {
 
   var isStopped: Bool { stopped.load(ordering: .relaxed) }
 
-  /// Why the search was ended, unless nothing was left.
+  /// Why the search was ended; nil if it came to its own end.
   var reason: ExplorationEnd? { locked { end } }
-
-  /// Executions begun by all, in earlier runs too.
-  var executions: Int { taken.load(ordering: .relaxed) }
 
   // MARK: The length of the first execution
 
-  /// Tells the others how long the first execution was.
+  /// Tells the other workers how long the first execution was.
   func publish(_ length: Int) {
     locked {
       pace = length
@@ -185,7 +184,7 @@ final class SharedSearch: @unchecked Sendable {
     }
   }
 
-  /// Waits until the length of the first execution is known; nil if it never will be.
+  /// Waits until the length of the first execution is known; nil if the search ends before that.
   func awaitPace() -> Int? {
     locked {
       while pace == nil, !hasEnded { pthread_cond_wait(condition, mutex) }
@@ -195,24 +194,24 @@ final class SharedSearch: @unchecked Sendable {
 
   // MARK: Work
 
-  /// Whether somebody has nothing to do.
+  /// Whether a worker is idle.
   var isHungry: Bool { waiting.load(ordering: .relaxed) > 0 }
 
-  /// Finds something to do for a worker that has nothing left; false if nothing is left for anybody.
-  func feed(_ explorer: Explorer) -> Bool {
+  /// Finds something to do for an idle worker; false if nothing is left for any worker.
+  func feed(_ search: inout Search) -> Bool {
     locked {
       waiting.add(1, ordering: .relaxed)
       defer { waiting.subtract(1, ordering: .relaxed) }
       while !hasEnded {
         if let task = tasks.popLast() {
-          explorer.take(task.path, last: task.last)
+          search.take(task.path, last: task.last)
           return true
         }
-        let open = nodes.values.filter(\.isOpen).min { $0.depth < $1.depth }
+        let open = branches.values.filter(\.isOpen).min { $0.depth < $1.depth }
         if let open {
           let path = open.path
           retain(path)
-          explorer.take(path, last: open.claim())
+          search.take(path, last: open.claim())
           return true
         }
         if waiting.load(ordering: .relaxed) == workers {
@@ -226,130 +225,85 @@ final class SharedSearch: @unchecked Sendable {
     }
   }
 
-  /// Takes the next thing at the shared decisions of a worker's path, from the last one backwards, and leaves those
-  /// that have none.
-  func goOn(_ explorer: Explorer) -> Bool {
+  /// Takes the next thing to do at the shared decisions of a worker's path, from the last one backwards; the worker
+  /// leaves decisions that are done.
+  func goOn(_ search: inout Search) -> Bool {
     locked {
-      while let last = explorer.sharedPath.last {
+      while let last = search.sharedPath.last {
         if last.isOpen {
-          explorer.nodes[last.depth] = last.claim()
+          search.takeShared(last.claim())
           return true
         }
-        explorer.sharedPath.removeLast()
+        search.leaveShared()
         release(last)
       }
       return false
     }
   }
 
-  /// Makes the first decision of a worker at which something is left known to all, with those before it.
-  func share(_ explorer: Explorer) {
-    guard let place = explorer.firstLeft() else { return }
+  /// Shares the first decision of a worker at which something is left, and all decisions before it.
+  func share(_ search: inout Search) {
+    guard let place = search.firstLeft else { return }
     locked {
-      var path = explorer.sharedPath
-      for index in path.count...place {
-        let node = explorer.nodes[index]
+      var path = search.sharedPath
+      let shared = path.count
+      for index in shared...place {
+        let branch = search.branches[index]
         path.append(
-          SharedNode(
-            node, wanted: node.wanted, claimed: node.claimed, after: path.last,
-            by: index > 0 ? explorer.nodes[index - 1].chosen : 0))
+          SharedBranch(
+            branch, wanted: branch.wanted, claimed: branch.claimed, after: path.last,
+            by: index > 0 ? search.branches[index - 1].chosen : 0))
       }
-      retain(Array(path[explorer.sharedPath.count...]))
-      explorer.sharedPath = path
+      retain(Array(path[shared...]))
+      search.shareUp(to: path)
       pthread_cond_signal(condition)
     }
   }
 
-  /// Does something about a shared decision, and tells those who wait if more is wanted there now.
-  func update(_ shared: SharedNode, _ node: UnsafeMutablePointer<Node>, _ body: () -> Void) {
+  /// Runs `body`, which may want more at a shared decision, and wakes an idle worker if it does.
+  func update(_ shared: SharedBranch, _ branch: UnsafeMutablePointer<Branch>, _ body: () -> Void) {
     locked {
-      node.pointee.wanted = shared.wanted
+      branch.pointee.wanted = shared.wanted
       body()
-      if node.pointee.wanted != shared.wanted {
-        shared.wanted = node.pointee.wanted
+      if branch.pointee.wanted != shared.wanted {
+        shared.wanted = branch.pointee.wanted
         pthread_cond_signal(condition)
       }
     }
   }
 
-  // MARK: Where it stands
+  // MARK: Checkpoints
 
-  /// Paths that nobody has taken up.
+  /// The paths that no worker has begun.
   var remaining: [Checkpoint.Path] {
     locked { tasks.reversed().map { Self.saved($0.path, last: $0.last) } }
   }
 
-  /// A path as it is to be kept.
-  static func saved(_ path: [SharedNode], last: Node?) -> Checkpoint.Path {
+  private static func saved(_ path: [SharedBranch], last: Branch?) -> Checkpoint.Path {
     var saved = Checkpoint.Path()
     for (index, shared) in path.enumerated() {
-      var node = shared.node
+      var branch = shared.branch
       if index + 1 < path.count {
-        node.chosen = path[index + 1].choice
+        branch.chosen = path[index + 1].choice
       } else if let last {
-        node = last
+        branch = last
       }
-      node.wanted = shared.wanted
-      saved.nodes.append(node)
+      branch.wanted = shared.wanted
+      saved.branches.append(branch)
       saved.claimed.append(UInt16(truncatingIfNeeded: shared.claimed))
     }
     return saved
   }
 
   /// The path of a worker that was ended.
-  func saved(_ explorer: Explorer) -> Checkpoint.Path {
+  func saved(_ search: borrowing Search) -> Checkpoint.Path {
     locked {
-      var saved = Checkpoint.Path()
-      for index in 0..<explorer.prefix {
-        var node = explorer.nodes[index]
-        var claimed = node.claimed
-        if index < explorer.sharedPath.count {
-          let shared = explorer.sharedPath[index]
-          node.wanted = shared.wanted
-          claimed = shared.claimed
-        }
-        saved.nodes.append(node)
-        saved.claimed.append(UInt16(truncatingIfNeeded: claimed))
+      var saved = search.path
+      for (index, shared) in search.sharedPath.enumerated() where index < saved.branches.count {
+        saved.branches[index].wanted = shared.wanted
+        saved.claimed[index] = UInt16(truncatingIfNeeded: shared.claimed)
       }
       return saved
-    }
-  }
-}
-
-extension Node {
-  /// Who was chosen, the one under way too; at a choice, how many values were.
-  var claimed: Int { values > 0 ? Int(chosen) + 1 : Int(done | only(Int(chosen))) }
-}
-
-/// What a worker does about decisions that others share.
-extension Explorer {
-  /// Sets out on a path up to its last choice, which is this worker's now.
-  func take(_ path: [SharedNode], last: Node?) {
-    for (index, shared) in path.enumerated() {
-      nodes[index] = shared.node
-      nodes[index].wanted = shared.wanted
-      if index + 1 < path.count { nodes[index].chosen = path[index + 1].choice }
-    }
-    if let last { nodes[path.count - 1] = last }
-    sharedPath = path
-    prefix = path.count
-    // The order of the events is worked out anew.
-    forget(from: 0)
-  }
-
-  /// Sees to it that a step is also taken before one at a decision that others share.
-  @inline(never)
-  func reverseForAll(_ place: Int, _ index: Int, _ process: Int, _ before: Clock) {
-    guard let sharing else { return }
-    sharing.update(sharedPath[place], nodes + place) { reverse(place, index, process, before) }
-  }
-
-  /// The first decision of this worker alone at which something is left besides what it does now.
-  func firstLeft() -> Int? {
-    (sharedPath.count..<max(prefix, sharedPath.count)).first { place in
-      let node = nodes[place]
-      if node.values > 0 { return node.chosen + 1 < node.values }
-      return node.wanted & ~node.done & ~node.sleep & ~only(Int(node.chosen)) != 0
     }
   }
 }
