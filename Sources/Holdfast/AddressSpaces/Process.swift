@@ -32,9 +32,8 @@ public struct Capabilities: OptionSet, Hashable, Sendable, BitwiseCopyable {
 ///
 /// One thread at a time acts for a process; fields without another word belong to it.
 public struct Process: @unchecked Sendable {
-  // Sendable: the one stored property never changes. It names a row of the machine's arena, in which `signals` is atomic,
-  // `live` is protected by the tables lock, and the rest is touched by the one thread that acts for the process; handing
-  // the process to another thread orders what the two do.
+  // Sendable: a handle that never changes; the row's fields are atomic, guarded by locks of the machine, or belong
+  // to the one thread that acts for the process.
 
   let row: Row
 

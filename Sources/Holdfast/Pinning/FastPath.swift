@@ -37,9 +37,9 @@ extension Machine {
   /// Walks down to each PMD entry of the range.
   ///
   /// - Kernel: mm/gup.c:gup_pgd_range (6.1); without huge entries.
-  /// - Kernel: mm/gup.c:gup_p4d_range (6.1)
   /// - Kernel: mm/gup.c:gup_pud_range (6.1); without huge entries, device pages.
-  /// - Kernel: mm/gup.c:gup_pmd_range (6.1); without device pages.
+  /// - Kernel: mm/gup.c:gup_pmd_range (6.1); without device pages, following PROT_NONE with FOLL_FORCE: such
+  ///   an entry ends the walk.
   @inline(__always)
   private func walkTables(_ root: RowID, _ walk: inout LocklessWalk) {
     let bits = UInt64(geometry.tableBits)
@@ -70,7 +70,8 @@ extension Machine {
   /// Runs of small pages are pinned by `takeSmallPages`; it leaves every other page to `takeEntry`. The two
   /// together are the loop of gup_pte_range.
   ///
-  /// - Kernel: mm/gup.c:gup_pte_range (6.1); without device pages, secret memory, protection keys.
+  /// - Kernel: mm/gup.c:gup_pte_range (6.1); without device pages, secret memory, following PROT_NONE with
+  ///   FOLL_FORCE: such an entry ends the walk.
   @inline(never)
   private func takeEntries(_ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let table = tablePage(upper.entry.tableID)
@@ -173,7 +174,7 @@ extension Machine {
 
   /// Takes the wanted part of a folio that one PMD entry maps, with one grab; false ends the walk.
   ///
-  /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages, protection keys.
+  /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages.
   /// - Kernel: mm/gup.c:record_subpages (6.1)
   private func takeLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let (flags, entry) = (walk.flags, read.entry)
