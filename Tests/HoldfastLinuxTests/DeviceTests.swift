@@ -240,7 +240,7 @@ private func withMemory<T>(
   @Test("what this kernel lacks is told by its error, not by a crash")
   func missing() throws {
     // Each is either there, for a guest, or says which file is not.
-    do throws(Errno) { _ = try GupTest() } catch { #expect(error == .noSuchFileOrDirectory) }
+    do throws(Errno) { _ = try GupTestDriver() } catch { #expect(error == .noSuchFileOrDirectory) }
     do throws(Errno) { _ = try HMMirror() } catch { #expect(error == .noSuchFileOrDirectory) }
     let absent = readError { _ = try VFIOContainer(vendor: 0xfffe, device: 0xfffe) }
     #expect(absent?.errno == .noDevice || absent?.errno == .noSuchFileOrDirectory)

@@ -32,7 +32,7 @@ final class ExploredRun {
 
   // The execution under way.
   private(set) var stage: Stage
-  private(set) var looks: Looks
+  private(set) var observations: Observations<Stage>
   /// By step.
   private(set) var done: [StepOutcome]
   /// By label: whether its step will never be done.
@@ -64,24 +64,15 @@ final class ExploredRun {
     conditions = ExploredConditions(scenario, machine.policy)
     image = MachineImage(of: machine.machine)
     blocksBefore = machine.machine.blockRecords()
-    var labels: [String: Int] = [:]
-    for label in scenario.actors.flatMap(\.steps).compactMap(\.label) { labels[label] = labels.count }
-    self.labels = labels
-    let isAwaited = Set(scenario.actors.flatMap { $0.after + $0.steps.flatMap(\.after) })
-    let isJoined = Set(scenario.actors.flatMap { $0.steps.flatMap(\.during) })
+    let schedule = StepSchedule(scenario.actors)
+    labels = schedule.labels
     var firstStep: [Int] = []
     var plan: [PlannedStep] = []
     for (number, actor) in scenario.actors.enumerated() {
       firstStep.append(plan.count)
-      for (index, step) in actor.steps.enumerated() {
-        let label = step.label.flatMap { labels[$0] } ?? -1
+      for (step, place) in zip(actor.steps, schedule.places[number]) {
         plan.append(
-          PlannedStep(
-            step, of: actor, in: scenario, actor: number, number: plan.count, label: label,
-            after: (step.after + (index == 0 ? actor.after : [])).compactMap { labels[$0] },
-            during: step.during.compactMap { labels[$0] },
-            isAwaited: step.label.map(isAwaited.contains) ?? false,
-            isJoined: step.label.map(isJoined.contains) ?? false))
+          PlannedStep(step, of: actor, in: scenario, actor: number, number: plan.count, place: place))
       }
     }
     firstStep.append(plan.count)
@@ -102,13 +93,14 @@ final class ExploredRun {
     stage.processes = machine.processes
     stage.threads = machine.threads
     stage.isVerbose = false
-    looks = Looks(stage, blocksBefore: blocksBefore)
-    done = plan.map { _ in StepOutcome() }
+    observations = Observations(scenario, policy: machine.policy, blocksBefore: blocksBefore)
+    observations.begin(on: stage)
+    done = plan.map { _ in StepOutcome(skipped: StepRecord.runEnded) }
     isNever = labels.map { _ in false }
     next = Array(firstStep.dropLast())
     labelOfActor = scenario.actors.map { _ in -1 }
     start = ExecutionStart(
-      stage: stage, looks: Looks(stage, blocksBefore: blocksBefore), done: done, isNever: isNever, next: next,
+      stage: stage, observations: observations, done: done, isNever: isNever, next: next,
       words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
     if findsFailures { doPrologue() }
     let settled = Set(prologue.compactMap { plan[$0.step].step.label })
@@ -140,7 +132,7 @@ final class ExploredRun {
     image.restore()
     checks.releasing = 0
     stage = Stage(again: start.stage)
-    looks.restart(as: start.looks, stage)
+    observations.restart(as: start.observations)
     for actor in next.indices {
       next[actor] = start.next[actor]
       labelOfActor[actor] = -1
@@ -153,10 +145,8 @@ final class ExploredRun {
   /// Makes what was done so far the beginning of every execution.
   func beginHere() {
     image = MachineImage(of: machine.machine)
-    let looks = Looks(stage, blocksBefore: blocksBefore)
-    looks.restart(as: self.looks, stage)
     start = ExecutionStart(
-      stage: stage, looks: looks, done: done, isNever: isNever, next: next,
+      stage: stage, observations: observations, done: done, isNever: isNever, next: next,
       words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
     // The stage is the beginning's now: an execution has its own.
     stage = Stage(again: start.stage)
@@ -176,7 +166,7 @@ final class ExploredRun {
     if !stage.frames.isEmpty || !stage.keptFrames.isEmpty {
       for frame in stage.kernelFrames.map(\.rawValue).sorted() { hash.combine(UInt64(frame) | 1 << 32) }
     }
-    if looksMeanwhile { hash.combine(looks.hash) }
+    if looksMeanwhile { hash.combine(observations.hash(of: scenario)) }
     return conditions.once(outcomes.count(hash.value) { lookAtEnd() })
   }
 
@@ -197,7 +187,7 @@ final class ExploredRun {
   /// What an execution came to, and what is wrong with its end.
   private func lookAtEnd() -> (key: [UInt8], state: RunState, violation: Violation?) {
     let all = records()
-    let verdicts = looks.states(records: all)
+    let verdicts = observations.states(on: stage, records: all)
     var key = all.flatMap { record in
       [record.status.code, UInt8(truncatingIfNeeded: record.error?.errno.number ?? 0)]
     }
@@ -219,17 +209,17 @@ final class ExploredRun {
   /// The first expectation that does not hold.
   private func broken(_ verdicts: [Verdict.State], _ all: [StepRecord]) -> Violation? {
     if let index = verdicts.prefix(scenario.expectations.count).firstIndex(of: .fails) {
-      let verdict = looks.verdicts(records: all)[index]
+      let verdict = observations.verdicts(on: stage, records: all)[index]
       return Violation(
         name: "expectation in line \(verdict.location.line)",
         text: "\(verdict.expectation); found \(verdict.found ?? "nothing")")
     }
     guard hasMandatory else { return nil }
-    for place in plan where place.step.mustSucceed && done[place.number].status == .failed {
+    for place in plan where place.step.mustSucceed {
+      guard case .failed(let error) = done[place.number].result.ending else { continue }
       return Violation(
         name: "step in line \(place.step.location.line)",
-        text: "\(place.name) must succeed; found "
-          + "\(done[place.number].failure?.errno.rawValue ?? "a failure")")
+        text: "\(place.name) must succeed; found \(error.errno.rawValue)")
     }
     return nil
   }
@@ -280,20 +270,19 @@ final class ExploredRun {
     }
     let isOver = hasMandatory && word(wordCount - 1).load() != 0
     guard isPossible, !isOver else {
-      done[number].skipped = isOver ? StepRecord.runEnded : StepRecord.neverReady
+      done[number] = StepOutcome(skipped: isOver ? StepRecord.runEnded : StepRecord.neverReady)
       settle(place, never: true)
       return true
     }
     labelOfActor[place.actor] = place.isJoined ? place.label : -1
-    var spent = place.measures ? Costs(machine.machine, actor: try? stage.process(of: place.owner)) : nil
+    let meter = place.measures ? CostMeter(machine.machine, actor: try? stage.process(of: place.owner)) : nil
     if place.releases { checks.releasing += 1 }
-    let result = stage.performAll(step, by: place.owner)
+    let result = stage.perform(step, by: place.owner)
     if place.releases { checks.releasing -= 1 }
-    spent = spent?.spent(machine.machine)
-    done[number].fill(result, spent, stage)
+    done[number] = StepOutcome(result, meter?.spent)
     labelOfActor[place.actor] = -1
-    if place.isLookedAt { looks.stepEnded(step.label, records: records()) }
-    if step.mustSucceed, done[number].status != .ok { word(wordCount - 1).store(1) }
+    if place.isLookedAt { observations.stepEnded(step.label, on: stage, records: records()) }
+    if step.mustSucceed, result.ending != .ok { word(wordCount - 1).store(1) }
     settle(place, never: false)
     return step.verb != .exit
   }

@@ -25,18 +25,18 @@ final class PlannedStep {
   let isLookedAt: Bool
 
   init(
-    _ step: Step, of owner: Scenario.Actor, in scenario: Scenario, actor: Int, number: Int, label: Int,
-    after: [Int], during: [Int], isAwaited: Bool, isJoined: Bool
+    _ step: Step, of owner: Scenario.Actor, in scenario: Scenario, actor: Int, number: Int,
+    place: StepSchedule.Place
   ) {
     self.step = step
     self.owner = owner
     self.actor = actor
     self.number = number
-    self.label = label
-    self.after = after
-    self.during = during
-    self.isAwaited = isAwaited
-    self.isJoined = isJoined
+    label = place.label ?? -1
+    after = place.after
+    during = place.during
+    isAwaited = place.isAwaited
+    isJoined = place.isJoined
     releases = step.verb.releases
     measures = step.verb.word.hasCosts
     isLookedAt =
@@ -51,63 +51,52 @@ final class PlannedStep {
 
 /// How a step ended, as far as it has to be kept until someone asks for its record.
 struct StepOutcome {
-  var status = StepRecord.Status.skipped
-  var skipped: String? = StepRecord.runEnded
-  private(set) var done = StepDone()
-  private(set) var failure: StepError?
-  private(set) var spent: Costs?
+  private(set) var result: StepResult
+  private var costs: StepCosts?
 
-  /// Notes how the step ended.
-  mutating func fill(_ result: Result<StepDone, StepFailure>, _ spent: Costs?, _ stage: Stage) {
-    skipped = nil
-    self.spent = spent
-    switch result {
-    case .success(let done):
-      status = .ok
-      self.done = done
-    case .failure(let error):
-      status = .failed
-      done = error.done
-      failure = StepError(error, stage)
-    }
+  /// Of a step that was done.
+  init(_ result: StepResult, _ costs: StepCosts?) {
+    self.result = result
+    self.costs = costs
   }
+
+  /// Of a step that is not done.
+  init(skipped why: String) { self.init(StepResult(.skipped(why)), nil) }
 
   /// The record of a step that ended so.
   func record(_ place: PlannedStep) -> StepRecord {
     var record = StepRecord(
       sequence: place.number + 1, actor: place.owner.name, step: place.step, begin: 0)
-    record.status = status
-    record.skipped = skipped
-    if status != .skipped { record.fill(place.step, done, failure, spent ?? Costs()) }
+    record.fill(place.step, result, costs)
     return record
   }
 
   /// Goes on with a hash by everything that an expectation can read.
   func add(to hash: inout Hash64) {
-    switch status {
+    switch result.ending {
     case .ok: hash.combine(0)
-    case .failed:
+    case .failed(let error):
       hash.combine(1)
-      hash.combine(UInt64(failure?.errno.number ?? 0))
-      hash.combine(text: failure?.stage.rawValue ?? "")
-    case .skipped: return hash.combine(skipped == StepRecord.runEnded ? 2 : 3)
+      hash.combine(UInt64(error.errno.number))
+      hash.combine(text: error.stage.rawValue)
+    case .skipped(let why): return hash.combine(why == StepRecord.runEnded ? 2 : 3)
     }
-    hash.combine(UInt64(bitPattern: done.requested ?? -1))
-    hash.combine(UInt64(bitPattern: done.pages ?? -1))
-    hash.combine(UInt64(bitPattern: done.blocks ?? -1))
-    hash.combine(UInt64(bitPattern: done.passes ?? -1))
-    guard let spent else { return }
-    hash.combine(UInt64(bitPattern: spent.migrated))
-    hash.combine(UInt64(bitPattern: spent.failures))
-    hash.combine(UInt64(bitPattern: spent.drains))
-    hash.combine(UInt64(bitPattern: spent.retries))
+    hash.combine(UInt64(bitPattern: result.requested ?? -1))
+    hash.combine(UInt64(bitPattern: result.pages ?? -1))
+    hash.combine(UInt64(bitPattern: result.blocks ?? -1))
+    hash.combine(UInt64(bitPattern: result.passes ?? -1))
+    guard let costs else { return }
+    hash.combine(UInt64(bitPattern: costs.migrated))
+    hash.combine(UInt64(bitPattern: costs.failures))
+    hash.combine(UInt64(bitPattern: costs.drains ?? -1))
+    hash.combine(UInt64(bitPattern: costs.retries ?? -1))
   }
 }
 
 /// How an execution begins.
 struct ExecutionStart {
   var stage: Stage
-  var looks: Looks
+  var observations: Observations<Stage>
   /// By step.
   var done: [StepOutcome]
   /// By label.
@@ -188,29 +177,6 @@ extension Verdict.State {
     case .holds: 0
     case .fails: 1
     case .skipped: 2
-    }
-  }
-}
-
-extension Verb {
-  /// Whether such steps give pins or references back.
-  var releases: Bool {
-    switch self {
-    case .put, .unpin, .exit: true
-    default: false
-    }
-  }
-
-  /// Whether such steps take pages away from addresses that may be pinned.
-  var discards: Bool {
-    switch self {
-    case .unmap, .exit, .remap: true
-    case .advise(_, let word):
-      switch word {
-      case .hugePage, .noHugePage, .populateRead, .populateWrite: false
-      default: true
-      }
-    default: false
     }
   }
 }

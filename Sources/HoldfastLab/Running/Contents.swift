@@ -11,7 +11,15 @@ extension Stage {
     for i in words.indices { words[i] = pattern.word(at: offset + UInt64(i * 8)) }
   }
 
-  func holds(_ pattern: Pattern, page index: Int, in frame: FrameNumber) -> Bool {
+  /// Fails where a frame does not hold a page of the pattern.
+  func compare(_ pattern: Pattern, page index: Int, in frame: FrameNumber) throws(StepStop) {
+    guard holds(pattern, page: index, in: frame) else {
+      throw stop(
+        .EIO, .address, "page \(index) (\(frame)) does not hold what was expected", page: frame)
+    }
+  }
+
+  private func holds(_ pattern: Pattern, page index: Int, in frame: FrameNumber) -> Bool {
     guard let bytes = machine.bytes(of: frame) else {
       return machine.page(frame).contentTag == tag(pattern, index)
     }

@@ -37,10 +37,3 @@ public enum EngineLimits {
     }
   }
 }
-
-extension StepFailure {
-  /// The failure of a step that `EngineLimits` keeps from being begun.
-  init(lacking what: String) {
-    self.init(.EOPNOTSUPP, .argument, "the engine cannot yet \(what)")
-  }
-}

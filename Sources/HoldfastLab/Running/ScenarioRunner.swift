@@ -42,16 +42,14 @@ final class ScenarioRun {
   /// By precedence; the scheduler knows them by their index here.
   private let actors: [Scenario.Actor]
   private var report: RunReport
-  private var looks: Looks
+  private var observations: Observations<Stage>
   private var records: [StepRecord] = []
-  private var labelsDone: Set<String> = []
-  /// Labels whose steps have begun, and which actor is inside.
-  private var labelsBegun: [String: Int] = [:]
+  private var turns: StepTurns
   private var ended = false
   private var mandatory: [Verdict] = []
   private var violations: [InvariantViolation] = []
   private let progress: ProgressMeter
-  private let countersBefore: [(name: String, value: UInt64)]
+  private let countersBefore: [String: UInt64]
 
   init(
     _ scenario: Scenario, _ policy: PolicyName, _ built: BuiltMachine, _ options: RunOptions, _ log: TraceLog?
@@ -66,10 +64,12 @@ final class ScenarioRun {
     report = RunReport(
       scenario: ScenarioIdentity(scenario), policy: policy, ground: options.ground, machine: built.summary,
       zones: built.machine.zoneRecords(), blocks: blocks)
-    looks = Looks(stage, blocksBefore: blocks)
+    turns = StepTurns(StepSchedule(actors))
+    observations = Observations(scenario, policy: policy, blocksBefore: blocks)
     progress = ProgressMeter(
       total: scenario.actors.reduce(0) { $0 + $1.steps.count }, report: options.progress)
-    countersBefore = built.machine.vmstat
+    countersBefore = built.machine.counters
+    observations.begin(on: stage)
   }
 
   func run() throws(RunFailure) -> RunReport {
@@ -77,11 +77,11 @@ final class ScenarioRun {
     for (index, actor) in actors.enumerated() {
       var next = 0
       scheduler.add(name: actor.name) { [unowned self] in
-        ended || isReady(actor, next)
+        ended || turns.mayBegin(next, of: index, isWaiting: scheduler.isWaiting)
       } body: { [unowned self] in
         for step in actor.steps.indices {
           next = step
-          guard perform(actor.steps[step], of: actor, number: index) else { return }
+          guard perform(step, of: actor, number: index) else { return }
         }
       }
     }
@@ -112,46 +112,35 @@ final class ScenarioRun {
     }
   }
 
-  private func isReady(_ actor: Scenario.Actor, _ next: Int) -> Bool {
-    guard next < actor.steps.count else { return true }
-    let waits = actor.steps[next].after + (next == 0 ? actor.after : [])
-    return waits.allSatisfy(labelsDone.contains) && actor.steps[next].during.allSatisfy(isUnderWay)
-  }
-
-  /// Whether a labelled step has ended, or has begun and waits inside.
-  private func isUnderWay(_ label: String) -> Bool {
-    if labelsDone.contains(label) { return true }
-    guard let actor = labelsBegun[label] else { return false }
-    return scheduler.isWaiting(actor)
-  }
-
   /// Does one step, once its turn has come; false ends the actor.
-  private func perform(_ step: Step, of actor: Scenario.Actor, number: Int) -> Bool {
+  private func perform(_ index: Int, of actor: Scenario.Actor, number: Int) -> Bool {
+    let step = actor.steps[index]
     guard scheduler.waitUntilReady(givingWay: options.givesWay), !ended else {
       skip(step, of: actor, ended ? StepRecord.runEnded : StepRecord.neverReady)
       return true
     }
-    if options.leftOut.contains(StepPlace(step.location)) { return leaveOut(step, of: actor) }
-    if let label = step.label { labelsBegun[label] = number }
+    if options.leftOut.contains(StepPlace(step.location)) {
+      return leaveOut(index, of: actor, number: number)
+    }
+    turns.begin(index, of: number)
     let machine = stage.machine
     let record = records.count
     records.append(StepRecord(sequence: record + 1, actor: actor.name, step: step, begin: machine.now))
     log?.beginStep(actor.name)
     progress.note(records[record].detail)
-    let before = Costs(machine, actor: stage.processes[actor.process])
+    let meter = CostMeter(machine, actor: stage.processes[actor.process])
     let started = DispatchTime.now().uptimeNanoseconds
-    let result = stage.performAll(step, by: actor)
+    let result = stage.perform(step, by: actor)
     records[record].wallNanoseconds = DispatchTime.now().uptimeNanoseconds - started
     records[record].end = machine.now
-    records[record].fill(step, result, before.spent(machine), stage)
+    records[record].fill(step, result, meter.spent)
     log?.endStep(records[record])
     if options.checkInvariants { checkInvariants(after: records[record]) }
-    if let label = step.label { labelsDone.insert(label) }
-    looks.stepEnded(step.label, records: records)
+    turns.end(index, of: number)
+    observations.stepEnded(step.label, on: stage, records: records)
     progress.stepDone()
-    if step.mustSucceed, records[record].status != .ok {
-      mandatory.append(
-        Verdict(mandatory: step, failedWith: records[record].error?.errno.rawValue ?? "failed"))
+    if let verdict = Verdict(mandatory: step, records[record]) {
+      mandatory.append(verdict)
       ended = true
     }
     if case .exit = step.verb { return false }
@@ -159,10 +148,11 @@ final class ScenarioRun {
   }
 
   /// Skips a step as if it were done for those who wait for it; false ends the actor.
-  private func leaveOut(_ step: Step, of actor: Scenario.Actor) -> Bool {
+  private func leaveOut(_ index: Int, of actor: Scenario.Actor, number: Int) -> Bool {
+    let step = actor.steps[index]
     skip(step, of: actor, StepRecord.leftOut)
-    if let label = step.label { labelsDone.insert(label) }
-    looks.stepEnded(step.label, records: records)
+    turns.end(index, of: number)
+    observations.stepEnded(step.label, on: stage, records: records)
     return step.verb != .exit
   }
 
@@ -205,31 +195,19 @@ final class ScenarioRun {
     report.steps = records
     report.zonesAfter = machine.zoneRecords()
     report.blocksAfter = machine.blockRecords()
-    var counters: [String: Int64] = [:]
-    for (before, after) in zip(countersBefore, machine.vmstat) where before.value != after.value {
-      counters[after.name] = Int64(clamping: after.value) - Int64(clamping: before.value)
-    }
-    report.counters = counters
-    report.costs = costs(counters)
+    report.counters = [String: Int64](growthFrom: countersBefore, to: machine.counters)
+    report.costs = RunCosts(records, grown: report.counters)
+    report.costs.isolationFailures = Int64(machine.total(.isolationFailures))
+    report.costs.retries = Int64(machine.total(.longtermRetries) + machine.total(.offlinePasses))
+    report.costs.drains = Int64(machine.total(.lruDrainAll))
     report.traceEvents = log?.events
-    report.verdicts = looks.verdicts(records: records) + mandatory
+    report.verdicts = observations.verdicts(on: stage, records: records) + mandatory
   }
+}
 
-  private func costs(_ counters: [String: Int64]) -> RunCosts {
-    var costs = RunCosts()
-    costs.migrated = counters["pgmigrate_success"] ?? 0
-    costs.migrationFailures = counters["pgmigrate_fail"] ?? 0
-    costs.isolationFailures = Int64(stage.machine.total(.isolationFailures))
-    costs.retries = Int64(stage.machine.total(.longtermRetries) + stage.machine.total(.offlinePasses))
-    costs.drains = Int64(stage.machine.total(.lruDrainAll))
-    for record in records where record.status != .skipped {
-      switch record.verb {
-      case .offline: costs.blocksOfflined += record.blocks ?? 0
-      case .remove: costs.blocksRemoved += record.blocks ?? 0
-      default: break
-      }
-    }
-    costs.bytesCopied = costs.migrated * Int64(pageSize)
-    return costs
+extension Machine {
+  /// The counters of /proc/vmstat.
+  fileprivate var counters: [String: UInt64] {
+    Dictionary(vmstat.map { ($0.name, $0.value) }) { first, _ in first }
   }
 }

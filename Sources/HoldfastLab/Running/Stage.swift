@@ -121,32 +121,19 @@ final class Stage {
   }
 
   /// The process that an actor runs in.
-  func process(of actor: Scenario.Actor) throws(StepFailure) -> Process {
+  func process(of actor: Scenario.Actor) throws(StepStop) -> Process {
     guard let process = threads[actor.name] ?? processes[actor.process] else {
-      throw StepFailure(.ESRCH, .argument, "the process \(actor.process) has ended")
+      throw StepStop.failed(.ESRCH, .argument, "the process \(actor.process) has ended")
     }
     return process
   }
 
-  /// A region that exists.
-  func region(_ name: String) throws(StepFailure) -> Region {
-    guard let region = regions[name] else {
-      throw StepFailure(.EFAULT, .address, "the region \(name) was not mapped")
+  /// The process that has a region mapped.
+  func owner(of part: RegionPart<Region>) throws(StepStop) -> Process {
+    guard let process = processes[part.region.process] else {
+      throw StepStop.failed(.ESRCH, .argument, "the process of \(part.name) has ended")
     }
-    return region
-  }
-
-  /// Where a part of a region lies.
-  func span(_ range: Verb.RegionRange) throws(StepFailure) -> (
-    region: Region, address: VirtualAddress, pages: Int
-  ) {
-    let region = try region(range.region)
-    let offset = Int(clamping: range.offset.pages)
-    guard offset <= region.pages else {
-      throw StepFailure(.EFAULT, .address, "\(range.region) has \(region.pages) pages, not \(offset)")
-    }
-    let pages = range.size.map { Int(clamping: $0.pages) } ?? (region.pages - offset)
-    return (region, region.address + UInt64(offset * pageSize), pages)
+    return process
   }
 
   /// The isolated folios that actors hold, for the invariants.
@@ -157,53 +144,15 @@ final class Stage {
     Set(frames.values.flatMap(\.heads) + keptFrames.flatMap(\.heads))
   }
 
-  /// Every hold there is.
-  var allHolds: [Hold] { Array(holds.values) + unnamed }
 }
 
-/// Why a step failed.
-struct StepFailure: Error {
-  var errno: ErrorNumber
-  var stage: FailureStage
-  var cause: String
-  var page: FrameNumber?
-  var holders: [PinHolder]
-  /// What was done before it failed.
-  var done = StepDone()
+/// What the interpreter asks for by name; the verbs are in `Steps+AddressSpace.swift` and its neighbours.
+extension Stage: StepOperations {
+  typealias Holding = Hold
 
-  init(
-    _ errno: ErrorNumber, _ stage: FailureStage, _ cause: String, page: FrameNumber? = nil,
-    holders: [PinHolder] = []
-  ) {
-    self.errno = errno
-    self.stage = stage
-    self.cause = cause
-    self.page = page
-    self.holders = holders
-  }
-}
-
-/// What a step did.
-struct StepDone {
-  var requested: Int64?
-  var pages: Int64?
-  var blocks: Int64?
-  var passes: Int64?
-  var frames: String?
-  var text: String?
-  /// A failure that does not undo what was done: a short pin, one block of several.
-  var shortfall: [StepFailure] = []
-
-  mutating func add(_ other: StepDone) {
-    func sum(_ one: Int64?, _ other: Int64?) -> Int64? {
-      one == nil && other == nil ? nil : (one ?? 0) + (other ?? 0)
-    }
-    requested = sum(requested, other.requested)
-    pages = sum(pages, other.pages)
-    blocks = sum(blocks, other.blocks)
-    passes = sum(passes, other.passes)
-    frames = other.frames ?? frames
-    if let text = other.text { self.text = (self.text.map { $0 + "\n" } ?? "") + text }
-    shortfall += other.shortfall
-  }
+  func beginRound() {}
+  func region(_ name: String) -> Region? { regions[name] }
+  func pageCount(of region: Region) -> Int { region.pages }
+  func holding(_ name: String) -> Hold? { holds[name] }
+  func pageCount(of hold: Hold) -> Int { hold.pins.reduce(0) { $0 + $1.frames.count } }
 }

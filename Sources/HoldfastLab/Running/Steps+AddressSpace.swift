@@ -3,7 +3,7 @@ import HoldfastScenario
 
 /// The verbs of address spaces.
 extension Stage {
-  func map(_ map: Verb.Map, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+  func map(_ map: Verb.Map, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     let name = actor.process
     let protection = map.protection.protection
@@ -26,14 +26,16 @@ extension Stage {
         object = handle
         kind = .object(handle)
       case .memfdPrivate, .file, .filePrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
-        throw StepFailure(lacking: "map memory of kind \(map.kind.rawValue)")
+        throw .lacking("map memory of kind \(map.kind.rawValue)")
       }
       let address = try mapping(process, pages, kind, protection, populate: map.populate && map.advice == nil)
       region = Region(process: name, address: address, pages: pages, object: object)
     case .backing(let other, let offset, let size):
-      let backing = try self.region(other)
+      guard let backing = self.region(other) else {
+        throw .failed(.EFAULT, .address, "the region \(other) was not mapped")
+      }
       guard let object = backing.object else {
-        throw StepFailure(.EINVAL, .argument, "\(other) is not backed by a memfd")
+        throw StepStop.failed(.EINVAL, .argument, "\(other) is not backed by a memfd")
       }
       let pages = size.map { Int(clamping: $0.pages) } ?? (backing.pages - Int(clamping: offset.pages))
       let address = try mapping(
@@ -44,28 +46,25 @@ extension Stage {
     }
     regions[map.region] = region
     if let advice = map.advice {
+      let range = AddressRange(start: region.address, pages: region.pages)
       try failing { () throws(AddressSpaceError) in
-        try machine.advise(process, range(region.address, region.pages), advice)
-      }
-      if map.populate {
-        try failing { () throws(AddressSpaceError) in
-          try machine.advise(process, range(region.address, region.pages), .populateWrite)
-        }
+        try machine.advise(process, range, advice)
+        if map.populate { try machine.advise(process, range, .populateWrite) }
       }
     }
-    return StepDone(requested: Int64(region.pages), pages: Int64(region.pages))
+    return StepResult(allOf: region.pages)
   }
 
   func mapping(
     _ process: Process, _ pages: Int, _ kind: MappingKind, _ protection: Protection, populate: Bool
-  ) throws(StepFailure) -> VirtualAddress {
+  ) throws(StepStop) -> VirtualAddress {
     try failing { () throws(AddressSpaceError) in
       try machine.map(process, pages: pages, kind: kind, protection: protection, populate: populate)
     }
   }
 
   /// Enlarges the pool of the process's node by what an area needs.
-  private func reserveHugePages(pages: Int, for process: Process) throws(StepFailure) {
+  private func reserveHugePages(pages: Int, for process: Process) throws(StepStop) {
     let each = 1 << machine.geometry.hugeOrder
     let node = machine.processor(process.processor).node
     let pool = machine.hugetlbCounts(node: node)
@@ -75,111 +74,67 @@ extension Stage {
     }
   }
 
-  func unmap(_ part: Verb.RegionRange, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+  func unmap(_ part: Part, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let (_, address, pages) = try span(part)
-    try failing { () throws(AddressSpaceError) in try machine.unmap(process, range(address, pages)) }
-    return StepDone(requested: Int64(pages), pages: Int64(pages))
+    try failing { () throws(AddressSpaceError) in try machine.unmap(process, addresses(of: part)) }
+    return StepResult(allOf: part.pages)
   }
 
   func protect(
-    _ part: Verb.RegionRange, _ word: ProtectionWord, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
+    _ part: Part, _ protection: Protection, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let (_, address, pages) = try span(part)
     try failing { () throws(AddressSpaceError) in
-      try machine.protect(process, range(address, pages), word.protection)
+      try machine.protect(process, addresses(of: part), protection)
     }
-    return StepDone(requested: Int64(pages), pages: Int64(pages))
+    return StepResult(allOf: part.pages)
   }
 
-  func advise(
-    _ part: Verb.RegionRange, _ advice: Advice, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
+  func advise(_ part: Part, _ advice: Advice, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let (_, address, pages) = try span(part)
     try failing { () throws(AddressSpaceError) in
-      try machine.advise(process, range(address, pages), advice)
+      try machine.advise(process, addresses(of: part), advice)
     }
-    return StepDone(requested: Int64(pages), pages: Int64(pages))
+    return StepResult(allOf: part.pages)
   }
 
-  func touch(
-    _ part: Verb.RegionRange, _ access: AccessWord, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
+  func touch(_ part: Part, _ access: AccessWord, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let (_, address, pages) = try span(part)
-    var done = StepDone(requested: Int64(pages), pages: 0)
-    for index in 0..<pages {
-      do {
-        _ = try machine.touch(process, address + UInt64(index * pageSize), write: access == .write)
-      } catch {
-        throw StepFailure(error).after(done)
-      }
-      done.pages = Int64(index + 1)
-    }
-    return done
-  }
-
-  func write(
-    _ target: Verb.ContentTarget, _ pattern: Pattern, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
-    try visit(target, write: true, by: actor) { (frame, index) throws(StepFailure) in
-      store(pattern, page: index, in: frame)
+    return try StepResult.pageByPage(part.pages) { page throws(StepStop) in
+      _ = try reach(part, page, of: process, write: access == .write)
     }
   }
 
-  func check(
-    _ target: Verb.ContentTarget, _ pattern: Pattern, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
-    try visit(target, write: false, by: actor) { (frame, index) throws(StepFailure) in
-      guard holds(pattern, page: index, in: frame) else {
-        throw StepFailure(
-          .EIO, .address, "page \(index) (\(frame)) does not hold what was expected", page: frame)
-      }
+  func write(_ part: Part, _ pattern: Pattern, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    let process = try process(of: actor)
+    return try StepResult.pageByPage(part.pages) { page throws(StepStop) in
+      store(pattern, page: part.first + page, in: try reach(part, page, of: process, write: true))
     }
   }
 
-  /// Visits the frames that the CPU or a device sees, with the page's index in the region or pin.
-  private func visit(
-    _ target: Verb.ContentTarget, write: Bool, by actor: Scenario.Actor,
-    _ body: (FrameNumber, Int) throws(StepFailure) -> Void
-  ) throws(StepFailure) -> StepDone {
-    var done = StepDone(requested: 0, pages: 0)
-    switch target {
-    case .pin(let held), .references(let held):
-      let frames = holds[held.name]?.pins.flatMap(\.frames) ?? []
-      let first = Int(clamping: held.offset.pages)
-      let pages = held.size.map { Int(clamping: $0.pages) } ?? max(0, frames.count - first)
-      done.requested = Int64(pages)
-      guard pages <= frames.count - first || frames.isEmpty else {
-        throw StepFailure(.EINVAL, .argument, "\(held.name) has \(frames.count) pages").after(done)
-      }
-      for (count, index) in (first..<first + min(pages, frames.count)).enumerated() {
-        do { try body(frames[index], index) } catch { throw error.after(done) }
-        done.pages = Int64(count + 1)
-      }
-    case .region(let part):
-      let process = try process(of: actor)
-      let (region, address, pages) = try span(part)
-      let first = Int((address.rawValue - region.address.rawValue) / UInt64(pageSize))
-      done.requested = Int64(pages)
-      for index in 0..<pages {
-        do {
-          let frame = try failing { () throws(AddressSpaceError) in
-            try machine.touch(process, address + UInt64(index * pageSize), write: write)
-          }
-          try body(frame, first + index)
-        } catch {
-          throw error.after(done)
-        }
-        done.pages = Int64(index + 1)
-      }
+  func check(_ part: Part, _ pattern: Pattern, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    let process = try process(of: actor)
+    return try StepResult.pageByPage(part.pages) { page throws(StepStop) in
+      let frame = try reach(part, page, of: process, write: false)
+      try compare(pattern, page: part.first + page, in: frame)
     }
-    return done
   }
 
-  func exit(_ actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+  /// Loads or stores a byte of a page.
+  private func reach(
+    _ part: Part, _ page: Int, of process: Process, write: Bool
+  ) throws(StepStop) -> FrameNumber {
+    try failing { () throws(AddressSpaceError) in
+      try machine.touch(process, address(of: part) + UInt64(page * pageSize), write: write)
+    }
+  }
+
+  func limit(_ limit: MemlockLimit, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    try process(of: actor).memlockLimit = limit.engineBytes
+    return StepResult()
+  }
+
+  func exit(_ actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     for (name, hold) in holds.sorted(by: { $0.key < $1.key }) where hold.process == actor.process {
       release(hold)
@@ -189,24 +144,43 @@ extension Stage {
     unnamed.removeAll { $0.process == actor.process }
     machine.exit(process)
     processes[actor.process] = nil
-    return StepDone()
+    return StepResult()
   }
 
-  func range(_ address: VirtualAddress, _ pages: Int) -> AddressRange {
-    AddressRange(start: address, bytes: UInt64(pages) * UInt64(pageSize))
+  func remap(_ part: Part, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .lacking("remap")
+  }
+
+  func lock(_ part: Part, locks: Bool, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .lacking(locks ? "lock" : "unlock")
+  }
+
+  func split(_ part: Part, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .lacking("split")
+  }
+
+  func clearReferences(by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .lacking("clear-refs")
+  }
+
+  func fork(_ child: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .lacking("fork")
+  }
+
+  /// Where a part of a region begins.
+  func address(of part: Part) -> VirtualAddress { part.region.address + UInt64(part.first * pageSize) }
+
+  /// The addresses of a part of a region.
+  func addresses(of part: Part) -> AddressRange {
+    AddressRange(start: address(of: part), pages: part.pages)
   }
 
   /// Runs a call of the engine, giving its error the words of a report.
-  func failing<Result>(_ body: () throws(AddressSpaceError) -> Result) throws(StepFailure) -> Result {
-    do { return try body() } catch { throw StepFailure(error) }
+  func failing<Result>(_ body: () throws(AddressSpaceError) -> Result) throws(StepStop) -> Result {
+    do { return try body() } catch { throw stop(error) }
   }
 }
 
-extension StepFailure {
-  /// The failure of a step that had done something before.
-  func after(_ done: StepDone) -> StepFailure {
-    var failure = self
-    failure.done = done
-    return failure
-  }
+extension MemlockLimit {
+  var engineBytes: UInt64 { bytes ?? .max }
 }

@@ -3,21 +3,21 @@ import HoldfastScenario
 
 /// The verbs of memory blocks.
 extension Stage {
-  func offline(_ offline: Verb.Offline, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+  func offline(_ offline: Verb.Offline, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     let blocks = pick(offline.blocks) { machine.state(of: $0) == .online }
-    var done = StepDone(requested: 0, pages: 0, blocks: 0, passes: 0)
-    var failed: StepFailure?
+    var done = StepResult(requested: 0, pages: 0, blocks: 0, passes: 0)
+    var failed: StepStop?
     for block in blocks {
       done.requested = (done.requested ?? 0) + Int64(machine.geometry.blockFrames)
       do {
         let report = try machine.offline(block, by: process, limits: OfflineLimits(passes: offline.passes))
         done.add(
-          StepDone(pages: Int64(machine.geometry.blockFrames), blocks: 1, passes: Int64(report.passes)))
+          StepResult(pages: Int64(machine.geometry.blockFrames), blocks: 1, passes: Int64(report.passes)))
       } catch {
         done.passes = (done.passes ?? 0) + Int64(error.passes)
-        let failure = StepFailure(error)
-        if failed == nil { failed = failure } else { done.shortfall.append(failure) }
+        let failure = stop(error)
+        if failed == nil { failed = failure } else { done.shortfall.append(failure.cause) }
         // A signal that came from outside ends the whole step, not only this block.
         if process.hasSignal { break }
       }
@@ -25,68 +25,68 @@ extension Stage {
     process.clearSignals()
     if let failed { throw failed.after(done) }
     guard !blocks.isEmpty else {
-      throw StepFailure(.EINVAL, .argument, "no block of the machine is meant").after(done)
+      throw StepStop.failed(.EINVAL, .argument, "no block of the machine is meant").after(done)
     }
     return done
   }
 
   func online(
     _ selection: Verb.BlockSelection, _ kind: OnlineKind, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
+  ) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    return try each(selection, in: .offline) { block throws(StepFailure) in
+    return try each(selection, in: .offline) { block throws(StepStop) in
       do throws(OnlineError) { _ = try machine.online(block, as: kind, by: process) } catch {
-        throw StepFailure(ErrorNumber(error.errno), .argument, error.description)
+        throw StepStop.failed(ErrorNumber(error.errno), .argument, error.description)
       }
     }
   }
 
-  func add(blocks: Int, node: Int) throws(StepFailure) -> StepDone {
+  func add(blocks: Int, node: Int) throws(StepStop) -> StepResult {
     let absent = (0..<machine.blockCount).map(BlockID.init(rawValue:)).filter {
       machine.state(of: $0) == .absent
     }
-    var done = StepDone(requested: Int64(blocks * machine.geometry.blockFrames), blocks: 0)
+    var done = StepResult(requested: Int64(blocks * machine.geometry.blockFrames), blocks: 0)
     guard absent.count >= blocks else {
-      throw StepFailure(
+      throw StepStop.failed(
         .ENOSPC, .argument, "the machine has room for \(absent.count) more blocks, not \(blocks)"
       ).after(done)
     }
     for block in absent.prefix(blocks) {
       do throws(OnlineError) { try machine.addMemory(machine.frames(of: block), node: node) } catch {
-        throw StepFailure(ErrorNumber(error.errno), .argument, error.description).after(done)
+        throw StepStop.failed(ErrorNumber(error.errno), .argument, error.description).after(done)
       }
-      done.add(StepDone(pages: Int64(machine.geometry.blockFrames), blocks: 1))
+      done.add(StepResult(pages: Int64(machine.geometry.blockFrames), blocks: 1))
     }
     return done
   }
 
-  func remove(_ selection: Verb.BlockSelection) throws(StepFailure) -> StepDone {
-    try each(selection, in: .offline) { block throws(StepFailure) in
+  func remove(_ selection: Verb.BlockSelection) throws(StepStop) -> StepResult {
+    try each(selection, in: .offline) { block throws(StepStop) in
       do throws(RemoveError) { try machine.removeMemory(block) } catch {
-        throw StepFailure(ErrorNumber(error.errno), .references, error.description)
+        throw StepStop.failed(ErrorNumber(error.errno), .references, error.description)
       }
     }
   }
 
   private func each(
     _ selection: Verb.BlockSelection, in state: BlockState,
-    _ body: (BlockID) throws(StepFailure) -> Void
-  ) throws(StepFailure) -> StepDone {
+    _ body: (BlockID) throws(StepStop) -> Void
+  ) throws(StepStop) -> StepResult {
     let blocks = pick(selection) { machine.state(of: $0) == state }
     let frames = Int64(machine.geometry.blockFrames)
-    var done = StepDone(requested: Int64(blocks.count) * frames, pages: 0, blocks: 0)
-    var failed: StepFailure?
+    var done = StepResult(requested: Int64(blocks.count) * frames, pages: 0, blocks: 0)
+    var failed: StepStop?
     for block in blocks {
       do {
         try body(block)
-        done.add(StepDone(pages: frames, blocks: 1))
+        done.add(StepResult(pages: frames, blocks: 1))
       } catch {
-        if failed == nil { failed = error } else { done.shortfall.append(error) }
+        if failed == nil { failed = error } else { done.shortfall.append(error.cause) }
       }
     }
     if let failed { throw failed.after(done) }
     guard !blocks.isEmpty else {
-      throw StepFailure(.EINVAL, .argument, "no block of the machine is meant").after(done)
+      throw StepStop.failed(.EINVAL, .argument, "no block of the machine is meant").after(done)
     }
     return done
   }

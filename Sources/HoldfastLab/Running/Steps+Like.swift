@@ -11,14 +11,14 @@ extension Stage {
   ///
   /// The areas follow each other in one region, private and anonymous; where the host has huge pages, so
   /// does the region.
-  func mapLike(_ id: Int, by process: Process, name: String) throws(StepFailure) -> Region {
+  func mapLike(_ id: Int, by process: Process, name: String) throws(StepStop) -> Region {
     let host = HostProcess(id: Int32(clamping: id))
     let areas: [HostArea]
-    do { areas = try host.areas() } catch { throw StepFailure(.ESRCH, .argument, "\(error)") }
+    do { areas = try host.areas() } catch { throw StepStop.failed(.ESRCH, .argument, "\(error)") }
     let pages = areas.reduce(0) { $0 + Int($1.end - $1.start) / pageSize }
-    guard pages > 0 else { throw StepFailure(.ESRCH, .argument, "process \(id) has no memory") }
+    guard pages > 0 else { throw StepStop.failed(.ESRCH, .argument, "process \(id) has no memory") }
     guard pages <= Self.likeLimit else {
-      throw StepFailure(
+      throw StepStop.failed(
         .ENOMEM, .argument, "process \(id) has mapped \(pages) pages, more than are taken over")
     }
     let base = try mapping(process, pages, .privateAnonymous, [.read, .write], populate: false)
@@ -27,7 +27,7 @@ extension Stage {
       let size = Int(area.end - area.start) / pageSize
       if area.anonymousHuge + area.sharedHuge > 0 {
         try failing { () throws(AddressSpaceError) in
-          try machine.advise(process, range(address, size), .hugePage)
+          try machine.advise(process, AddressRange(start: address, pages: size), .hugePage)
         }
       }
       try populate(process, address, size, host, area)
@@ -38,11 +38,11 @@ extension Stage {
 
   private func populate(
     _ process: Process, _ address: VirtualAddress, _ pages: Int, _ host: HostProcess, _ area: HostArea
-  ) throws(StepFailure) {
+  ) throws(StepStop) {
     guard area.rss > 0 else { return }
     let words: [PagemapWord]
     do { words = try host.pagemap(area.start..<area.end) } catch {
-      throw StepFailure(.EACCES, .argument, "\(error)")
+      throw StepStop.failed(.EACCES, .argument, "\(error)")
     }
     for (index, word) in words.prefix(pages).enumerated() where word.isPresent {
       let place = address + UInt64(index * pageSize)

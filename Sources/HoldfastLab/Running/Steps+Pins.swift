@@ -4,19 +4,17 @@ import HoldfastScenario
 /// The verbs of references and pins.
 extension Stage {
   func grab(
-    _ grab: Verb.Grab, purpose: PinPurpose?, step: Step, by actor: Scenario.Actor
-  ) throws(StepFailure) -> StepDone {
+    _ grab: Verb.Grab, of part: Part, for purpose: PinPurpose?, in step: Step, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let (region, address, pages) = try span(grab.range)
-    guard let owner = region.process == actor.process ? process : processes[region.process] else {
-      throw StepFailure(.ESRCH, .argument, "the process \(region.process) has ended")
-    }
+    let owner = part.region.process == actor.process ? process : try owner(of: part)
+    let (address, pages) = (address(of: part), part.pages)
     let name = grab.name ?? ""
     let hold =
       holds[name]
       ?? Hold(
         process: actor.process, label: step.label ?? "line \(step.location.line)")
-    var done = StepDone(requested: Int64(pages), pages: 0)
+    var done = StepResult(requested: Int64(pages), pages: 0)
     do {
       let entry = grab.entry
       let flags = PinFlags(grab.flags)
@@ -37,12 +35,12 @@ extension Stage {
       }
       hold.pins.append(got)
       done.pages = Int64(got.frames.count)
-      if isVerbose { done.frames = Self.describe(got.frames) }
-      if let shortfall { done.shortfall.append(StepFailure(shortfall)) }
+      if isVerbose { done.frames = FrameRuns.describe(got.frames) }
+      if let shortfall { done.shortfall.append(shortfall.description) }
       pinLabels.append((process.id, machine.now, hold.label, grab.name))
     } catch {
       if holds[name] == nil, !hold.pins.isEmpty { keep(hold, grab.name) }
-      throw StepFailure(error).after(done)
+      throw stop(error).after(done)
     }
     keep(hold, grab.name)
     return done
@@ -56,33 +54,42 @@ extension Stage {
     }
   }
 
-  func put(_ name: String) -> StepDone {
-    guard let hold = holds.removeValue(forKey: name) else { return StepDone(requested: 0, pages: 0) }
-    return release(hold)
+  func release(_ hold: Hold, named name: String, dirty: Bool) -> StepResult {
+    holds[name] = nil
+    return release(hold, dirty: dirty)
   }
 
-  func unpin(_ unpin: Verb.Unpin) -> StepDone {
-    guard let hold = holds[unpin.pin] else { return StepDone(requested: 0, pages: 0) }
-    if unpin.offset == .zero, unpin.size == nil {
-      holds[unpin.pin] = nil
-      return release(hold, dirty: unpin.dirty)
-    }
-    var done = StepDone(requested: 0, pages: 0)
+  func unpin(_ unpin: Verb.Unpin, of hold: Hold) -> StepResult {
+    var done = StepResult(requested: 0, pages: 0)
     let from = Int(clamping: unpin.offset.pages)
     for held in hold.pins {
       guard let count = held.pinned?.count, from < count else { continue }
       let to = unpin.size.map { min(count, from + Int(clamping: $0.pages)) } ?? count
       held.pinned?.unpin(from..<to, markDirty: unpin.dirty)
-      done.add(StepDone(requested: Int64(to - from), pages: Int64(to - from)))
+      done.add(StepResult(allOf: to - from))
     }
     return done
   }
 
+  func write(_ pages: Range<Int>, of hold: Hold, _ pattern: Pattern) throws(StepStop) -> StepResult {
+    let frames = hold.pins.flatMap(\.frames)
+    return try StepResult.pageByPage(pages.count) { page throws(StepStop) in
+      store(pattern, page: pages.lowerBound + page, in: frames[pages.lowerBound + page])
+    }
+  }
+
+  func check(_ pages: Range<Int>, of hold: Hold, _ pattern: Pattern) throws(StepStop) -> StepResult {
+    let frames = hold.pins.flatMap(\.frames)
+    return try StepResult.pageByPage(pages.count) { page throws(StepStop) in
+      try compare(pattern, page: pages.lowerBound + page, in: frames[pages.lowerBound + page])
+    }
+  }
+
   @discardableResult
-  func release(_ hold: Hold, dirty: Bool = false) -> StepDone {
-    var done = StepDone(requested: 0, pages: 0)
+  func release(_ hold: Hold, dirty: Bool = false) -> StepResult {
+    var done = StepResult(requested: 0, pages: 0)
     for held in hold.pins {
-      done.add(StepDone(requested: Int64(held.frames.count), pages: Int64(held.frames.count)))
+      done.add(StepResult(allOf: held.frames.count))
       if let pinned = held.pinned.take() { pinned.unpin(markDirty: dirty) }
       if let gotten = held.gotten.take() { gotten.put() }
     }
@@ -90,22 +97,42 @@ extension Stage {
     return done
   }
 
-  /// `pfn:0x40000-0x43fff`, or how many runs there are.
-  static func describe(_ frames: [FrameNumber]) -> String? {
-    guard let first = frames.first else { return nil }
-    var runs = 1
-    for (one, next) in zip(frames, frames.dropFirst()) where next.index != one.index + 1 { runs += 1 }
-    if runs > 1 { return "\(first) and on, in \(runs) runs" }
-    return frames.count == 1 ? "\(first)" : "\(first)-0x\(String(first.index + frames.count - 1, radix: 16))"
+  func device(
+    _ action: DeviceAction, _ part: Part, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
+    throw .lacking("device")
   }
 
-  func saveScope(_ name: String, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+  func dump(_ part: Part) throws(StepStop) -> StepResult {
+    let owner = try owner(of: part)
+    var lines: [String] = []
+    for index in 0..<part.pages {
+      let address = address(of: part)
+      let word = machine.pagemapWord(owner, address + UInt64(index * pageSize))
+      guard word >> 63 == 1 else { continue }
+      lines.append("---- page #\(index), starting from user virt addr: \(address)")
+      lines += machine.dump(
+        FrameNumber(rawValue: UInt32(truncatingIfNeeded: word)), reason: "gup_test: dump_pages() test")
+    }
+    var done = StepResult(allOf: part.pages)
+    done.text = lines.joined(separator: "\n")
+    return done
+  }
+
+  func saveScope(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     scopes[name] = try process(of: actor).savePinScope()
-    return StepDone()
+    return StepResult()
   }
 
-  func restoreScope(_ name: String, by actor: Scenario.Actor) throws(StepFailure) -> StepDone {
+  func restoreScope(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try process(of: actor).restorePinScope(scopes[name] ?? [])
-    return StepDone()
+    return StepResult()
+  }
+}
+
+extension FrameRuns {
+  /// Frames of the engine in the words of a report.
+  static func describe(_ frames: [FrameNumber]) -> String? {
+    describe(frames.lazy.map { UInt64($0.rawValue) })
   }
 }

@@ -5,14 +5,16 @@ import SystemPackage
 /// What is noted about each step, and about the run.
 extension LinuxRun {
   /// What a step's answer changes for those that come after it.
-  func note(_ reply: WorkerReply, of index: Int) {
+  func note(_ changes: StepChanges, of index: Int) {
     let player = players[index]
-    for (name, region) in reply.mapped { regions.place(region, as: name) }
-    if let name = reply.unmapped { regions.remove(name, of: player.actor.process) }
-    if let name = reply.hold, let frames = reply.frames {
-      holds[name, default: []] += frames
+    let process = player.actor.process
+    for (name, region) in changes.mapped { regions.place(region, as: name) }
+    if let name = changes.unmapped { regions.remove(name, of: process) }
+    if let name = changes.released { holds[name] = nil }
+    if let name = changes.hold, let frames = changes.frames {
+      holds[name, default: Hold(process: process, frames: [])].frames += frames
     }
-    if let child = reply.child { adopt(child, of: player.actor, by: player.actor.steps[player.next]) }
+    if let child = changes.child { adopt(child, of: player.actor, by: player.actor.steps[player.next]) }
   }
 
   func adopt(_ child: Int32, of parent: Scenario.Actor, by step: Step) {
@@ -24,41 +26,27 @@ extension LinuxRun {
     regions.fork(parent.process, into: name, id: child)
   }
 
-  func end(_ index: Int, _ record: Int, _ reply: WorkerReply) {
-    let step = players[index].actor.steps[players[index].next]
-    records[record].requested = reply.requested
-    records[record].pages = reply.pages
-    records[record].blocks = reply.blocks
+  /// Notes how a step ended, and lets expectations look.
+  ///
+  /// - Parameter frames: those that it took, if it took any.
+  func end(_ index: Int, _ record: Int, _ result: StepResult, frames: [UInt64?]? = nil) {
+    let number = players[index].next
+    let step = players[index].actor.steps[number]
     records[record].end = Self.now - started
     records[record].wallNanoseconds = records[record].end - records[record].begin
-    records[record].text = reply.text
-    if step.repeats > 1 { records[record].repeats = reply.repeats }
-    switch reply.outcome {
-    case .ok: records[record].status = .ok
-    case .failed(let number, let cause):
-      records[record].status = .failed
-      records[record].error = StepError(
-        errno: ErrorNumber(number: number) ?? .EIO, stage: .untold,
-        cause: ErrorNumber(number: number) == nil ? "\(cause) (errno \(number))" : cause)
-    case .skipped(let why):
-      records[record].status = .skipped
-      records[record].skipped = why
-    }
     if step.verb.actsOnBlocks, let now = try? KernelMap() { kernel = now }
-    if records[record].status != .skipped {
-      compare(
-        players[index].before, sight(of: step, by: players[index].actor), reply, record, step)
+    if case .skipped = result.ending {
+      records[record].fill(step, result, nil)
+    } else {
+      compare(players[index].before, sight(of: step, by: players[index].actor), frames, record, step, result)
     }
-    if let label = step.label { labelsDone.insert(label) }
+    turns.end(number, of: index)
     players[index].record = -1
     players[index].next += 1
     players[index].state = .idle
-    sights.stepEnded(step.label, self, records)
-    if step.mustSucceed, records[record].status != .ok {
-      mandatory.append(
-        Verdict(
-          mandatory: step,
-          failedWith: records[record].error?.errno.rawValue ?? records[record].skipped ?? "failed"))
+    observations.stepEnded(step.label, on: self, records: records)
+    if let verdict = Verdict(mandatory: step, records[record]) {
+      mandatory.append(verdict)
       ended = true
     }
     onStep(records[record])
@@ -67,36 +55,38 @@ extension LinuxRun {
 
   /// The end of an actor's process, whose threads end with it.
   func leave(_ index: Int) {
-    let process = players[index].process
-    for other in players.indices where players[other].process == process { players[other].process = nil }
-    if let process { reap(process) }
+    forgetProcess(of: index)
     players[index].state = .done
   }
 
-  func compare(
-    _ before: StepSight, _ after: StepSight, _ reply: WorkerReply, _ record: Int, _ step: Step
+  /// A process is gone, and with it what it held.
+  func forgetProcess(of index: Int) {
+    let process = players[index].process
+    for other in players.indices where players[other].process == process { players[other].process = nil }
+    let name = players[index].actor.process
+    holds = holds.filter { $0.value.process != name }
+    if let process { reap(process) }
+  }
+
+  private func compare(
+    _ before: StepSight, _ after: StepSight, _ frames: [UInt64?]?, _ record: Int, _ step: Step,
+    _ result: StepResult
   ) {
-    let frames = reply.frames ?? after.frames
-    if frames.contains(where: { $0 != nil }) {
-      records[record].frames = FrameRuns.describe(frames)
+    let grown = [String: Int64](growthFrom: before.counters, to: after.counters)
+    records[record].fill(
+      step, result,
+      StepCosts(
+        migrated: grown["pgmigrate_success"] ?? 0, failures: grown["pgmigrate_fail"] ?? 0))
+    let frames = frames ?? after.frames
+    if let text = FrameRuns.describe(frames.lazy.compactMap(\.self)) {
+      records[record].frames = text
       records[record].zonesAfter = kernel.count(frames)
     }
-    if before.frames.contains(where: { $0 != nil }) {
-      records[record].framesBefore = FrameRuns.describe(before.frames)
+    if let text = FrameRuns.describe(before.frames.lazy.compactMap(\.self)) {
+      records[record].framesBefore = text
       records[record].zonesBefore = kernel.count(before.frames)
     }
-    var grown: [String: Int64] = [:]
-    for (name, value) in after.counters where value != before.counters[name] {
-      grown[name] = Int64(clamping: value) &- Int64(clamping: before.counters[name] ?? 0)
-    }
     if !grown.isEmpty { records[record].counters = grown }
-    switch step.verb.word {
-    case .pin, .offline, .migrate, .compact, .cmaAllocate:
-      records[record].migrated = grown["pgmigrate_success"] ?? 0
-      records[record].failures = grown["pgmigrate_fail"] ?? 0
-      records[record].bytes = (grown["pgmigrate_success"] ?? 0) << 12
-    default: break
-    }
     let warnings = kernelWarnings()
     if !warnings.isEmpty { records[record].kernelWarnings = warnings }
   }
@@ -117,7 +107,7 @@ extension LinuxRun {
   func sight(of step: Step, by actor: Scenario.Actor) -> StepSight {
     var sight = StepSight()
     sight.counters = ((try? HostCounters.live()) ?? [:]).filter { StepSight.counters.contains($0.key) }
-    if let range = step.verb.shownRange {
+    if let range = step.verb.range {
       sight.frames = pagemap(of: range, in: actor.process).map(\.frame)
     }
     return sight
@@ -128,13 +118,10 @@ extension LinuxRun {
     if let now = try? KernelMap() { kernel = now }
     report.zonesAfter = kernel.zoneRecords
     report.blocksAfter = kernel.blockRecords
-    var grown: [String: Int64] = [:]
-    for (name, value) in (try? HostCounters.live()) ?? [:] where value != countersBefore[name] {
-      grown[name] = Int64(clamping: value) &- Int64(clamping: countersBefore[name] ?? 0)
-    }
+    let grown = [String: Int64](growthFrom: countersBefore, to: (try? HostCounters.live()) ?? [:])
     report.counters = grown.filter { StepSight.counters.contains($0.key) }
-    report.costs = RunCosts(records, counters: grown)
-    report.verdicts = sights.verdicts(self, records) + mandatory
+    report.costs = RunCosts(records, grown: grown)
+    report.verdicts = observations.verdicts(on: self, records: records) + mandatory
     report.wallNanoseconds = Self.now - started
   }
 }

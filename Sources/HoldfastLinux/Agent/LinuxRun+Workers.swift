@@ -60,34 +60,42 @@ extension LinuxRun {
     return hf_kill(process, 0) == -Int64(ESRCH)
   }
 
-  /// The verbs that the coordinator does itself; nil for the others.
-  func performHere(_ step: Step) -> WorkerReply? {
+  /// Does a step that the coordinator does itself; nil for the others.
+  func performHere(_ step: Step) -> StepResult? {
     switch step.verb {
-    case .signal(let name, let word): signal(name, word)
-    case .add(let blocks, let node): add(blocks: blocks, node: node)
-    case .remove(let selection): remove(selection)
+    case .signal(let name, let word): repeating(step) { () throws(StepStop) in try signal(name, word) }
+    case .add(let blocks, let node):
+      repeating(step) { () throws(StepStop) in try add(blocks: blocks, node: node) }
+    case .remove(let selection): repeating(step) { () throws(StepStop) in try remove(selection) }
     default: nil
     }
   }
 
-  private func signal(_ name: String, _ word: SignalWord) -> WorkerReply {
+  private func repeating(_ step: Step, _ round: () throws(StepStop) -> StepResult) -> StepResult {
+    StepResult.repeating(step.repeats) {
+      do throws(StepStop) { return try round() } catch { return StepResult(error) }
+    }
+  }
+
+  private func signal(_ name: String, _ word: SignalWord) throws(StepStop) -> StepResult {
     guard let index = players.firstIndex(where: { $0.actor.name == name }),
       let process = players[index].process
-    else { return WorkerReply(outcome: .failed(errno: ESRCH, cause: "the process of \(name) has ended")) }
+    else { throw .failed(.ESRCH, .argument, "the process of \(name) has ended") }
     if word == .kill {
       for other in players.indices where players[other].process == process { players[other].killed = true }
     }
     let result = hf_kill(process, word == .kill ? SIGKILL : SIGTERM)
-    return result < 0 ? WorkerReply(outcome: .failed(errno: Int32(-result), cause: "kill")) : WorkerReply()
+    guard result >= 0 else { throw .failed(Errno(rawValue: Int32(-result)), "kill") }
+    return StepResult()
   }
 
-  private func add(blocks: Int, node: Int) -> WorkerReply {
-    guard let monitor else { return .skipped("only a guest's machine can be given memory") }
-    let before = Set(kernel.blocks.map(\.index))
+  private func add(blocks: Int, node: Int) throws(StepStop) -> StepResult {
+    guard let monitor else { throw .skipped("only a guest's machine can be given memory") }
+    let before = Set(((try? KernelMap()) ?? kernel).blocks.map(\.index))
     // A module for each block, so that each can be taken out again by itself.
     for _ in 0..<blocks {
       if case .failed(let why) = monitor(.addMemory(bytes: UInt64(kernel.blockPages) << 12, node: node)) {
-        return WorkerReply(outcome: .failed(errno: EIO, cause: why))
+        throw .failed(.ioError, why)
       }
     }
     // The guest's firmware tells the kernel, which takes a moment.
@@ -98,30 +106,30 @@ extension LinuxRun {
       hf_sleep_microseconds(100_000)
     }
     let added = ((try? KernelMap())?.blocks ?? []).count { !before.contains($0.index) }
-    return WorkerReply(
-      outcome: added >= blocks
-        ? .ok : .failed(errno: ENODEV, cause: "the kernel shows \(added) of \(blocks) new blocks after 10 s"),
+    let result = StepResult(
       requested: Int64(blocks * kernel.blockPages), pages: Int64(added * kernel.blockPages),
       blocks: Int64(added))
+    guard added >= blocks else {
+      throw .failed(
+        Errno(rawValue: ENODEV), "the kernel shows \(added) of \(blocks) new blocks after 10 s", result)
+    }
+    return result
   }
 
-  private func remove(_ selection: Verb.BlockSelection) -> WorkerReply {
-    guard let monitor else { return .skipped("only a guest's machine can lose memory") }
-    let blocks = kernel.pick(selection, in: .offline)
-    guard !blocks.isEmpty else {
-      return WorkerReply(outcome: .failed(errno: EINVAL, cause: "no block of the machine is meant"))
-    }
+  private func remove(_ selection: Verb.BlockSelection) throws(StepStop) -> StepResult {
+    guard let monitor else { throw .skipped("only a guest's machine can lose memory") }
+    let blocks = ((try? KernelMap()) ?? kernel).pick(selection, in: .offline)
+    guard !blocks.isEmpty else { throw .failed(.EINVAL, .argument, "no block of the machine is meant") }
     let pages = Int64(kernel.blockPages)
-    var gone = 0
     for block in blocks {
       switch monitor(.removeMemory(address: UInt64(block * kernel.blockPages) << 12)) {
-      case .done: gone += 1
-      case .failed(let why):
-        return .skipped("block \(block): \(why)")
+      case .done: break
+      case .failed(let why): throw .skipped("block \(block): \(why)")
       }
     }
-    return WorkerReply(
-      requested: Int64(blocks.count) * pages, pages: Int64(gone) * pages, blocks: Int64(gone))
+    return StepResult(
+      requested: Int64(blocks.count) * pages, pages: Int64(blocks.count) * pages,
+      blocks: Int64(blocks.count))
   }
 }
 

@@ -42,6 +42,12 @@ final class LinuxRun {
     var killed = false
   }
 
+  /// Frames that a process holds.
+  struct Hold {
+    let process: String
+    var frames: [UInt64?]
+  }
+
   private static let patience: UInt64 = 2_000_000_000
 
   let scenario: Scenario
@@ -51,16 +57,15 @@ final class LinuxRun {
   let onStep: (StepRecord) -> Void
   var players: [Player] = []
   var regions = RegionTable()
-  /// Frames held under names, as they were when they were taken.
-  var holds: [String: [UInt64?]] = [:]
+  /// What is held under names, as it was when it was taken.
+  var holds: [String: Hold] = [:]
   var kernel: KernelMap
   var report: RunReport
   var records: [StepRecord] = []
-  var labelsDone: Set<String> = []
-  private var labelsBegun: [String: Int] = [:]
+  var turns: StepTurns
   var mandatory: [Verdict] = []
   var ended = false
-  var sights: Sights
+  var observations: Observations<LinuxRun>
   let log: KernelLogBox?
   let countersBefore: [String: UInt64]
   let started = LinuxRun.now
@@ -86,7 +91,8 @@ final class LinuxRun {
     report = RunReport(
       scenario: ScenarioIdentity(scenario), policy: policy, ground: .linux,
       machine: KernelRelease.summary(kernel), zones: kernel.zoneRecords, blocks: kernel.blockRecords)
-    sights = Sights(scenario, policy: policy, blocksBefore: kernel.blockRecords)
+    turns = StepTurns(StepSchedule(scenario.actors))
+    observations = Observations(scenario, policy: policy, blocksBefore: kernel.blockRecords)
   }
 
   func run() throws(LinuxRunFailure) -> RunReport {
@@ -94,7 +100,7 @@ final class LinuxRun {
     defer { KernelSettings.restore(reach: reach) }
     try startWorkers()
     defer { endWorkers() }
-    sights.begin(self)
+    observations.begin(on: self)
     while step() {}
     finish()
     return report
@@ -110,7 +116,7 @@ final class LinuxRun {
         players[index].state = .done
         return true
       }
-      guard ended || (player.exists && isReady(player)) else { continue }
+      guard ended || (player.exists && mayBegin(index)) else { continue }
       begin(index)
       return true
     }
@@ -125,41 +131,33 @@ final class LinuxRun {
     return true
   }
 
-  private func isReady(_ player: Player) -> Bool {
-    let step = player.actor.steps[player.next]
-    let waits = step.after + (player.next == 0 ? player.actor.after : [])
-    return waits.allSatisfy(labelsDone.contains) && step.during.allSatisfy(isUnderWay)
-  }
-
-  private func isUnderWay(_ label: String) -> Bool {
-    if labelsDone.contains(label) { return true }
-    guard let index = labelsBegun[label], case .inside(_, _, let waiting) = players[index].state else {
-      return false
+  private func mayBegin(_ index: Int) -> Bool {
+    turns.mayBegin(players[index].next, of: index) { other in
+      if case .inside(_, _, let waiting) = players[other].state { waiting } else { false }
     }
-    return waiting
   }
 
   private func begin(_ index: Int) {
     let player = players[index]
     let step = player.actor.steps[player.next]
     if ended { return skip(index, StepRecord.runEnded) }
-    if let label = step.label { labelsBegun[label] = index }
+    turns.begin(player.next, of: index)
     let record = records.count
     players[index].record = record
     records.append(
       StepRecord(sequence: record + 1, actor: player.actor.name, step: step, begin: Self.now - started))
     players[index].before = sight(of: step, by: player.actor)
-    if let reply = performHere(step) { return end(index, record, reply) }
+    if let result = performHere(step) { return end(index, record, result) }
     guard player.process != nil else {
       let why = player.killed ? "its process was killed" : "its process has ended"
-      return end(index, record, .skipped(why))
+      return end(index, record, StepResult(.skipped(why)))
     }
     let request = WorkerRequest(
       task: .step(player.next), regions: regions.seen(by: player.actor, names: step.verb.regions))
     do throws(Errno) {
       try player.channel.send(request)
     } catch {
-      return end(index, record, .skipped("its process has ended"))
+      return end(index, record, StepResult(.skipped("its process has ended")))
     }
     let now = Self.now
     players[index].state = .inside(since: now, deadline: now + Deadline.of(step), waiting: false)
@@ -197,12 +195,12 @@ final class LinuxRun {
       do {
         reply = try .init(line: line)
       } catch {
-        return end(
-          index, player.record, .skipped("its worker answered in words that nobody understands: \(error)"))
+        let why = "its worker answered in words that nobody understands: \(error)"
+        return end(index, player.record, StepResult(.skipped(why)))
       }
       players[index].state = .idle
-      note(reply, of: index)
-      end(index, player.record, reply)
+      note(reply.changes, of: index)
+      end(index, player.record, reply.result, frames: reply.changes.frames)
     } catch {
       died(index)
     }
@@ -223,9 +221,7 @@ final class LinuxRun {
 
   /// A process is gone while it was inside a step.
   func died(_ index: Int) {
-    let process = players[index].process
-    for other in players.indices where players[other].process == process { players[other].process = nil }
-    if let process { reap(process) }
+    forgetProcess(of: index)
     let inStep = players[index].record
     guard inStep >= 0 else {
       players[index].state = .done
@@ -233,12 +229,11 @@ final class LinuxRun {
     }
     let step = players[index].actor.steps[players[index].next]
     if step.verb == .exit {
-      end(index, inStep, WorkerReply())
+      end(index, inStep, StepResult())
     } else {
       end(
         index, inStep,
-        WorkerReply(
-          outcome: .failed(errno: EINTR, cause: "the process was killed while it was inside the step")))
+        StepResult(.failed(.interrupted, "the process was killed while it was inside the step")))
     }
   }
 
@@ -251,7 +246,7 @@ final class LinuxRun {
           sequence: records.count + 1, actor: player.actor.name, step: player.actor.steps[player.next],
           begin: Self.now - started))
     }
-    end(index, players[index].record, .skipped(why))
+    end(index, players[index].record, StepResult(.skipped(why)))
   }
 
   static var now: UInt64 {

@@ -6,7 +6,7 @@ enum PageDumps {
   /// The lines that dump_page writes for the page at an address, which is faulted in if it is not there.
   static func take(_ address: UInt64) throws(Errno) -> [String] {
     let log = try KernelLog()
-    let test = try GupTest()
+    let test = try GupTestDriver()
     _ = try test.run(
       .dump, address: address, byteCount: 4096, pagesPerCall: 1, flags: [], whichPages: [1])
     return try log.newRecords().map(\.text).filter { !$0.hasPrefix("---- page") }

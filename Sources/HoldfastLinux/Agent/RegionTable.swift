@@ -41,33 +41,6 @@ struct RegionTable {
   }
 }
 
-extension Verb {
-  /// The regions that the verb names and that exist before it.
-  var regions: [String] {
-    if let range = shownRange { return [range.region] }
-    switch self {
-    case .map(let map):
-      if case .backing(let region, _, _) = map.source { return [region] }
-      return []
-    default: return []
-    }
-  }
-
-  /// The range whose frames are worth a look before and after.
-  var shownRange: RegionRange? {
-    switch self {
-    case .unmap(let range), .protect(let range, _), .advise(let range, _), .touch(let range, _),
-      .isolate(_, let range),
-      .migrate(let range, _), .dump(let range), .remap(let range), .lock(let range), .unlock(let range),
-      .split(let range), .device(_, let range):
-      range
-    case .write(let target, _), .check(let target, _): target.range
-    case .get(let grab), .pin(let grab, _): grab.range
-    default: nil
-    }
-  }
-}
-
 extension PlacedRegion {
   /// A part of the region: its first address and its pages; nil beyond the end.
   func part(offset: UInt64, pages: Int?) -> (address: UInt64, pages: Int)? {

@@ -6,8 +6,8 @@ import SystemPackage
 
 /// The verbs that ask the kernel for something about all of memory.
 extension StepInWorker {
-  func migrate(_ range: Verb.RegionRange, _ node: Int) throws(Stop) -> WorkerReply {
-    let (region, address, pages) = try part(range)
+  func migrate(_ part: Part, to node: Int, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    let (region, address, pages) = (part.region, part.address, part.pages)
     let process = region.id == getpid() ? 0 : region.id
     let addresses = (0..<pages).map { address + UInt64($0) << 12 }
     let moved = try calling("move_pages") { () throws(Errno) in
@@ -18,7 +18,7 @@ extension StepInWorker {
       try MemoryPlacement.nodes(of: addresses, process: process)
     }
     let there = now.count { $0 == .node(node) }
-    var reply = WorkerReply(requested: Int64(pages), pages: Int64(there))
+    var reply = StepResult(requested: Int64(pages), pages: Int64(there))
     guard there < pages else { return reply }
     reply.text = "\(pages - there) pages are not on node \(node)"
     // A page that the kernel tried in vain has no status of its own: the call says no more than how many.
@@ -29,7 +29,7 @@ extension StepInWorker {
     return reply
   }
 
-  func drain(_ target: DrainTarget) throws(Stop) -> WorkerReply {
+  func drain(_ target: DrainTarget, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     guard target == .lru else { throw .skipped("no interface empties the per-CPU lists alone") }
     // Moving a page to where it is drains the batches of all CPUs first (mm/migrate.c:do_pages_move (6.1)).
     _ = try calling("move_pages") { () throws(Errno) in
@@ -38,36 +38,19 @@ extension StepInWorker {
       _ = try GuardedMemory.touch(page.address, .write)
       return try MemoryPlacement.move([(page.address, 0)])
     }
-    return WorkerReply()
+    return StepResult()
   }
 
-  func compact(_ node: Int?) throws(Stop) -> WorkerReply {
+  func compact(node: Int?, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try onlyInGuest("compaction")
     try calling("compact_memory") { () throws(Errno) in try KernelControls.compact(node: node) }
-    return WorkerReply()
+    return StepResult()
   }
 
-  func split(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
-    try onlyInGuest("split_huge_pages")
-    let (_, address, pages) = try part(range)
-    let end = address + UInt64(pages) << 12
-    try calling("split_huge_pages") { () throws(Errno) in
-      try HostFiles.write(
-        "\(getpid()),0x\(String(address, radix: 16)),0x\(String(end, radix: 16))",
-        to: "/sys/kernel/debug/split_huge_pages")
-    }
-    return done(pages)
-  }
-
-  func clearRefs() throws(Stop) -> WorkerReply {
-    try calling("clear_refs") { () throws(Errno) in try MemoryCalls.clearSoftDirty() }
-    return WorkerReply()
-  }
-
-  func ksm() throws(Stop) -> WorkerReply {
+  func mergePages() throws(StepStop) -> StepResult {
     try onlyInGuest("ksmd")
     let folder = "/sys/kernel/mm/ksm"
-    func number(_ name: String) throws(Stop) -> UInt64 {
+    func number(_ name: String) throws(StepStop) -> UInt64 {
       try reading { () throws(HostReadError) in try HostFiles.number(at: "\(folder)/\(name)") }
     }
     try calling("ksm") { () throws(Errno) in
@@ -83,10 +66,10 @@ extension StepInWorker {
     for name in ["full_scans", "pages_shared", "pages_sharing", "pages_unshared", "pages_volatile"] {
       counts.append("\(name) \(try number(name))")
     }
-    return WorkerReply(text: counts.joined(separator: ", "))
+    return StepResult(text: counts.joined(separator: ", "))
   }
 
-  func fail(_ fail: Verb.Fail) throws(Stop) -> WorkerReply {
+  func fail(_ fail: Verb.Fail, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try onlyInGuest("fault injection")
     guard fail.point == .allocation else {
       throw .skipped("fault injection of Linux has no point for \(fail.point.rawValue)")
@@ -96,10 +79,12 @@ extension StepInWorker {
     }
     // In force during the system calls of the actor's next step: all else would use the failures up.
     worker.held.withLock { $0.failures[actor.name] = fail.count }
-    return WorkerReply()
+    return StepResult()
   }
 
-  func allocateContiguous(_ request: Verb.AllocateContiguous) throws(Stop) -> WorkerReply {
+  func allocate(
+    _ request: Verb.AllocateContiguous, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
     try onlyInGuest("debugfs cma")
     guard request.alignOrder == 0 else {
       throw .skipped("debugfs cma allocates without asking for an alignment")
@@ -113,13 +98,13 @@ extension StepInWorker {
       let told = lines.compactMap { line in line.split(separator: " ").last.flatMap { Int32($0) } }.last
       throw .failed(
         told.map { Errno(rawValue: -$0) } ?? error, "cma alloc: \(lines.last ?? "\(error)")",
-        WorkerReply(requested: Int64(pages), pages: 0))
+        StepResult(requested: Int64(pages), pages: 0))
     }
-    return WorkerReply(
+    return StepResult(
       requested: Int64(pages), pages: Int64(pages), text: request.name.map { "\($0): \(pages) pages" })
   }
 
-  func releaseContiguous(_ name: String) throws(Stop) -> WorkerReply {
+  func releaseContiguous(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try onlyInGuest("debugfs cma")
     // What debugfs allocated is freed by the number of pages, the latest first.
     let request = worker.scenario.actors.flatMap(\.steps).compactMap { step -> Verb.AllocateContiguous? in
@@ -129,18 +114,60 @@ extension StepInWorker {
     let area = try ContiguousAreas.find(request.area, worker.scenario.machine, reading)
     let pages = Int(clamping: request.size.pages)
     try calling("cma free") { () throws(Errno) in try area.free(pages) }
-    return done(pages)
+    return StepResult(allOf: pages)
+  }
+
+  // MARK: What no interface does
+
+  func saveScope(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .skipped("no system call enters a pin scope")
+  }
+
+  func restoreScope(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .skipped("no system call enters a pin scope")
+  }
+
+  func allocate(_ request: Verb.Allocate, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .skipped("no system call allocates frames for the kernel")
+  }
+
+  func free(_ frames: String, every: Int, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .skipped("no system call allocates frames for the kernel")
+  }
+
+  func isolate(_ part: Part, as name: String?, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .skipped("no system call takes pages off their LRU lists for somebody else")
+  }
+
+  func putBack(_ isolation: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw .skipped("no system call takes pages off their LRU lists for somebody else")
+  }
+
+  // MARK: What the coordinator does, see LinuxRun.performHere
+
+  func signal(_ actor: String, _ word: SignalWord) throws(StepStop) -> StepResult {
+    throw .skipped("the coordinator does this")
+  }
+
+  func add(blocks: Int, node: Int) throws(StepStop) -> StepResult {
+    throw .skipped("the coordinator does this")
+  }
+
+  func remove(_ blocks: Verb.BlockSelection) throws(StepStop) -> StepResult {
+    throw .skipped("the coordinator does this")
   }
 
   // MARK: Memory blocks
 
-  func offline(_ offline: Verb.Offline) throws(Stop) -> WorkerReply {
+  func offline(_ offline: Verb.Offline, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try onlyInGuest("offlining")
     let map = try reading { () throws(HostReadError) in try KernelMap() }
     return try each(map.pick(offline.blocks, in: .online), map, "offline")
   }
 
-  func online(_ selection: Verb.BlockSelection, _ kind: OnlineKind) throws(Stop) -> WorkerReply {
+  func online(
+    _ selection: Verb.BlockSelection, _ kind: OnlineKind, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
     try onlyInGuest("onlining")
     let map = try reading { () throws(HostReadError) in try KernelMap() }
     return try each(map.pick(selection, in: .offline), map, kind.kernelName)
@@ -148,9 +175,9 @@ extension StepInWorker {
 
   private func each(
     _ blocks: [Int], _ map: KernelMap, _ request: String
-  ) throws(Stop) -> WorkerReply {
-    guard !blocks.isEmpty else { throw .failed(.invalidArgument, "no block of the machine is meant") }
-    var reply = WorkerReply(requested: Int64(blocks.count * map.blockPages), pages: 0, blocks: 0)
+  ) throws(StepStop) -> StepResult {
+    guard !blocks.isEmpty else { throw .failed(.EINVAL, .argument, "no block of the machine is meant") }
+    var reply = StepResult(requested: Int64(blocks.count * map.blockPages), pages: 0, blocks: 0)
     var first: (Errno, String)?
     var others: [String] = []
     for block in blocks {
@@ -179,8 +206,8 @@ enum ContiguousAreas {
   /// The command line's `cma=` makes one area, which the kernel calls `reserved`; a scenario's only area is that.
   static func find(
     _ name: String, _ machine: MachineSpec,
-    _ reading: (() throws(HostReadError) -> [CMADebug]) throws(StepInWorker.Stop) -> [CMADebug]
-  ) throws(StepInWorker.Stop) -> CMADebug {
+    _ reading: (() throws(HostReadError) -> [CMADebug]) throws(StepStop) -> [CMADebug]
+  ) throws(StepStop) -> CMADebug {
     let areas = try reading { () throws(HostReadError) in try CMADebug.areas() }
     guard let area = pick(name, machine, areas) else {
       throw .failed(.noSuchFileOrDirectory, "the kernel has no CMA area for \(name)")

@@ -6,7 +6,7 @@ import SystemPackage
 
 /// The verbs of address spaces.
 extension StepInWorker {
-  func map(_ map: Verb.Map) throws(Stop) -> WorkerReply {
+  func map(_ map: Verb.Map, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let pages: Int
     let kind: MemoryCalls.Kind
     var object: FileDescriptor?
@@ -15,7 +15,9 @@ extension StepInWorker {
       pages = Int(clamping: size.pages)
       (kind, object) = try source(of: map.kind, pages)
     case .backing(let name, let offset, let size):
-      let other = try region(name)
+      guard let other = region(name) else {
+        throw .failed(.EFAULT, .address, "the region \(name) was not mapped")
+      }
       guard let path = other.object else { throw .failed(.invalidArgument, "\(name) has no descriptor") }
       let file = try calling("open \(path)") { () throws(Errno) in try FileDescriptor.opened(path, .readWrite)
       }
@@ -44,9 +46,8 @@ extension StepInWorker {
         }
       }
     }
-    var reply = done(pages)
-    reply.mapped = [map.region: placed]
-    return reply
+    place(placed, as: map.region)
+    return StepResult(allOf: pages)
   }
 
   /// An address for so many pages, where a huge page could begin, with a gap behind.
@@ -59,7 +60,9 @@ extension StepInWorker {
     }
   }
 
-  private func source(of kind: RegionKind, _ pages: Int) throws(Stop) -> (MemoryCalls.Kind, FileDescriptor?) {
+  private func source(of kind: RegionKind, _ pages: Int) throws(StepStop) -> (
+    MemoryCalls.Kind, FileDescriptor?
+  ) {
     switch kind {
     case .private: return (.anonymous, nil)
     case .shared: return (.sharedAnonymous, nil)
@@ -82,188 +85,134 @@ extension StepInWorker {
     }
   }
 
-  func unmap(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
-    let (region, address, pages) = try part(range)
+  func unmap(_ part: Part, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try calling("munmap") { () throws(Errno) in
-      try MemoryCalls.unmap(address: address, byteCount: pages << 12)
+      try MemoryCalls.unmap(address: part.address, byteCount: part.byteCount)
     }
-    var reply = done(pages)
-    if pages == region.pages { reply.unmapped = range.region }
-    return reply
+    if part.pages == part.region.pages { forget(part.name) }
+    return StepResult(allOf: part.pages)
   }
 
-  func protect(_ range: Verb.RegionRange, _ word: ProtectionWord) throws(Stop) -> WorkerReply {
-    let (_, address, pages) = try part(range)
+  func protect(
+    _ part: Part, _ protection: Protection, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
     try calling("mprotect") { () throws(Errno) in
-      try MemoryCalls.protect(address: address, byteCount: pages << 12, word.protection)
+      try MemoryCalls.protect(address: part.address, byteCount: part.byteCount, protection)
     }
-    return done(pages)
+    return StepResult(allOf: part.pages)
   }
 
-  func advise(_ range: Verb.RegionRange, _ advice: Advice) throws(Stop) -> WorkerReply {
-    let (_, address, pages) = try part(range)
+  func advise(_ part: Part, _ advice: Advice, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try calling("madvise") { () throws(Errno) in
-      try MemoryCalls.advise(address: address, byteCount: pages << 12, advice)
+      try MemoryCalls.advise(address: part.address, byteCount: part.byteCount, advice)
     }
-    return done(pages)
+    return StepResult(allOf: part.pages)
   }
 
-  func touch(_ range: Verb.RegionRange, _ access: AccessWord) throws(Stop) -> WorkerReply {
-    let (_, address, pages) = try part(range)
-    for page in 0..<pages {
+  func touch(_ part: Part, _ access: AccessWord, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    try StepResult.pageByPage(part.pages) { page throws(StepStop) in
       do throws(Errno) {
-        _ = try GuardedMemory.touch(address + UInt64(page) << 12, access)
+        _ = try GuardedMemory.touch(part.address + UInt64(page) << 12, access)
       } catch {
-        throw .failed(
-          error, "page \(page): \(error)", WorkerReply(requested: Int64(pages), pages: Int64(page)))
+        throw .failed(error, "page \(page): \(error)")
       }
     }
-    return done(pages)
   }
 
-  func write(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
-    guard case .region(let range) = target else {
-      return try throughDevice(target, writes: true) { held, pages throws(Errno) in
-        try held.write(pattern.bytes(pages), at: pages.lowerBound << 12)
-        return nil
-      }
-    }
-    let (region, address, pages) = try part(range)
+  func write(_ part: Part, _ pattern: Pattern, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     do throws(GuardedMemory.Fault) {
-      try GuardedMemory.fill(
-        address, byteCount: pages << 12, pattern, fromPage: Int((address - region.address) >> 12))
+      try GuardedMemory.fill(part.address, byteCount: part.byteCount, pattern, fromPage: part.first)
     } catch {
-      throw faulted(error, of: pages)
+      throw faulted(error, of: part.pages)
     }
-    return done(pages)
+    return StepResult(allOf: part.pages)
   }
 
-  func check(_ target: Verb.ContentTarget, _ pattern: Pattern) throws(Stop) -> WorkerReply {
-    guard case .region(let range) = target else {
-      return try throughDevice(target) { held, pages throws(Errno) in
-        let found = try held.read(pages.lowerBound << 12..<pages.upperBound << 12)
-        let expected = pattern.bytes(pages)
-        guard found != expected else { return nil }
-        let place = zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
-        return pages.lowerBound + place >> 12
-      }
-    }
-    let (region, address, pages) = try part(range)
+  func check(_ part: Part, _ pattern: Pattern, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let difference: Int?
     do throws(GuardedMemory.Fault) {
       difference = try GuardedMemory.firstDifference(
-        address, byteCount: pages << 12, pattern, fromPage: Int((address - region.address) >> 12))
+        part.address, byteCount: part.byteCount, pattern, fromPage: part.first)
     } catch {
-      throw faulted(error, of: pages)
+      throw faulted(error, of: part.pages)
     }
-    if let difference { throw differs(difference >> 12, of: pages) }
-    return done(pages)
+    if let difference { throw Self.differs(difference >> 12, of: part.pages) }
+    return StepResult(allOf: part.pages)
   }
 
-  private func faulted(_ fault: GuardedMemory.Fault, of pages: Int) -> Stop {
+  func split(_ part: Part, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    try onlyInGuest("split_huge_pages")
+    let end = part.address + UInt64(part.byteCount)
+    try calling("split_huge_pages") { () throws(Errno) in
+      try HostFiles.write(
+        "\(getpid()),0x\(String(part.address, radix: 16)),0x\(String(end, radix: 16))",
+        to: "/sys/kernel/debug/split_huge_pages")
+    }
+    return StepResult(allOf: part.pages)
+  }
+
+  func clearReferences(by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    try calling("clear_refs") { () throws(Errno) in try MemoryCalls.clearSoftDirty() }
+    return StepResult()
+  }
+
+  private func faulted(_ fault: GuardedMemory.Fault, of pages: Int) -> StepStop {
     .failed(
       fault.errno, "page \(fault.done >> 12): signal \(fault.signal)",
-      WorkerReply(requested: Int64(pages), pages: Int64(fault.done >> 12)))
+      StepResult(requested: Int64(pages), pages: Int64(fault.done >> 12)))
   }
 
-  private func differs(_ page: Int, of pages: Int) -> Stop {
+  /// A page that is not as it should be.
+  static func differs(_ page: Int, of pages: Int) -> StepStop {
     .failed(
-      .ioError, "page \(page) does not hold what was expected",
-      WorkerReply(requested: Int64(pages), pages: Int64(page)))
+      Errno.ioError, "page \(page) does not hold what was expected",
+      StepResult(requested: Int64(pages), pages: Int64(page)))
   }
 
-  /// Pages that QEMU's `edu` moves in a second or two; of a larger pin it sees as many, evenly spread.
-  private static let pagesForEdu = 8
-  /// Pages that go through a ring at once.
-  private static let pagesAtOnce = 256
-
-  /// Lets the device see a pin piece by piece; a piece names the first page that is not as it should be.
-  private func throughDevice(
-    _ target: Verb.ContentTarget, writes: Bool = false, _ body: (HeldPin, Range<Int>) throws(Errno) -> Int?
-  ) throws(Stop) -> WorkerReply {
-    let part: Verb.ContentTarget.Held
-    switch target {
-    case .pin(let pin): part = pin
-    case .references(let references): part = references
-    case .region: throw .skipped("no device looks at a region")
-    }
-    guard let held = worker.held.withLock({ $0.pins[part.name] }) else {
-      throw .skipped("\(part.name) was not taken, or was given back")
-    }
-    let first = Int(clamping: part.offset.pages)
-    let total = part.size.map { Int(clamping: $0.pages) } ?? max(0, held.pages - first)
-    guard first + total <= held.pages else {
-      throw .failed(.invalidArgument, "\(part.name) has \(held.pages) pages")
-    }
-    var pieces = stride(from: first, to: first + total, by: Self.pagesAtOnce).map {
-      $0..<min($0 + Self.pagesAtOnce, first + total)
-    }
-    if held.isVFIO {
-      let count = min(total, Self.pagesForEdu)
-      guard count == total || !writes else {
-        throw .skipped("QEMU's edu takes a fifth of a second for half a page, too long for \(total) pages")
-      }
-      pieces = (0..<count).map { first + (count > 1 ? $0 * (total - 1) / (count - 1) : 0) }.map {
-        $0..<$0 + 1
-      }
-    }
-    var seen = 0
-    for piece in pieces {
-      let difference = try calling("the device") { () throws(Errno) in try body(held, piece) }
-      if let difference { throw differs(difference, of: total) }
-      seen += piece.count
-    }
-    var reply = WorkerReply(requested: Int64(total), pages: Int64(seen))
-    if seen < total {
-      reply.text = "the device saw \(seen) pages, evenly spread: it takes a fifth of a second for half a page"
-    }
-    return reply
-  }
-
-  func remap(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
-    var (region, address, pages) = try part(range)
-    let target = place(pages)
+  func remap(_ part: Part, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    let target = place(part.pages)
     let moved = try calling("mremap") { () throws(Errno) in
       try MemoryCalls.remap(
-        address: address, byteCount: pages << 12, newByteCount: pages << 12, target: target)
+        address: part.address, byteCount: part.byteCount, newByteCount: part.byteCount, target: target)
     }
-    var reply = done(pages)
-    if pages == region.pages {
+    if part.pages == part.region.pages {
+      var region = part.region
       region.address = moved
-      reply.mapped = [range.region: region]
+      place(region, as: part.name)
     }
-    return reply
+    return StepResult(allOf: part.pages)
   }
 
-  func lock(_ range: Verb.RegionRange, locks: Bool) throws(Stop) -> WorkerReply {
-    let (_, address, pages) = try part(range)
+  func lock(_ part: Part, locks: Bool, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try calling(locks ? "mlock" : "munlock") { () throws(Errno) in
       if locks {
-        try MemoryCalls.lock(address: address, byteCount: pages << 12)
+        try MemoryCalls.lock(address: part.address, byteCount: part.byteCount)
       } else {
-        try MemoryCalls.unlock(address: address, byteCount: pages << 12)
+        try MemoryCalls.unlock(address: part.address, byteCount: part.byteCount)
       }
     }
-    return done(pages)
+    return StepResult(allOf: part.pages)
   }
 
-  func limit(_ limit: MemlockLimit) throws(Stop) -> WorkerReply {
+  func limit(_ limit: MemlockLimit, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     try calling("setrlimit") { () throws(Errno) in
       try MemoryCalls.setLockLimit(limit.bytes)
     }
-    return WorkerReply()
+    return StepResult()
   }
 
-  func fork(_ name: String) throws(Stop) -> WorkerReply {
+  func fork(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     guard let child = worker.scenario.actor(named: name) else { throw .skipped("there is no actor \(name)") }
     let side = try calling("fork") { () throws(Errno) in try ProcessCalls.fork() }
     switch side {
     case .child: worker.serve(child: child)
-    case .parent(let process): return WorkerReply(child: process)
+    case .parent(let process):
+      note(child: process)
+      return StepResult()
     }
   }
 
-  func exit() -> Never {
+  func exit(_ actor: Scenario.Actor) -> StepResult {
     // exit_group: descriptors close with the process, and with them end its pins. Nothing is flushed, because
     // what a fork inherited in buffers is not ours.
     _exit(0)

@@ -6,8 +6,24 @@ import SystemPackage
 
 /// The verbs of references and pins.
 extension StepInWorker {
-  func get(_ grab: Verb.Grab) throws(Stop) -> WorkerReply {
-    let (_, address, pages) = try part(grab.range)
+  func grab(
+    _ grab: Verb.Grab, of part: Part, for purpose: PinPurpose?, in step: Step, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
+    let (address, pages) = (part.address, part.pages)
+    guard let purpose else { return try get(grab, address, pages) }
+    guard part.region.id == getpid() else {
+      throw .skipped("no interface here pins another process's memory")
+    }
+    switch purpose {
+    case .test: return try test(grab, address, pages)
+    case .vfio: return try vfio(grab, address, pages)
+    case .ioUring: return try ring(grab, address, pages)
+    case .directIO: return try direct(grab, address, pages)
+    case .rdma: throw .skipped("there is no RDMA adapter")
+    }
+  }
+
+  private func get(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(StepStop) -> StepResult {
     if grab.entry == .fast, grab.flags.isEmpty, grab.name != nil {
       let pipe = try calling("vmsplice") { () throws(Errno) in
         try PipeReferences(address: address, byteCount: pages << 12)
@@ -22,22 +38,7 @@ extension StepInWorker {
     return try runTest(grab, address, pages, command: grab.entry == .fast ? .getFast : .get)
   }
 
-  func pin(_ grab: Verb.Grab, _ purpose: PinPurpose) throws(Stop) -> WorkerReply {
-    let region = try region(grab.range.region)
-    guard let (address, pages) = region.part(grab.range) else {
-      throw .failed(.badAddress, "\(grab.range.region) has \(region.pages) pages")
-    }
-    guard region.id == getpid() else { throw .skipped("no interface here pins another process's memory") }
-    switch purpose {
-    case .test: return try test(grab, address, pages)
-    case .vfio: return try vfio(grab, address, pages)
-    case .ioUring: return try ring(grab, address, pages)
-    case .directIO: return try direct(grab, address, pages)
-    case .rdma: throw .skipped("there is no RDMA adapter")
-    }
-  }
-
-  private func test(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+  private func test(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(StepStop) -> StepResult {
     guard grab.name == nil else {
       throw .skipped("gup_test of Linux 6.1 gives its pins back in the same call; one that is held needs 6.2")
     }
@@ -55,13 +56,13 @@ extension StepInWorker {
   /// some of its pages as one that got them all (mm/gup_test.c:__gup_test_ioctl (6.1)): other commands take a page per
   /// call, and behind a long-term pin references, page by page, tell how far it can have come.
   private func runTest(
-    _ grab: Verb.Grab, _ address: UInt64, _ pages: Int, command: GupTest.Command
-  ) throws(Stop) -> WorkerReply {
+    _ grab: Verb.Grab, _ address: UInt64, _ pages: Int, command: GupTestDriver.Command
+  ) throws(StepStop) -> StepResult {
     try onlyInGuest("gup_test")
     var flags = PinFlags(grab.flags)
     let longterm = flags.contains(.longterm)
     if command == .pinLongterm { flags.remove(.longterm) }
-    let test = try calling("gup_test") { () throws(Errno) in try GupTest() }
+    let test = try calling("gup_test") { () throws(Errno) in try GupTestDriver() }
     let outcome = try calling("gup_test") { () throws(Errno) in
       try test.run(
         command, address: address, byteCount: UInt64(pages) << 12,
@@ -75,8 +76,8 @@ extension StepInWorker {
     {
       got = Int(reach.byteCount >> 12)
     }
-    var reply = WorkerReply(requested: Int64(pages), pages: Int64(got))
-    reply.frames = frames(address, pages)
+    let reply = StepResult(requested: Int64(pages), pages: Int64(got))
+    note(frames(address, pages))
     // The driver keeps the error to itself, and only says how far it came.
     guard got > 0 else {
       throw .failed(Errno(rawValue: 0), "gup_test got no page; it does not say which error it was", reply)
@@ -84,7 +85,7 @@ extension StepInWorker {
     return reply
   }
 
-  private func vfio(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+  private func vfio(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(StepStop) -> StepResult {
     try onlyInGuest("VFIO")
     let flags = Set(grab.flags)
     guard flags.subtracting([.write]) == [.longterm] else {
@@ -103,7 +104,7 @@ extension StepInWorker {
     return keep(.vfio(session, iova: iova), grab.name, address, pages, of: pages)
   }
 
-  private func ring(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+  private func ring(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(StepStop) -> StepResult {
     guard Set(grab.flags) == [.write, .longterm] else {
       throw .skipped("io_uring registers buffers writable and long-term, and in no other way")
     }
@@ -114,7 +115,7 @@ extension StepInWorker {
   }
 
   /// A read or write with O_DIRECT, whose pins end with the call.
-  private func direct(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(Stop) -> WorkerReply {
+  private func direct(_ grab: Verb.Grab, _ address: UInt64, _ pages: Int) throws(StepStop) -> StepResult {
     guard Set(grab.flags).isSubset(of: [.write]) else {
       throw .skipped("O_DIRECT pins for a short time, for reading or writing")
     }
@@ -125,59 +126,53 @@ extension StepInWorker {
         ? try file.read(at: 0, toAddress: address, byteCount: pages << 12)
         : try file.write(at: 0, fromAddress: address, byteCount: pages << 12)
     }
-    var reply = WorkerReply(requested: Int64(pages), pages: Int64(count >> 12))
-    reply.frames = frames(address, pages)
-    return reply
+    note(frames(address, pages))
+    return StepResult(requested: Int64(pages), pages: Int64(count >> 12))
   }
 
   private func keep(
     _ holder: consuming HeldPin.Holder, _ name: String?, _ address: UInt64, _ pages: Int, of requested: Int
-  ) -> WorkerReply {
+  ) -> StepResult {
     let pin = HeldPin(holder, pages: pages)
     worker.held.withLock { held in
-      if let name {
-        // A repeated step takes more under the same name; the earlier ones are held with it.
-        if let earlier = held.pins[name] { held.forever.append(earlier) }
-        held.pins[name] = pin
-      } else {
-        held.forever.append(pin)
-      }
+      if let name { held.pins[name, default: []].append(pin) } else { held.forever.append(pin) }
     }
-    return WorkerReply(
-      requested: Int64(requested), pages: Int64(pages), frames: frames(address, pages), hold: name)
+    note(frames(address, pages), heldAs: name)
+    return StepResult(requested: Int64(requested), pages: Int64(pages))
   }
 
-  func release(_ name: String) throws(Stop) -> WorkerReply {
-    guard let pin = worker.held.withLock({ $0.pins.removeValue(forKey: name) }) else {
-      throw .skipped("\(name) was not taken, or was given back")
+  func release(_ holding: [HeldPin], named name: String, dirty: Bool) throws(StepStop) -> StepResult {
+    worker.held.withLock { $0.pins[name] = nil }
+    note(released: name)
+    var pages = 0
+    for pin in holding {
+      pages += try calling("giving back") { () throws(Errno) in try pin.release() }
     }
-    let pages = try calling("giving back") { () throws(Errno) in try pin.release() }
-    return done(pages)
+    return StepResult(allOf: pages)
   }
 
-  func unpin(_ unpin: Verb.Unpin) throws(Stop) -> WorkerReply {
-    guard unpin.offset == .zero, unpin.size == nil else {
-      throw .skipped("no interface here gives back a part of a pin")
-    }
-    return try release(unpin.pin)
+  func unpin(_ unpin: Verb.Unpin, of holding: [HeldPin]) throws(StepStop) -> StepResult {
+    throw .skipped("no interface here gives back a part of a pin")
   }
 
-  func dump(_ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+  func dump(_ part: Part) throws(StepStop) -> StepResult {
     try onlyInGuest("gup_test")
-    let (_, address, pages) = try part(range)
+    let (address, pages) = (part.address, part.pages)
     var lines: [String] = []
     for page in 0..<min(pages, 16) {
       lines += try calling("gup_test") { () throws(Errno) in try PageDumps.take(address + UInt64(page) << 12)
       }
     }
-    var reply = WorkerReply(requested: Int64(pages), pages: Int64(min(pages, 16)))
+    var reply = StepResult(requested: Int64(pages), pages: Int64(min(pages, 16)))
     reply.text = lines.joined(separator: "\n")
     return reply
   }
 
-  func device(_ action: DeviceAction, _ range: Verb.RegionRange) throws(Stop) -> WorkerReply {
+  func device(
+    _ action: DeviceAction, _ part: Part, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult {
     try onlyInGuest("the test device hmm_dmirror")
-    let (_, address, pages) = try part(range)
+    let (address, pages) = (part.address, part.pages)
     let session: MirrorSession
     if let open = worker.held.withLock({ $0.mirror }) {
       session = open
@@ -185,7 +180,7 @@ extension StepInWorker {
       session = try calling("/dev/hmm_dmirror0") { () throws(Errno) in try MirrorSession() }
       worker.held.withLock { $0.mirror = session }
     }
-    var reply = done(pages)
+    var reply = StepResult(allOf: pages)
     try calling("hmm_dmirror, \(action.rawValue)") { () throws(Errno) in
       switch action {
       case .exclusive:

@@ -1,80 +1,53 @@
 import CLinux
 import Glibc
 import HoldfastScenario
+import Synchronization
 import SystemPackage
 
-/// One step of an actor, in its process.
-struct StepInWorker {
+/// One step of an actor, in its process: the operations of a real kernel.
+///
+/// Owned by one thread.
+final class StepInWorker {
   let worker: Worker
   let actor: Scenario.Actor
-  let regions: [String: PlacedRegion]
-  /// How many allocations the kernel shall make fail in the step's system calls.
-  let failures: Int?
+  private var regions: [String: PlacedRegion]
+  /// What the rounds so far have changed.
+  private(set) var changes = StepChanges()
+  /// How many allocations the kernel shall make fail in the round's system calls.
+  private var failures: Int?
 
-  /// Why a step ends without having done what it was asked for.
-  enum Stop: Error {
-    case failed(Errno, String, WorkerReply = WorkerReply())
-    case skipped(String)
+  init(worker: Worker, actor: Scenario.Actor, regions: [String: PlacedRegion]) {
+    self.worker = worker
+    self.actor = actor
+    self.regions = regions
   }
 
-  func perform(_ verb: Verb) -> WorkerReply {
-    do throws(Stop) {
-      return try reply(to: verb)
-    } catch {
-      switch error {
-      case .skipped(let why): return .skipped(why)
-      case .failed(let errno, let cause, var reply):
-        reply.outcome = .failed(errno: errno.rawValue, cause: cause)
-        return reply
-      }
-    }
+  /// Notes where a region is now.
+  func place(_ region: PlacedRegion, as name: String) {
+    regions[name] = region
+    changes.mapped[name] = region
   }
 
-  private func reply(to verb: Verb) throws(Stop) -> WorkerReply {
-    switch verb {
-    case .map(let map): try self.map(map)
-    case .unmap(let range): try unmap(range)
-    case .protect(let range, let word): try protect(range, word)
-    case .advise(let range, let word): try advise(range, word)
-    case .touch(let range, let access): try touch(range, access)
-    case .write(let target, let pattern): try write(target, pattern)
-    case .check(let target, let pattern): try check(target, pattern)
-    case .remap(let range): try remap(range)
-    case .lock(let range): try lock(range, locks: true)
-    case .unlock(let range): try lock(range, locks: false)
-    case .limit(let limit): try self.limit(limit)
-    case .fork(let child): try fork(child)
-    case .exit: exit()
-    case .get(let grab): try get(grab)
-    case .put(let name): try release(name)
-    case .pin(let grab, let purpose): try pin(grab, purpose)
-    case .unpin(let unpin): try self.unpin(unpin)
-    case .dump(let range): try dump(range)
-    case .device(let action, let range): try device(action, range)
-    case .migrate(let range, let node): try migrate(range, node)
-    case .drain(let target): try drain(target)
-    case .compact(let node): try compact(node)
-    case .split(let range): try split(range)
-    case .clearRefs: try clearRefs()
-    case .ksm: try ksm()
-    case .fail(let fail): try self.fail(fail)
-    case .allocateContiguous(let request): try allocateContiguous(request)
-    case .releaseContiguous(let name): try releaseContiguous(name)
-    case .offline(let offline): try self.offline(offline)
-    case .online(let selection, let kind): try online(selection, kind)
-    case .scopeSave, .scopeRestore: throw .skipped("no system call enters a pin scope")
-    case .allocate, .free: throw .skipped("no system call allocates frames for the kernel")
-    case .isolate, .putback:
-      throw .skipped("no system call takes pages off their LRU lists for somebody else")
-    case .signal, .add, .remove: throw .skipped("the coordinator does this")
-    }
+  /// Notes that a region is gone.
+  func forget(_ name: String) { changes.unmapped = name }
+
+  /// Notes what a process has forked.
+  func note(child: Int32) { changes.child = child }
+
+  /// Notes which frames pins or references got, and under which name they are held, if they are.
+  func note(_ frames: [UInt64?], heldAs name: String? = nil) {
+    changes.frames = (changes.frames ?? []) + frames
+    changes.hold = name ?? changes.hold
   }
+
+  /// Notes that nothing is held under a name any more.
+  func note(released name: String) { changes.released = name }
 
   /// Runs a system call, giving its error the words of a report.
   @discardableResult
   func calling<Result: ~Copyable>(
     _ what: String, _ body: () throws(Errno) -> Result
-  ) throws(Stop) -> Result {
+  ) throws(StepStop) -> Result {
     do throws(Errno) {
       guard let failures else { return try body() }
       return try AllocationFault(times: failures).during(body)
@@ -83,7 +56,7 @@ struct StepInWorker {
     }
   }
 
-  func reading<Result>(_ body: () throws(HostReadError) -> Result) throws(Stop) -> Result {
+  func reading<Result>(_ body: () throws(HostReadError) -> Result) throws(StepStop) -> Result {
     do throws(HostReadError) {
       return try body()
     } catch {
@@ -92,31 +65,51 @@ struct StepInWorker {
   }
 
   /// A step that changes the machine for everybody is for our own guest.
-  func onlyInGuest(_ what: String) throws(Stop) {
+  func onlyInGuest(_ what: String) throws(StepStop) {
     guard worker.reach == .guest else { throw .skipped("\(what) is not done to a host") }
-  }
-
-  func region(_ name: String) throws(Stop) -> PlacedRegion {
-    guard let region = regions[name] else { throw .failed(.badAddress, "the region \(name) was not mapped") }
-    return region
-  }
-
-  /// Where a part of a region lies.
-  func part(_ range: Verb.RegionRange) throws(Stop) -> (region: PlacedRegion, address: UInt64, pages: Int) {
-    let region = try region(range.region)
-    guard let (address, pages) = region.part(range) else {
-      throw .failed(.badAddress, "\(range.region) has \(region.pages) pages")
-    }
-    return (region, address, pages)
-  }
-
-  func done(_ pages: Int) -> WorkerReply {
-    WorkerReply(requested: Int64(pages), pages: Int64(pages))
   }
 
   /// The frames of a range of this process; nil where there is none.
   func frames(_ address: UInt64, _ pages: Int) -> [UInt64?] {
     let words = try? HostProcess.current.pagemap(address..<address + UInt64(pages) << 12)
     return words?.map(\.frame) ?? []
+  }
+}
+
+/// What the interpreter asks for by name; the verbs are in `StepInWorker+Memory.swift` and its neighbours.
+extension StepInWorker: StepOperations {
+  typealias Region = PlacedRegion
+  typealias Holding = [HeldPin]
+
+  func beginRound() {
+    // Asked for by the step before: in force once, whatever is repeated.
+    failures = worker.held.withLock { $0.failures.removeValue(forKey: actor.name) }
+  }
+
+  func region(_ name: String) -> PlacedRegion? { regions[name] }
+
+  func pageCount(of region: PlacedRegion) -> Int { region.pages }
+
+  func holding(_ name: String) -> [HeldPin]? { worker.held.withLock { $0.pins[name] } }
+
+  func pageCount(of holding: [HeldPin]) -> Int { holding.reduce(0) { $0 + $1.pages } }
+}
+
+extension RegionPart<PlacedRegion> {
+  /// Where the part begins.
+  var address: UInt64 { region.address + UInt64(first) << 12 }
+  /// How long it is.
+  var byteCount: Int { pages << 12 }
+}
+
+extension StepStop {
+  /// What a system call said, which does not tell its stage.
+  static func failed(_ errno: Errno, _ cause: String, _ done: StepResult = StepResult()) -> StepStop {
+    let known = ErrorNumber(number: errno.rawValue)
+    return .failed(
+      StepError(
+        errno: known ?? .EIO, stage: .untold,
+        cause: known == nil ? "\(cause) (errno \(errno.rawValue))" : cause),
+      done)
   }
 }

@@ -17,23 +17,6 @@ struct StepSight {
   ]
 }
 
-extension RunCosts {
-  /// What a run on a kernel cost, as far as the kernel counts it.
-  init(_ records: [StepRecord], counters: [String: Int64]) {
-    self.init()
-    migrated = counters["pgmigrate_success"] ?? 0
-    migrationFailures = counters["pgmigrate_fail"] ?? 0
-    bytesCopied = migrated << 12
-    for record in records where record.status != .skipped {
-      switch record.verb {
-      case .offline: blocksOfflined += record.blocks ?? 0
-      case .remove: blocksRemoved += record.blocks ?? 0
-      default: break
-      }
-    }
-  }
-}
-
 extension HostCounters {
   /// The counters of /proc/vmstat now, with what every CPU has counted by itself.
   static func live() throws(HostReadError) -> [String: UInt64] {

@@ -25,7 +25,8 @@ final class Worker: @unchecked Sendable {
 
   /// Pins, references and devices that the process keeps open.
   struct Held {
-    var pins: [String: HeldPin] = [:]
+    /// By name; a repeated step takes more under the same name.
+    var pins: [String: [HeldPin]] = [:]
     var forever: [HeldPin] = []
     var vfio: VFIOSession?
     var mirror: MirrorSession?
@@ -119,18 +120,9 @@ final class Worker: @unchecked Sendable {
   private func answer(_ request: WorkerRequest, _ actor: Scenario.Actor) -> WorkerReply {
     switch request.task {
     case .step(let number):
-      let step = actor.steps[number]
-      var total = WorkerReply()
-      for round in 1...step.repeats {
-        let failures = held.withLock { $0.failures.removeValue(forKey: actor.name) }
-        let reply = StepInWorker(
-          worker: self, actor: actor, regions: request.regions, failures: failures
-        ).perform(step.verb)
-        total.add(reply)
-        total.repeats = Int64(round)
-        guard reply.outcome == .ok else { break }
-      }
-      return total
+      let operations = StepInWorker(worker: self, actor: actor, regions: request.regions)
+      let result = operations.perform(actor.steps[number], by: actor)
+      return WorkerReply(result: result, changes: operations.changes)
     case .digests(let name, let offset, let pages):
       return WorkerReply(digests: digests(request.regions[name], offset, pages))
     case .counts(let name, let offset, let pages):
@@ -153,26 +145,7 @@ final class Worker: @unchecked Sendable {
       }
       return WorkerReply(counts: found)
     } catch {
-      return .skipped("gup_test: \(error)")
+      return WorkerReply(result: StepResult(.skipped("gup_test: \(error)")))
     }
-  }
-}
-
-extension WorkerReply {
-  /// Adds what another round of the same step did.
-  mutating func add(_ other: WorkerReply) {
-    func sum(_ one: Int64?, _ two: Int64?) -> Int64? {
-      one == nil && two == nil ? nil : (one ?? 0) + (two ?? 0)
-    }
-    outcome = other.outcome
-    requested = sum(requested, other.requested)
-    pages = sum(pages, other.pages)
-    blocks = sum(blocks, other.blocks)
-    if let text = other.text { self.text = (self.text.map { $0 + "\n" } ?? "") + text }
-    mapped.merge(other.mapped) { $1 }
-    unmapped = other.unmapped ?? unmapped
-    hold = other.hold ?? hold
-    child = other.child ?? child
-    if let frames = other.frames { self.frames = (self.frames ?? []) + frames }
   }
 }

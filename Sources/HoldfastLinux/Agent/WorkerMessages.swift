@@ -36,30 +36,10 @@ struct PlacedRegion: Codable {
 
 /// What came of a task.
 struct WorkerReply: Codable {
-  /// How a step ended.
-  enum Outcome: Codable, Equatable {
-    case ok
-    case failed(errno: Int32, cause: String)
-    case skipped(String)
-  }
-
-  var outcome = Outcome.ok
-  var requested: Int64?
-  var pages: Int64?
-  var blocks: Int64?
-  /// How often the step was done.
-  var repeats: Int64?
-  var text: String?
-  /// A region that the step made or moved, by name.
-  var mapped: [String: PlacedRegion] = [:]
-  /// A region that is gone.
-  var unmapped: String?
-  /// The frames that a pin or a reference got, by page; nil where they cannot be told.
-  var frames: [UInt64?]?
-  /// The name under which it holds them.
-  var hold: String?
-  /// The process that a fork made.
-  var child: Int32?
+  /// Of a step.
+  var result = StepResult()
+  /// What the step changed for those that come after it.
+  var changes = StepChanges()
   var digests: [UInt64?]?
   var counts: [PageCounts?]?
 
@@ -69,10 +49,22 @@ struct WorkerReply: Codable {
     var mappings: Int
     var pins: Int
   }
+}
 
-  static func skipped(_ why: String) -> WorkerReply {
-    WorkerReply(outcome: .skipped(why))
-  }
+/// What a step changed that the coordinator keeps for all.
+struct StepChanges: Codable {
+  /// Regions that the step made or moved, by name.
+  var mapped: [String: PlacedRegion] = [:]
+  /// A region that is gone.
+  var unmapped: String?
+  /// The frames that pins or references got, by page; nil where they cannot be told.
+  var frames: [UInt64?]?
+  /// The name under which it holds them.
+  var hold: String?
+  /// The name under which nothing is held any more.
+  var released: String?
+  /// The process that a fork made.
+  var child: Int32?
 }
 
 extension Decodable {

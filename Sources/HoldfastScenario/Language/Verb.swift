@@ -232,3 +232,68 @@ public enum Verb: Sendable, Equatable {
     public var skip: Int
   }
 }
+
+extension Verb {
+  /// The names of the verbs as a scenario writes them.
+  public enum Word: String, Sendable, Hashable, Codable, CaseIterable {
+    /// See the case of `Verb` of the same name.
+    case map, unmap, protect, advise, touch, write, check, get, put, pin, unpin, scope
+    /// See the case of `Verb` of the same name.
+    case allocate, free
+    /// See `allocateContiguous`.
+    case cmaAllocate = "cma-alloc"
+    /// See `releaseContiguous`.
+    case cmaRelease = "cma-release"
+    /// See the case of `Verb` of the same name.
+    case isolate, putback, drain, compact, migrate, offline, online, add, remove, exit, signal, fail, dump,
+      limit
+    /// See the case of `Verb` of the same name.
+    case fork, remap, lock, unlock, split, ksm, device
+    /// See the case of `Verb` of the same name.
+    case clearRefs = "clear-refs"
+  }
+
+  /// The verb's name.
+  public var word: Word {
+    switch self {
+    case .map: .map
+    case .unmap: .unmap
+    case .protect: .protect
+    case .advise: .advise
+    case .touch: .touch
+    case .write: .write
+    case .check: .check
+    case .get: .get
+    case .put: .put
+    case .pin: .pin
+    case .unpin: .unpin
+    case .scopeSave, .scopeRestore: .scope
+    case .allocate: .allocate
+    case .free: .free
+    case .allocateContiguous: .cmaAllocate
+    case .releaseContiguous: .cmaRelease
+    case .isolate: .isolate
+    case .putback: .putback
+    case .drain: .drain
+    case .compact: .compact
+    case .migrate: .migrate
+    case .offline: .offline
+    case .online: .online
+    case .add: .add
+    case .remove: .remove
+    case .exit: .exit
+    case .signal: .signal
+    case .fail: .fail
+    case .dump: .dump
+    case .limit: .limit
+    case .fork: .fork
+    case .remap: .remap
+    case .lock: .lock
+    case .unlock: .unlock
+    case .split: .split
+    case .clearRefs: .clearRefs
+    case .ksm: .ksm
+    case .device: .device
+    }
+  }
+}

@@ -2,11 +2,11 @@ import Holdfast
 import HoldfastScenario
 import Interleaving
 
-extension Looks {
+extension Observations where Ground == Stage {
   /// A hash of the looks taken when steps ended, the same in every run of the program.
-  var hash: UInt64 {
+  func hash(of scenario: Scenario) -> UInt64 {
     var hash = Hash64()
-    for index in stage.scenario.looks.indices {
+    for index in scenario.looks.indices {
       switch seen[index] {
       case nil: hash.combine(0)
       case .number(let number): hash.combine(UInt64(bitPattern: number) &* 8 &+ 1)

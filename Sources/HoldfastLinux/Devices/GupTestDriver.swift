@@ -7,7 +7,7 @@ import SystemPackage
 /// The kernel's side is mm/gup_test.c:gup_test_ioctl (6.1). The kernel needs CONFIG_GUP_TEST, and debugfs
 /// must be mounted, or else opening it fails with `.noSuchFileOrDirectory`. Pages are held only during the
 /// call.
-struct GupTest: ~Copyable {
+struct GupTestDriver: ~Copyable {
   /// The function to call; the raw value is the ioctl's number.
   enum Command: UInt8, Sendable, CaseIterable {
     /// get_user_pages_fast.
