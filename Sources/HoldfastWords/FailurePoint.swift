@@ -19,6 +19,10 @@ public enum FailurePoint: String, Sendable, Hashable, Codable, CaseIterable {
   /// A memory notifier refuses a block's way in or out of use.
   case notifier
 
+  /// The number of points.
+  @inlinable @_transparent
+  public static var count: Int { 9 }
+
   /// The place among all of them.
   @inlinable @inline(__always)
   public var number: Int {

@@ -12,6 +12,10 @@ public enum ZoneKind: String, Sendable, Hashable, Codable, CaseIterable {
   /// ZONE_DEVICE: device memory, never in a free list.
   case device
 
+  /// The number of kinds.
+  @inlinable @_transparent
+  public static var count: Int { 5 }
+
   /// The place among a node's zones.
   @inlinable @inline(__always)
   public var number: Int {
@@ -83,6 +87,10 @@ public enum MigrateType: String, Sendable, Hashable, Codable, CaseIterable {
   case cma
   /// Taken out of use by offlining or a contiguous allocation.
   case isolate
+
+  /// The number of types.
+  @inlinable @_transparent
+  public static var count: Int { 6 }
 
   /// The number that tables keep.
   @inlinable @inline(__always)

@@ -22,9 +22,9 @@ import Testing
       frame = try machine.touch(process, small, write: true)
       let large = try machine.map(process, pages: 8)
       try machine.advise(process, AddressRange(start: large, pages: 8), .hugePage)
-      huge = machine.head(of: try machine.touch(process, large, write: true))
+      huge = machine.memmap.head(of: try machine.touch(process, large, write: true))
       pins = Box(try machine.pin(process, at: small, pages: 1))
-      machine.drainLRUAll(for: process)
+      machine.lru.drainLRUAll(for: process)
     }
   }
 
@@ -35,51 +35,62 @@ import Testing
   }
 
   private static let breaches: [Breach] = [
-    Breach(invariant: "reference-count") { machine, frame, _ in machine.page(frame).refcount.fetchAdd(1) },
-    Breach(invariant: "reference-floor") { machine, frame, _ in machine.page(frame).refcount.store(1) },
-    Breach(invariant: "map-count") { machine, frame, _ in machine.page(frame).mapcount.fetchAdd(1) },
-    Breach(invariant: "pin-count") { machine, _, huge in machine.page(huge).pincount.fetchAdd(1) },
-    Breach(invariant: "pinned-is-seen") { machine, frame, _ in machine.page(frame).refcount.store(1000) },
+    Breach(invariant: "reference-count") { machine, frame, _ in
+      machine.memmap.page(frame).refcount.fetchAdd(1)
+    },
+    Breach(invariant: "reference-floor") { machine, frame, _ in machine.memmap.page(frame).refcount.store(1)
+    },
+    Breach(invariant: "map-count") { machine, frame, _ in machine.memmap.page(frame).mapcount.fetchAdd(1) },
+    Breach(invariant: "pin-count") { machine, _, huge in machine.memmap.page(huge).pincount.fetchAdd(1) },
+    Breach(invariant: "pinned-is-seen") { machine, frame, _ in machine.memmap.page(frame).refcount.store(1000)
+    },
     Breach(invariant: "pin-statistics") { machine, _, _ in
       machine.processor(0).count(.follPinAcquired, node: 0).addAsOwner(1)
     },
-    Breach(invariant: "anon-exclusive") { machine, frame, _ in machine.page(frame).clear(.anonExclusive) },
-    Breach(invariant: "held-page-belongs") { machine, frame, _ in machine.page(frame).mapping = .none },
-    Breach(invariant: "pinned-exclusive") { machine, frame, _ in machine.page(frame).clear(.anonExclusive) },
-    Breach(invariant: "pin-address") { machine, _, _ in
-      machine.forEachRecord { record, _ in record.startPage += 1 }
+    Breach(invariant: "anon-exclusive") { machine, frame, _ in
+      machine.memmap.page(frame).clear(.anonExclusive)
     },
-    Breach(invariant: "count-sign") { machine, frame, _ in machine.page(frame).pincount.store(-1) },
+    Breach(invariant: "held-page-belongs") { machine, frame, _ in machine.memmap.page(frame).mapping = .none
+    },
+    Breach(invariant: "pinned-exclusive") { machine, frame, _ in
+      machine.memmap.page(frame).clear(.anonExclusive)
+    },
+    Breach(invariant: "pin-address") { machine, _, _ in
+      machine.ledger.forEachRecord { record, _ in record.startPage += 1 }
+    },
+    Breach(invariant: "count-sign") { machine, frame, _ in machine.memmap.page(frame).pincount.store(-1) },
     Breach(invariant: "charged-pages") { machine, _, _ in machine.global.userLockedPages.fetchAdd(1) },
     Breach(invariant: "charge-of-a-pin") { machine, _, _ in
-      machine.forEachRecord { record, _ in record.charged += 1 }
+      machine.ledger.forEachRecord { record, _ in record.charged += 1 }
     },
     Breach(invariant: "free-is-unused") { machine, _, _ in
-      machine.page(firstFree(machine)).mapcount.store(1)
+      machine.memmap.page(firstFree(machine)).mapcount.store(1)
     },
     Breach(invariant: "free-counts") { machine, _, _ in
-      machine.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)
+      machine.buddy.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)
     },
-    Breach(invariant: "nothing-isolated") { machine, frame, _ in _ = machine.isolate(frame, on: 0) },
-    Breach(invariant: "lru-lists") { machine, frame, _ in machine.page(frame).clear(.lru) },
-    Breach(invariant: "no-frame-lost") { machine, _, _ in machine.page(firstFree(machine)).type = .none },
+    Breach(invariant: "nothing-isolated") { machine, frame, _ in _ = machine.migration.isolate(frame, on: 0)
+    },
+    Breach(invariant: "lru-lists") { machine, frame, _ in machine.memmap.page(frame).clear(.lru) },
+    Breach(invariant: "no-frame-lost") { machine, _, _ in machine.memmap.page(firstFree(machine)).type = .none
+    },
     Breach(invariant: "lists-enabled") { machine, _, _ in machine.global.lruBatchesDisabled.fetchAdd(1) },
     Breach(invariant: "blocks-settled") { machine, frame, _ in
-      machine.block(machine.block(of: frame)).state = .goingOffline
+      machine.blocks.block(machine.block(of: frame)).state = .goingOffline
     },
     Breach(invariant: "offline-is-empty") { machine, frame, _ in
-      machine.block(machine.block(of: frame)).state = .offline
+      machine.blocks.block(machine.block(of: frame)).state = .offline
     },
     Breach(invariant: "movable-zone") { machine, _, _ in
-      machine.forEachFrameWithMetadata {
-        if machine.page($0).type == .table { seemMovable(machine.page($0)) }
+      machine.observation.forEachFrameWithMetadata {
+        if machine.memmap.page($0).type == .table { seemMovable(machine.memmap.page($0)) }
       }
     },
     Breach(invariant: "zone-counts") { machine, _, _ in
-      machine.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
+      machine.buddy.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
     },
-    Breach(invariant: "migration-entries") { machine, frame, _ in machine.page(frame).set(.locked) },
-    Breach(invariant: "page-tables") { machine, frame, _ in machine.page(frame).type = .table },
+    Breach(invariant: "migration-entries") { machine, frame, _ in machine.memmap.page(frame).set(.locked) },
+    Breach(invariant: "page-tables") { machine, frame, _ in machine.memmap.page(frame).type = .table },
     Breach(invariant: "resident-pages") { machine, _, _ in
       machine.processor(0).count(.anonPages, node: 0).addAsOwner(1)
     },
@@ -94,7 +105,9 @@ import Testing
 
   private static func firstFree(_ machine: Machine) -> FrameNumber {
     var found = FrameNumber.none
-    machine.forEachFrameWithMetadata { if found == .none, machine.page($0).type == .buddy { found = $0 } }
+    machine.observation.forEachFrameWithMetadata {
+      if found == .none, machine.memmap.page($0).type == .buddy { found = $0 }
+    }
     return found
   }
 
@@ -119,8 +132,8 @@ import Testing
     let pins = try machine.pin(process, at: address, pages: 1, flags: [.write, .longterm])
     #expect(Invariant.violations(of: machine) == [])
     // The frame's zone is in its flags: as if it had moved into ZONE_MOVABLE under the pin.
-    let word = machine.page(pins[0]).flagWord
-    Self.seemMovable(machine.page(pins[0]))
+    let word = machine.memmap.page(pins[0]).flagWord
+    Self.seemMovable(machine.memmap.page(pins[0]))
     #expect(Invariant.violations(of: machine).contains { $0.invariant == "pin-placement" })
     word.store(word.load() & ~(7 << 51) | UInt64(ZoneKind.normal.number) << 51)
     pins.unpin()
@@ -134,7 +147,7 @@ import Testing
     let process = try machine.createProcess(name: "driver")
     let range = try machine.cmaAllocate(area: 0, count: 1, by: process)
     #expect(Invariant.violations(of: machine, kernelFrames: [range.start]) == [])
-    machine.page(range.start).type = .buddy
+    machine.memmap.page(range.start).type = .buddy
     #expect(
       Invariant.violations(of: machine, kernelFrames: [range.start]).contains {
         $0.invariant == "cma-bitmap"
@@ -149,9 +162,9 @@ import Testing
     let pins = try machine.pin(process, at: address, pages: 1, flags: [])
     #expect(pins[0] == machine.zeroPageFrame)
     #expect(Invariant.violations(of: machine) == [])
-    machine.forEachRecord { record, _ in record.flags.insert(.write) }
+    machine.ledger.forEachRecord { record, _ in record.flags.insert(.write) }
     #expect(Invariant.violations(of: machine).contains { $0.invariant == "zero-page-is-read" })
-    machine.forEachRecord { record, _ in record.flags.remove(.write) }
+    machine.ledger.forEachRecord { record, _ in record.flags.remove(.write) }
     pins.unpin()
   }
 
@@ -161,9 +174,9 @@ import Testing
     let process = try machine.createProcess(name: "database")
     try machine.reserveHugePages(node: 0, count: 1, for: process)
     let address = try machine.map(process, pages: 4, kind: .hugetlb)
-    let head = machine.head(of: try machine.touch(process, address, write: true))
+    let head = machine.memmap.head(of: try machine.touch(process, address, write: true))
     #expect(Invariant.violations(of: machine) == [])
-    machine.page(head).isHugetlbMigratable = false
+    machine.memmap.page(head).isHugetlbMigratable = false
     #expect(Invariant.violations(of: machine).contains { $0.invariant == "pool-migratable" })
   }
 

@@ -28,18 +28,20 @@ import Testing
       other = try machine.touch(process, address + UInt64(pageSize), write: true)
       let large = try machine.map(process, pages: 8)
       try machine.advise(process, AddressRange(start: large, pages: 8), .hugePage)
-      huge = machine.head(of: try machine.touch(process, large, write: true))
+      huge = machine.memmap.head(of: try machine.touch(process, large, write: true))
       pins.append(Box(try machine.pin(process, at: address, pages: 1)))
-      machine.drainLRUAll(for: process)
+      machine.lru.drainLRUAll(for: process)
       checks = StepChecks(machine)
       checks.processes = [process]
-      map = machine.stateMap
+      map = machine.observation.stateMap
     }
 
     /// The first frame of a type.
     func first(_ type: PageType) -> FrameNumber {
       var found = FrameNumber.none
-      machine.forEachFrameWithMetadata { if found == .none, machine.page($0).type == type { found = $0 } }
+      machine.observation.forEachFrameWithMetadata {
+        if found == .none, machine.memmap.page($0).type == type { found = $0 }
+      }
       return found
     }
 
@@ -59,11 +61,11 @@ import Testing
 
     /// The entry that maps the pinned page.
     func slot() throws -> EntrySlot {
-      try #require(machine.leafSlot(machine.space(process.space), address.page))
+      try #require(machine.pageTables.leafSlot(machine.spaces.space(process.space), address.page))
     }
 
     func moveToMovable(_ frame: FrameNumber) {
-      let word = machine.page(frame).flagWord
+      let word = machine.memmap.page(frame).flagWord
       word.store(
         word.load() & ~(7 << PageFlags.zoneShift) | UInt64(ZoneKind.movable.number) << PageFlags.zoneShift)
     }
@@ -92,43 +94,43 @@ import Testing
 
   private static let breaches: [Breach] = [
     Breach("counts-not-negative") { rig in
-      rig.machine.page(rig.frame).refcount.store(-1)
+      rig.machine.memmap.page(rig.frame).refcount.store(-1)
       return rig.pageWord(rig.frame, PageRow.refcount)
     },
     Breach("free-not-in-use") { rig in
       let free = rig.first(.buddy)
-      rig.machine.page(free).refcount.store(1)
+      rig.machine.memmap.page(free).refcount.store(1)
       return rig.pageWord(free, PageRow.refcount)
     },
     Breach("mappings-are-references") { rig in
-      rig.machine.page(rig.frame).mapcount.store(100_000)
+      rig.machine.memmap.page(rig.frame).mapcount.store(100_000)
       return rig.pageWord(rig.frame, PageRow.mapcount)
     },
     Breach("pins-are-references") { rig in
-      rig.machine.page(rig.huge).pincount.store(1000)
+      rig.machine.memmap.page(rig.huge).pincount.store(1000)
       return rig.pageWord(rig.huge, PageRow.pincount)
     },
     Breach("listed-is-referenced") { rig in
-      rig.machine.page(rig.frame).mapcount.store(0)
-      rig.machine.page(rig.frame).refcount.store(0)
+      rig.machine.memmap.page(rig.frame).mapcount.store(0)
+      rig.machine.memmap.page(rig.frame).refcount.store(0)
       return rig.pageWord(rig.frame, PageRow.flags)
     },
     Breach("exclusive-once") { rig in
-      rig.machine.page(rig.frame).mapcount.store(2)
+      rig.machine.memmap.page(rig.frame).mapcount.store(2)
       return rig.pageWord(rig.frame, PageRow.flags)
     },
     Breach("writable-is-exclusive") { rig in
-      rig.machine.page(rig.frame).clear(.anonExclusive)
+      rig.machine.memmap.page(rig.frame).clear(.anonExclusive)
       return rig.pageWord(rig.frame, PageRow.flags)
     },
     Breach("migrating-is-locked", .store) { rig in
       let slot = try rig.slot()
-      rig.machine.setEntry(
+      rig.machine.pageTables.setEntry(
         slot, .migration(.migrationWrite, rig.frame, young: true, dirty: true, huge: false))
       return rig.entryWord(slot)
     },
     Breach("mapped-is-allocated", .store) { rig in
-      rig.machine.page(rig.frame).refcount.store(0)
+      rig.machine.memmap.page(rig.frame).refcount.store(0)
       return rig.entryWord(try rig.slot())
     },
     Breach("walked-is-live", .load) { rig in rig.entryWord(40, 0) },
@@ -139,25 +141,25 @@ import Testing
     },
     Breach("scope-placement", .store) { rig in
       _ = rig.process.savePinScope()
-      rig.machine.page(rig.other).refcount.store(1)
+      rig.machine.memmap.page(rig.other).refcount.store(1)
       return rig.pageWord(rig.other, PageRow.refcount)
     },
     Breach("offline-is-unused") { rig in
-      rig.machine.block(rig.machine.block(of: rig.frame)).state = .offline
+      rig.machine.blocks.block(rig.machine.block(of: rig.frame)).state = .offline
       return rig.pageWord(rig.frame, PageRow.refcount)
     },
     Breach("zero-page-is-zero", .store) { rig in
-      rig.machine.page(rig.machine.zeroPageFrame).contentTag = 7
+      rig.machine.memmap.page(rig.machine.zeroPageFrame).contentTag = 7
       return rig.pageWord(rig.machine.zeroPageFrame, PageRow.contentTag)
     },
     Breach("pinned-is-held") { rig in
-      rig.machine.page(rig.frame).refcount.store(3)
+      rig.machine.memmap.page(rig.frame).refcount.store(3)
       return rig.pageWord(rig.frame, PageRow.refcount)
     },
     Breach("pin-coherence", .store) { rig in
       let slot = try rig.slot()
       let bits = PageTableEntry.present | PageTableEntry.user | PageTableEntry.writable
-      rig.machine.setEntry(slot, .leaf(rig.other, bits))
+      rig.machine.pageTables.setEntry(slot, .leaf(rig.other, bits))
       return rig.entryWord(slot)
     },
     Breach("longterm-placement", .release) { rig in
@@ -169,23 +171,23 @@ import Testing
       return rig.map.layout.global.start + GlobalRow.ledgerLock.offset
     },
     Breach("free-lists-whole", .release) { rig in
-      rig.machine.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)
+      rig.machine.buddy.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)
       return rig.zoneWord(.normal, ZoneRow.lock)
     },
     Breach("area-blocks-stay", .release) { rig in
-      rig.machine.setPageblockType(of: rig.machine.cmaArea(0).base, .movable)
+      rig.machine.buddy.setPageblockType(of: rig.machine.cma.cmaArea(0).base, .movable)
       return rig.zoneWord(.normal, ZoneRow.lock)
     },
     Breach("per-cpu-lists-whole", .release) { rig in
-      rig.machine.perCPULists(0, ZoneID(node: 0, kind: .normal)).count += 1
+      rig.machine.allocator.perCPULists(0, ZoneID(node: 0, kind: .normal)).count += 1
       return rig.map.layout.perCPULists.offset(ZoneKind.normal.number) + PerCPUListsRow.lock.offset
     },
     Breach("lru-lists-whole", .release) { rig in
-      rig.machine.page(rig.first(.table)).set(.lru)
+      rig.machine.memmap.page(rig.first(.table)).set(.lru)
       return rig.map.layout.nodes.start + NodeRow.lruLock.offset
     },
     Breach("zone-counts-ordered") { rig in
-      rig.machine.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
+      rig.machine.buddy.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
       return rig.zoneWord(.normal, ZoneRow.managed)
     },
   ]
@@ -208,7 +210,7 @@ import Testing
         if let found = rig.check(kind, word) { Issue.record("\(kind) of word \(word): \(found)") }
       }
     }
-    for table in 1...rig.machine.usedRows(.tablePages) {
+    for table in 1...rig.machine.pools.usedRows(.tablePages) {
       for index in 0..<rig.machine.geometry.tableEntries {
         let word = rig.entryWord(table, index)
         if let found = rig.check(.store, word) { Issue.record("entry \(index) of table \(table): \(found)") }
@@ -216,7 +218,7 @@ import Testing
     }
     // What is given back at the moment, and what was unmapped, is not looked for.
     rig.checks.releasing = 1
-    rig.machine.page(rig.frame).refcount.store(3)
+    rig.machine.memmap.page(rig.frame).refcount.store(3)
     #expect(rig.check(.readModifyWrite, rig.pageWord(rig.frame, PageRow.refcount)) == nil)
     _ = Unmanaged.passRetained(rig)
   }

@@ -131,27 +131,27 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
     for account in [MemlockAccount.locked, .pinned] {
       let process = try machine.createProcess(
         name: "memlock", memlockLimit: limit, capabilities: capabilities)
-      let space = machine.space(process.space)
-      for pages in charged { try machine.chargeLocked(space, pages: pages, as: account, for: process) }
+      let space = machine.spaces.space(process.space)
+      for pages in charged { try machine.spaces.chargeLocked(space, pages: pages, as: account, for: process) }
       let total = charged.reduce(0, +)
       #expect(throws: AddressSpaceError.self) {
-        try machine.chargeLocked(space, pages: refused, as: account, for: process)
+        try machine.spaces.chargeLocked(space, pages: refused, as: account, for: process)
       }
       machine.injectFailures(.memlock, count: 1)
       #expect(throws: AddressSpaceError.self) {
-        try machine.chargeLocked(space, pages: 0, as: account, for: process)
+        try machine.spaces.chargeLocked(space, pages: 0, as: account, for: process)
       }
       let usage = machine.usage(of: process)
       #expect([usage.locked, usage.pinned] == (account == .locked ? [Int(total), 0] : [0, Int(total)]))
-      machine.unchargeLocked(space, pages: total, as: account)
+      machine.spaces.unchargeLocked(space, pages: total, as: account)
       #expect(machine.usage(of: process).locked + machine.usage(of: process).pinned == 0)
-      if total > 0 { try machine.chargeLocked(space, pages: 1, as: account, for: process) }
+      if total > 0 { try machine.spaces.chargeLocked(space, pages: 1, as: account, for: process) }
       let id = process.space
-      machine.grabSpace(id)
+      machine.spaces.grabSpace(id)
       machine.exit(process)
       // What was charged to a space that has ended may still be given back.
-      machine.unchargeLocked(space, pages: 1, as: account)
-      machine.dropSpace(id)
+      machine.spaces.unchargeLocked(space, pages: 1, as: account)
+      machine.spaces.dropSpace(id)
     }
   }
 

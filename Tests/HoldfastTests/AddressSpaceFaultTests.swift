@@ -43,11 +43,11 @@ struct TestMapping {
   }
 
   func fault(_ page: Int, _ flags: FaultFlags) {
-    let space = machine.space(process.space)
+    let space = machine.spaces.space(process.space)
     space.lock.lockShared()
     let at = address.page + UInt64(page)
-    if let area = machine.findArea(space, at) {
-      _ = machine.handleFault(process, space, area, page: at, flags)
+    if let area = machine.spaces.findArea(space, at) {
+      _ = machine.faults.handleFault(process, space, area, page: at, flags)
     }
     space.lock.unlockShared()
   }
@@ -134,14 +134,14 @@ struct TestMapping {
       let machine = try smallMachine(policy: policy)
       let mapping = try TestMapping(machine, .anonymous)
       let first = try machine.touch(mapping.process, mapping.address, write: true)
-      if isDrained { machine.drainLRU(processor: 0, on: 0) }
-      machine.getFolio(first, refs: extra + 1)
-      machine.putFolio(first, on: 0)
+      if isDrained { machine.lru.drainLRU(processor: 0, on: 0) }
+      machine.folios.getFolio(first, refs: extra + 1)
+      machine.folios.putFolio(first, on: 0)
       try mapping.run(.readOnly)
       try mapping.run(.readWrite)
       let second = try machine.touch(mapping.process, mapping.address, write: true)
       #expect((second == first) == (policy.tracksExclusive || (extra == 0 && isKeptWithoutExtra)))
-      if extra > 0 { machine.putFolio(first, refs: extra, on: 0) }
+      if extra > 0 { machine.folios.putFolio(first, refs: extra, on: 0) }
       #expect(recount(machine) == [])
     }
   }
@@ -244,18 +244,18 @@ struct TestMapping {
     let anon = try machine.touch(process, mapping.address + UInt64(5 * pageSize), write: true)
     try machine.protect(process, mapping.range(6, 1), .read)
     func places(_ head: FrameNumber) -> Set<[UInt64]> {
-      let folio = machine.page(head)
+      let folio = machine.memmap.page(head)
       if !folio.mapping.isAnonymous { folio.lock.lock() }
       defer { if !folio.mapping.isAnonymous { folio.lock.unlock() } }
       var found: Set<[UInt64]> = []
-      machine.forEachMapping(of: head) { space, area, page in
+      machine.reverseMap.forEachMapping(of: head) { space, area, page in
         found.insert([UInt64(space.owner.rawValue), page - area.start, area.end - page])
         return true
       }
       return found
     }
     let owner = UInt64(process.id.rawValue)
-    #expect(places(machine.head(of: anon)) == [[owner, 4, 2], [owner, 0, 1]])
+    #expect(places(machine.memmap.head(of: anon)) == [[owner, 4, 2], [owner, 0, 1]])
 
     let other = try machine.createProcess(name: "other")
     let object = try machine.createObject(kind: .memfd, pages: 8, for: process)
@@ -300,18 +300,18 @@ struct TestMapping {
       try machine.touch(mapping.process, mapping.address, write: true),
       try machine.touch(small.process, small.address, write: true),
     ]
-    for frame in frames { machine.getFolio(machine.head(of: frame)) }
+    for frame in frames { machine.folios.getFolio(machine.memmap.head(of: frame)) }
     machine.exit(mapping.process)
     machine.exit(small.process)
-    machine.drainLRU(processor: 0, on: 0)
-    #expect(machine.page(frames[0]).refcount.load() == 1)
-    #expect(machine.mappingCount(frames[0]) == 0)
+    machine.lru.drainLRU(processor: 0, on: 0)
+    #expect(machine.memmap.page(frames[0]).refcount.load() == 1)
+    #expect(machine.folios.mappingCount(frames[0]) == 0)
     var visited = 0
-    machine.forEachMapping(of: frames[0]) { _, _, _ in
+    machine.reverseMap.forEachMapping(of: frames[0]) { _, _, _ in
       visited += 1
       return true
     }
     #expect(visited == 0)
-    for frame in frames { machine.putFolio(machine.head(of: frame), on: 0) }
+    for frame in frames { machine.folios.putFolio(machine.memmap.head(of: frame), on: 0) }
   }
 }

@@ -21,7 +21,7 @@ func smallMachine(
 func recount(_ machine: Machine) -> [String] {
   var wrong: [String] = []
   for processor in 0..<machine.configuration.processors {
-    machine.drainLRU(processor: processor, on: processor)
+    machine.lru.drainLRU(processor: processor, on: processor)
   }
   var references: [FrameNumber: Int32] = [machine.global.zeroPage: 1]
   var mapcounts: [FrameNumber: Int32] = [:]
@@ -31,10 +31,12 @@ func recount(_ machine: Machine) -> [String] {
 
   func check(tables: [RowID], of what: String) {
     for id in tables {
-      let meta = machine.tableMeta(id)
+      let meta = machine.pageTables.tableMeta(id)
       references[meta.frame, default: 0] += 1
       tableFrames.insert(meta.frame)
-      let used = (0..<machine.geometry.tableEntries).count { !machine.tablePage(id).entry($0).load().isNone }
+      let used = (0..<machine.geometry.tableEntries).count {
+        !machine.pageTables.tablePage(id).entry($0).load().isNone
+      }
       let isDeposit = meta.used == 0 && used == 0
       if used != meta.used, !isDeposit {
         wrong.append("\(what): table \(id.rawValue) counts \(meta.used), has \(used)")
@@ -43,8 +45,8 @@ func recount(_ machine: Machine) -> [String] {
   }
 
   for process in machine.processes {
-    let space = machine.space(process.space)
-    let tables = machine.tables(of: space)
+    let space = machine.spaces.space(process.space)
+    let tables = machine.spaces.tables(of: space)
     tableCount += tables.count
     if tables.count != Int(space.tablePages.load()) {
       wrong.append("\(process.name): \(tables.count) tables, counted \(space.tablePages.load())")
@@ -52,15 +54,15 @@ func recount(_ machine: Machine) -> [String] {
     check(tables: tables, of: process.name)
     var anon = 0
     var shared = 0
-    for mapped in machine.mappings(of: process) {
+    for mapped in machine.spaces.mappings(of: process) {
       let entry = mapped.entry
-      guard let area = machine.findArea(space, mapped.page) else {
+      guard let area = machine.spaces.findArea(space, mapped.page) else {
         wrong.append("\(process.name): page \(mapped.page) is mapped outside areas")
         continue
       }
       guard entry.mapsFrame, !entry.isSpecial else { continue }
-      let head = machine.head(of: entry.frame)
-      let folio = machine.page(head)
+      let head = machine.memmap.head(of: entry.frame)
+      let folio = machine.memmap.page(head)
       references[head, default: 0] += 1
       let pages = mapped.level == 1 ? machine.geometry.tableEntries : 1
       if mapped.level == 1 { entire[head, default: 0] += 1 } else { mapcounts[entry.frame, default: 0] += 1 }
@@ -71,7 +73,7 @@ func recount(_ machine: Machine) -> [String] {
         wrong.append("\(process.name): page \(mapped.page) maps index \(folio.index) of \(head)")
       }
       if entry.isWritable, folio.mapping.isAnonymous, machine.policy.tracksExclusive,
-        !machine.page(entry.frame).has(.anonExclusive)
+        !machine.memmap.page(entry.frame).has(.anonExclusive)
       {
         wrong.append("\(process.name): page \(mapped.page) is writable but not exclusive")
       }
@@ -88,19 +90,19 @@ func recount(_ machine: Machine) -> [String] {
 
   var cached = 0
   var reserved = 0
-  for row in 1..<(machine.usedRows(.objects) + 1) {
-    let object = machine.object(RowID(rawValue: UInt32(row)))
+  for row in 1..<(machine.pools.usedRows(.objects) + 1) {
+    let object = machine.pageCache.object(RowID(rawValue: UInt32(row)))
     guard object.users > 0 else { continue }
-    check(tables: machine.tables(of: object), of: "object \(row)")
-    for mapped in machine.cacheEntries(of: object) {
+    check(tables: machine.spaces.tables(of: object), of: "object \(row)")
+    for mapped in machine.spaces.cacheEntries(of: object) {
       guard mapped.entry.isPresent else {
         reserved += 1
         continue
       }
       let head = mapped.entry.frame
       references[head, default: 0] += 1
-      if !machine.page(head).isHugetlb { cached += 1 }
-      if machine.page(head).mapping != PageMapping(object: RowID(rawValue: UInt32(row))) {
+      if !machine.memmap.page(head).isHugetlb { cached += 1 }
+      if machine.memmap.page(head).mapping != PageMapping(object: RowID(rawValue: UInt32(row))) {
         wrong.append("\(head) is cached by object \(row) and belongs to another")
       }
     }
@@ -110,8 +112,8 @@ func recount(_ machine: Machine) -> [String] {
   var mappedPages: Int64 = 0
   for index in 0..<machine.frameCount {
     let frame = FrameNumber(index)
-    let page = machine.page(frame)
-    let head = machine.head(of: frame)
+    let page = machine.memmap.page(frame)
+    let head = machine.memmap.head(of: frame)
     if page.refcount.load() != references[frame] ?? 0 {
       wrong.append("\(frame): refcount \(page.refcount.load()), tables say \(references[frame] ?? 0)")
     }
@@ -120,7 +122,7 @@ func recount(_ machine: Machine) -> [String] {
         "\(frame): mapcount \(page.mapcount.load())+\(page.entireMapcount.load()), tables say \(mapcounts[frame] ?? 0)+\(entire[frame] ?? 0)"
       )
     }
-    let folio = machine.page(head)
+    let folio = machine.memmap.page(head)
     if mapcounts[frame] != nil || entire[head] != nil, !folio.isHugetlb {
       if folio.mapping.isAnonymous { anonPages += 1 } else { mappedPages += 1 }
     }
@@ -142,23 +144,23 @@ func recount(_ machine: Machine) -> [String] {
 /// Frames that someone refers to, after the LRU batches are drained.
 func framesInUse(_ machine: Machine) -> Int {
   for processor in 0..<machine.configuration.processors {
-    machine.drainLRU(processor: processor, on: processor)
+    machine.lru.drainLRU(processor: processor, on: processor)
   }
   return (0..<machine.frameCount).count {
-    machine.page(machine.head(of: FrameNumber($0))).refcount.load() > 0
+    machine.memmap.page(machine.memmap.head(of: FrameNumber($0))).refcount.load() > 0
   }
 }
 
 /// An entry in a few letters: what it maps and how.
 func describe(_ machine: Machine, _ process: Process, _ address: VirtualAddress) -> String {
-  let space = machine.space(process.space)
-  guard let slot = machine.leafSlot(space, address.page), !slot.entry.isNone else { return "none" }
+  let space = machine.spaces.space(process.space)
+  guard let slot = machine.pageTables.leafSlot(space, address.page), !slot.entry.isNone else { return "none" }
   let entry = slot.entry
   if entry.isMigration { return "migration" }
-  let folio = machine.page(machine.head(of: entry.frame))
+  let folio = machine.memmap.page(machine.memmap.head(of: entry.frame))
   var text = entry.isSpecial ? "zero" : folio.mapping.isAnonymous ? "anon" : "cache"
   if slot.level == 1 { text += " huge" }
-  if !entry.isSpecial, machine.page(entry.frame).has(.anonExclusive) { text += " exclusive" }
+  if !entry.isSpecial, machine.memmap.page(entry.frame).has(.anonExclusive) { text += " exclusive" }
   text += entry.isProtNone ? " none" : entry.isWritable ? " rw" : " r"
   if entry.has(PageTableEntry.dirty) { text += " dirty" }
   return text

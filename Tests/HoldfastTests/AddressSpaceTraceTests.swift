@@ -62,8 +62,8 @@ struct TraceRandom {
           let page = UInt64(random.next(8) * pageSize)
           if let frame = try? machine.touch(process, address + page, write: random.next(2) == 0), !isShared {
             // Only what this thread maps privately may be looked at without a reference.
-            if machine.page(frame).mapping.isAnonymous {
-              machine.forEachMapping(of: frame) { _, _, _ in true }
+            if machine.memmap.page(frame).mapping.isAnonymous {
+              machine.reverseMap.forEachMapping(of: frame) { _, _, _ in true }
             }
           }
         }

@@ -17,26 +17,29 @@ import Testing
     let atStart = machine.madeSections
     #expect(atStart <= 2, "the section with two zones, and the zero page's")
     let process = try machine.bareProcess()
-    let normal = machine.zone(ZoneID(node: 0, kind: .normal))
+    let normal = machine.buddy.zone(ZoneID(node: 0, kind: .normal))
     #expect(normal.free.load() == UInt64((1 << 27) - (1 << 20)))
-    let folio = try machine.allocateFolio(order: 9, gfp: .transhuge, for: process)
-    #expect(machine.page(folio).zone.kind == .movable)
-    let kernel = try machine.allocateFolio(order: 0, gfp: .kernel, for: process)
-    #expect(kernel.index >= 1 << 20 && machine.page(kernel).zone.kind == .normal)
+    let folio = try machine.allocator.allocateFolio(order: 9, gfp: .transhuge, for: process)
+    #expect(machine.memmap.page(folio).zone.kind == .movable)
+    let kernel = try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)
+    #expect(kernel.index >= 1 << 20 && machine.memmap.page(kernel).zone.kind == .normal)
     #expect(machine.madeSections == atStart + 2)
     let last = frames((1 << 28) - 1, 1 << 28)
-    #expect(!machine.hasMetadata(last.start))
-    #expect(machine.materialise(last) && machine.hasMetadata(last.start))
-    #expect(machine.zoneOf(FrameNumber(1 << 26)) == ZoneID(node: 0, kind: .normal))
+    #expect(!machine.memmap.hasMetadata(last.start))
+    #expect(machine.buddy.materialise(last) && machine.memmap.hasMetadata(last.start))
+    #expect(machine.blocks.zoneOf(FrameNumber(1 << 26)) == ZoneID(node: 0, kind: .normal))
     #expect(machine.freeListProblems == [])
     // Using up a small deferred zone makes all of it and loses nothing.
-    let before = machine.zone(ZoneID(node: 0, kind: .dma32)).managed.load()
+    let before = machine.buddy.zone(ZoneID(node: 0, kind: .dma32)).managed.load()
     var taken: UInt64 = 0
-    while let frame = try? machine.allocateFolio(order: 10, gfp: [.kernel, .dma32, .thisNode], for: process) {
-      #expect(machine.page(frame).zone.kind <= .dma32)
+    while let frame = try? machine.allocator.allocateFolio(
+      order: 10, gfp: [.kernel, .dma32, .thisNode], for: process)
+    {
+      #expect(machine.memmap.page(frame).zone.kind <= .dma32)
       taken += 1024
     }
-    #expect(taken > before - before / 50 && machine.zone(ZoneID(node: 0, kind: .dma32)).deferred.load() == 0)
+    #expect(
+      taken > before - before / 50 && machine.buddy.zone(ZoneID(node: 0, kind: .dma32)).deferred.load() == 0)
   }
 
   @Test("deferred CMA memory and deferred blocks to steal are found")
@@ -45,16 +48,16 @@ import Testing
     configuration.cmaAreas = [CMAConfiguration(name: "c", frames: 3 << 16)]
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
-    let area = machine.cmaArea(0)
+    let area = machine.cma.cmaArea(0)
     #expect(area.base == FrameNumber(1 << 16) && area.count == 3 << 16)
-    let frame = try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
-    #expect(machine.pageblockType(of: frame) == .cma && frame == area.base)
-    let kernel = try machine.allocateFolio(order: 0, gfp: .kernel, for: process)
+    let frame = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
+    #expect(machine.buddy.pageblockType(of: frame) == .cma && frame == area.base)
+    let kernel = try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)
     #expect(kernel.index < 1 << 16)
     #expect(machine.freeListProblems == [])
-    machine.materialise(frames(0, 1 << 18))
+    machine.buddy.materialise(frames(0, 1 << 18))
     #expect(machine.madeSections == 8 && machine.freeListProblems == [])
-    let zone = machine.zone(ZoneID(node: 0, kind: .dma32))
+    let zone = machine.buddy.zone(ZoneID(node: 0, kind: .dma32))
     #expect(zone.cma.load() == 3 << 16)
   }
 
@@ -64,15 +67,16 @@ import Testing
     configuration.backing = .memfd
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
-    let with = (0..<machine.blockCount).filter { machine.block(BlockID(rawValue: $0)).hasBytes }
+    let with = (0..<machine.blockCount).filter { machine.store?.hasBytes(BlockID(rawValue: $0)) == true }
     #expect(with == [0], "the section with two zones, where the zero page is too")
     var reached = Set<BlockID>()
     for _ in 0..<64 {
-      let frame = try machine.allocateFolio(order: 10, gfp: [.highUserMovable, .zero], for: process)
+      let frame = try machine.allocator.allocateFolio(
+        order: 10, gfp: [.highUserMovable, .zero], for: process)
       reached.insert(machine.block(of: frame))
-      #expect(machine.contents(frame, match: Machine.zeroPattern))
+      #expect(machine.folios.contents(frame, match: Folios.zeroPattern))
     }
-    #expect(reached.allSatisfy { machine.block($0).hasBytes })
+    #expect(reached.allSatisfy { machine.store?.hasBytes($0) == true })
   }
 
   @Test("kernelcore and movablecore, on one node and more (rule 3.9)")
@@ -140,17 +144,17 @@ import Testing
         extent(.normal, 128, 192, node: 1), extent(.normal, 192, 256, node: 2),
       ])
     #expect(machine.global.zeroPage == FrameNumber(3))
-    let normal = machine.zone(ZoneID(node: 0, kind: .normal))
+    let normal = machine.buddy.zone(ZoneID(node: 0, kind: .normal))
     #expect(normal.start == FrameNumber(32) && normal.spanned == 96 && normal.present.load() == 92)
     #expect(normal.managed.load() == 72 && normal.free.load() == 72)
-    #expect(machine.zone(ZoneID(node: 0, kind: .dma32)).managed.load() == 28)
+    #expect(machine.buddy.zone(ZoneID(node: 0, kind: .dma32)).managed.load() == 28)
     for frame in [0, 3, 80, 99] {
-      #expect(machine.page(FrameNumber(frame)).has(.reserved))
-      #expect(machine.page(FrameNumber(frame)).refcount.load() == 1)
+      #expect(machine.memmap.page(FrameNumber(frame)).has(.reserved))
+      #expect(machine.memmap.page(FrameNumber(frame)).refcount.load() == 1)
     }
-    #expect(!machine.hasMetadata(FrameNumber(60)) && machine.zoneOf(FrameNumber(60)) == nil)
-    #expect(machine.zoneOf(FrameNumber(40)) == ZoneID(node: 0, kind: .normal))
-    let blocks = (0..<machine.blockCount).map { machine.block(BlockID(rawValue: $0)) }
+    #expect(!machine.memmap.hasMetadata(FrameNumber(60)) && machine.blocks.zoneOf(FrameNumber(60)) == nil)
+    #expect(machine.blocks.zoneOf(FrameNumber(40)) == ZoneID(node: 0, kind: .normal))
+    let blocks = (0..<machine.blockCount).map { machine.blocks.block(BlockID(rawValue: $0)) }
     #expect(
       blocks[3].zone == nil && blocks[3].present == 12 && blocks[3].state == .online, "a block with a hole")
     #expect(blocks[0].zone == ZoneID(node: 0, kind: .dma32) && blocks[15].node == 2)
@@ -164,11 +168,11 @@ import Testing
     // A request goes to the other nodes once its own is full, and not with THISNODE.
     let process = try machine.bareProcess(on: 2)
     var nodes: [Int] = []
-    while let frame = try? machine.allocateFolio(order: 2, gfp: .kernel, for: process) {
-      nodes.append(machine.page(frame).zone.node)
+    while let frame = try? machine.allocator.allocateFolio(order: 2, gfp: .kernel, for: process) {
+      nodes.append(machine.memmap.page(frame).zone.node)
     }
     #expect(nodes.reduced == [1, 2, 0])
-    #expect((try? machine.allocateFolio(order: 0, gfp: [.kernel, .thisNode], for: process)) == nil)
+    #expect((try? machine.allocator.allocateFolio(order: 0, gfp: [.kernel, .thisNode], for: process)) == nil)
   }
 
   @Test("every absurd configuration is refused, naming the field")

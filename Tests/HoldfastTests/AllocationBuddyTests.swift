@@ -14,9 +14,9 @@ import Testing
         let process = try machine.bareProcess()
         let before = machine.freeFrames
         var taken: [FrameNumber] = []
-        while let frame = try? machine.allocateFolio(order: order, gfp: gfp, for: process) {
+        while let frame = try? machine.allocator.allocateFolio(order: order, gfp: gfp, for: process) {
           #expect(frame.index % (1 << order) == 0)
-          #expect(machine.page(frame).refcount.load() == 1)
+          #expect(machine.memmap.page(frame).refcount.load() == 1)
           taken.append(frame)
         }
         // ZONE_NORMAL keeps one frame, a 32nd of ZONE_MOVABLE, from requests that could go there.
@@ -25,16 +25,16 @@ import Testing
         #expect(Set(taken).count == taken.count)
         #expect(machine.freeListProblems == [])
         for frame in taken {
-          machine.page(frame).refcount.store(0)
-          machine.freeBlock(frame, order: order, on: 0)
+          machine.memmap.page(frame).refcount.store(0)
+          machine.allocator.freeBlock(frame, order: order, on: 0)
         }
         machine.drainAllPerCPULists()
         #expect(machine.freeFrames == before)
         #expect(machine.freeListProblems == [])
-        #expect((0..<160).allSatisfy { !machine.page(FrameNumber($0)).isTail })
+        #expect((0..<160).allSatisfy { !machine.memmap.page(FrameNumber($0)).isTail })
         // All of it merged again: beside the zero page's block, only blocks of the largest order.
-        #expect(machine.freeBlocks(ZoneID(node: 0, kind: .normal), order: 4) == 7)
-        #expect(machine.freeBlocks(ZoneID(node: 0, kind: .movable), order: 4) == 2)
+        #expect(machine.buddy.freeBlocks(ZoneID(node: 0, kind: .normal), order: 4) == 7)
+        #expect(machine.buddy.freeBlocks(ZoneID(node: 0, kind: .movable), order: 4) == 2)
       }
     }
   }
@@ -61,18 +61,18 @@ import Testing
         if wantsMore || held.isEmpty {
           let order = min(Int.random(in: 0...4, using: &random), Int.random(in: 0...4, using: &random))
           let gfp = masks[Int.random(in: 0..<masks.count, using: &random)]
-          if let frame = try? machine.allocateFolio(order: order, gfp: gfp, for: process) {
+          if let frame = try? machine.allocator.allocateFolio(order: order, gfp: gfp, for: process) {
             if process.scope == .pin || !gfp.contains(.movable) {
               // Invariant 28: nothing of a pin scope is in ZONE_MOVABLE or CMA.
-              #expect(machine.page(frame).zone.kind != .movable, "seed \(seed) step \(step)")
-              #expect(machine.pageblockType(of: frame) != .cma, "seed \(seed) step \(step)")
+              #expect(machine.memmap.page(frame).zone.kind != .movable, "seed \(seed) step \(step)")
+              #expect(machine.buddy.pageblockType(of: frame) != .cma, "seed \(seed) step \(step)")
             }
             held.append((frame, order))
           }
         } else {
           let (frame, order) = held.remove(at: Int.random(in: 0..<held.count, using: &random))
-          machine.page(frame).refcount.store(0)
-          machine.freeBlock(frame, order: order, on: process.processor)
+          machine.memmap.page(frame).refcount.store(0)
+          machine.allocator.freeBlock(frame, order: order, on: process.processor)
         }
         let problems = machine.freeListProblems
         #expect(problems == [], "seed \(seed) step \(step)")
@@ -91,14 +91,14 @@ import Testing
       configuration.cmaAreas = [CMAConfiguration(name: "c", frames: 64)]
       let machine = try Machine(configuration)
       let process = try machine.bareProcess()
-      let zone = machine.zone(ZoneID(node: 0, kind: .normal))
-      for _ in 0..<ordinary { _ = try machine.allocateFolio(order: 0, gfp: .kernel, for: process) }
+      let zone = machine.buddy.zone(ZoneID(node: 0, kind: .normal))
+      for _ in 0..<ordinary { _ = try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) }
       machine.drainAllPerCPULists()
       let (free, cma) = (zone.free.load(), zone.freeCMA.load())
       #expect(free == UInt64(191 - ordinary) && cma == 64)
       #expect((cma > free / 2) == expectCMA)
-      let frame = try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
-      #expect((machine.pageblockType(of: frame) == .cma) == expectCMA, "\(cma) of \(free)")
+      let frame = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
+      #expect((machine.buddy.pageblockType(of: frame) == .cma) == expectCMA, "\(cma) of \(free)")
     }
   }
 
@@ -125,21 +125,22 @@ import Testing
     for (index, test) in cases.enumerated() {
       let machine = try Machine(.small(frames: 16))
       let process = try machine.bareProcess()
-      let frame = try machine.allocateFolio(order: test.order, gfp: test.gfp, for: process)
+      let frame = try machine.allocator.allocateFolio(order: test.order, gfp: test.gfp, for: process)
       #expect(frame == FrameNumber(test.frame), "case \(index)")
-      let types = (0..<4).map { machine.pageblockType(of: FrameNumber($0 * 4)) }
+      let types = (0..<4).map { machine.buddy.pageblockType(of: FrameNumber($0 * 4)) }
       #expect(types == test.types, "case \(index)")
       #expect(machine.freeListProblems == [])
     }
     // The split-off rest of a stolen block belongs to the thief: both orders of fallback.
     let machine = try Machine(.small(frames: 32))
     let process = try machine.bareProcess()
-    let kernel = try machine.allocateFolio(order: 0, gfp: .kernel, for: process)
+    let kernel = try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)
     #expect(kernel == FrameNumber(16))
     // UNMOVABLE steals from RECLAIMABLE first, although MOVABLE has as large a block.
-    let cache = try machine.allocateFolio(order: 0, gfp: [.kernel, .reclaimable], for: process)
+    let cache = try machine.allocator.allocateFolio(order: 0, gfp: [.kernel, .reclaimable], for: process)
     #expect(
-      machine.pageblockType(of: cache) == .reclaimable && machine.pageblockType(of: kernel) == .unmovable)
+      machine.buddy.pageblockType(of: cache) == .reclaimable
+        && machine.buddy.pageblockType(of: kernel) == .unmovable)
   }
 
   @Test("a movable request breaks up the smallest block of another type; others take half pageblocks over")
@@ -150,24 +151,27 @@ import Testing
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
     var held: [FrameNumber] = []
-    while let frame = try? machine.allocateFolio(order: 0, gfp: .kernel, for: process) { held.append(frame) }
-    for start in [0, 16] { #expect(machine.pageblockType(of: FrameNumber(start)) == .unmovable) }
+    while let frame = try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) {
+      held.append(frame)
+    }
+    for start in [0, 16] { #expect(machine.buddy.pageblockType(of: FrameNumber(start)) == .unmovable) }
     func give(_ frame: Int) {
-      machine.page(FrameNumber(frame)).refcount.store(0)
-      machine.freeBlock(FrameNumber(frame), order: 0, on: 0)
+      machine.memmap.page(FrameNumber(frame)).refcount.store(0)
+      machine.allocator.freeBlock(FrameNumber(frame), order: 0, on: 0)
       machine.drainAllPerCPULists()
     }
     // An order-1 block at 20 and single frames at 8.
     for frame in [20, 21, 8] { give(frame) }
-    let moved = try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
+    let moved = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
     #expect(moved == FrameNumber(8), "the smallest, although a block of order 1 is free")
-    #expect(machine.pageblockType(of: moved) == .unmovable, "a single frame takes no pageblock over")
+    #expect(machine.buddy.pageblockType(of: moved) == .unmovable, "a single frame takes no pageblock over")
     // With order 2 free, the movable request takes what is free of the pageblock, but not its type: 4 of 16.
     for frame in [24, 25, 26, 27] { give(frame) }
-    let next = try machine.allocateFolio(order: 2, gfp: .highUserMovable, for: process)
-    #expect(next == FrameNumber(24) && machine.pageblockType(of: next) == .unmovable)
+    let next = try machine.allocator.allocateFolio(order: 2, gfp: .highUserMovable, for: process)
+    #expect(next == FrameNumber(24) && machine.buddy.pageblockType(of: next) == .unmovable)
     #expect(
-      machine.page(FrameNumber(20)).listType == .movable, "the rest of the pageblock's free memory follows")
+      machine.memmap.page(FrameNumber(20)).listType == .movable,
+      "the rest of the pageblock's free memory follows")
     #expect(machine.freeListProblems == [])
   }
 
@@ -177,15 +181,15 @@ import Testing
     configuration.explicitZones = [extent(.dma32, 0, 64), extent(.normal, 64, 128)]
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
-    for _ in 0..<64 { _ = try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process) }
+    for _ in 0..<64 { _ = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process) }
     for frame in stride(from: 64, to: 128, by: 2) {
-      machine.page(FrameNumber(frame)).refcount.store(0)
-      machine.freeBlock(FrameNumber(frame), order: 0, on: 0)
+      machine.memmap.page(FrameNumber(frame)).refcount.store(0)
+      machine.allocator.freeBlock(FrameNumber(frame), order: 0, on: 0)
     }
     machine.drainAllPerCPULists()
     var kinds: [ZoneKind] = []
-    while let frame = try? machine.allocateFolio(order: 0, gfp: .kernel, for: process) {
-      kinds.append(machine.page(frame).zone.kind)
+    while let frame = try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) {
+      kinds.append(machine.memmap.page(frame).zone.kind)
     }
     // The three frames beside the zero page are part of a pageblock: breaking it up is no better.
     let expected: [ZoneKind] =
@@ -200,25 +204,25 @@ import Testing
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
     let id = ZoneID(node: 0, kind: .normal)
-    let zone = machine.zone(id)
+    let zone = machine.buddy.zone(id)
     let before = zone.free.load()
     zone.lock.withLock {
-      machine.setPageblockType(of: FrameNumber(32), .isolate)
-      machine.add(1, to: zone.isolatedPageblocks)
-      #expect(machine.moveFreePages(inPageblockOf: FrameNumber(32), from: .movable, to: .isolate) == 4)
+      machine.buddy.setPageblockType(of: FrameNumber(32), .isolate)
+      machine.buddy.add(1, to: zone.isolatedPageblocks)
+      #expect(machine.buddy.moveFreePages(inPageblockOf: FrameNumber(32), from: .movable, to: .isolate) == 4)
     }
     #expect(zone.free.load() == before - 4)
     #expect(machine.freeListProblems == [])
     var taken = 0
-    while let frame = try? machine.allocateFolio(order: 0, gfp: .kernel, for: process) {
+    while let frame = try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) {
       #expect(frame.index < 48 && !(32..<36).contains(frame.index))
       taken += 1
     }
     #expect(taken == 64 - 16 - 4 - 1)
     zone.lock.withLock {
-      machine.setPageblockType(of: FrameNumber(32), .movable)
-      machine.add(-1, to: zone.isolatedPageblocks)
-      machine.moveFreePages(inPageblockOf: FrameNumber(32), from: .isolate, to: .movable)
+      machine.buddy.setPageblockType(of: FrameNumber(32), .movable)
+      machine.buddy.add(-1, to: zone.isolatedPageblocks)
+      machine.buddy.moveFreePages(inPageblockOf: FrameNumber(32), from: .isolate, to: .movable)
     }
     #expect(zone.free.load() == 16 + 4)
     #expect(machine.freeListProblems == [])
@@ -229,36 +233,38 @@ import Testing
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
     let id = ZoneID(node: 0, kind: .normal)
-    func held() -> Int { (0..<2).reduce(0) { $0 + machine.perCPULists($1, id).count } }
+    func held() -> Int { (0..<2).reduce(0) { $0 + machine.allocator.perCPULists($1, id).count } }
     func give(_ frame: FrameNumber, on processor: Int) {
-      machine.page(frame).refcount.store(0)
-      machine.freeBlock(frame, order: 0, on: processor)
+      machine.memmap.page(frame).refcount.store(0)
+      machine.allocator.freeBlock(frame, order: 0, on: processor)
     }
-    let frames = try (0..<8).map { _ in try machine.allocateFolio(order: 0, gfp: .kernel, for: process) }
+    let frames = try (0..<8).map { _ in
+      try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)
+    }
     give(frames[0], on: 0)
     give(frames[1], on: 1)
     #expect(held() >= 2)
-    machine.disablePerCPULists(id)
-    machine.disablePerCPULists(id)
+    machine.allocator.disablePerCPULists(id)
+    machine.allocator.disablePerCPULists(id)
     #expect(held() == 0)
     give(frames[2], on: 0)
-    machine.enablePerCPULists(id)
+    machine.allocator.enablePerCPULists(id)
     give(frames[3], on: 1)
     #expect(held() == 0, "disabling nests")
-    let again = try machine.allocateFolio(order: 0, gfp: .kernel, for: process)
+    let again = try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)
     #expect(held() == 0)
-    machine.enablePerCPULists(id)
+    machine.allocator.enablePerCPULists(id)
     give(frames[4], on: 0)
     #expect(held() == 1)
-    machine.drainPerCPULists(id)
-    let zone = machine.zone(id)
+    machine.allocator.drainPerCPULists(id)
+    let zone = machine.buddy.zone(id)
     zone.lock.withLock {
-      machine.setPageblockType(of: frames[5], .isolate)
-      machine.add(1, to: zone.isolatedPageblocks)
-      machine.moveFreePages(inPageblockOf: frames[5], from: .unmovable, to: .isolate)
+      machine.buddy.setPageblockType(of: frames[5], .isolate)
+      machine.buddy.add(1, to: zone.isolatedPageblocks)
+      machine.buddy.moveFreePages(inPageblockOf: frames[5], from: .unmovable, to: .isolate)
     }
     give(frames[5], on: 0)
-    #expect(held() == 0 && machine.page(frames[5]).type != .perCPU)
+    #expect(held() == 0 && machine.memmap.page(frames[5]).type != .perCPU)
     #expect(machine.freeListProblems == [])
     give(again, on: 0)
   }
@@ -277,20 +283,22 @@ import Testing
       let process = processes[number]
       var held: [(FrameNumber, Int)] = []
       for step in rounds {
-        if step % 1000 == 999 { machine.drainPerCPULists(ZoneID(node: 0, kind: .normal)) }
+        if step % 1000 == 999 { machine.allocator.drainPerCPULists(ZoneID(node: 0, kind: .normal)) }
         let order = [0, 0, 0, 1, 3, 9][Int.random(in: 0..<6, using: &random)]
         let gfp: GFPFlags = Bool.random(using: &random) ? .highUserMovable : .kernel
-        if held.count < 40, let frame = try? machine.allocateFolio(order: order, gfp: gfp, for: process) {
+        if held.count < 40,
+          let frame = try? machine.allocator.allocateFolio(order: order, gfp: gfp, for: process)
+        {
           held.append((frame, order))
         } else if !held.isEmpty {
           let (frame, order) = held.remove(at: Int.random(in: 0..<held.count, using: &random))
-          machine.page(frame).refcount.store(0)
-          machine.freeBlock(frame, order: order, on: number)
+          machine.memmap.page(frame).refcount.store(0)
+          machine.allocator.freeBlock(frame, order: order, on: number)
         }
       }
       for (frame, order) in held {
-        machine.page(frame).refcount.store(0)
-        machine.freeBlock(frame, order: order, on: number)
+        machine.memmap.page(frame).refcount.store(0)
+        machine.allocator.freeBlock(frame, order: order, on: number)
       }
     }
     #expect(machine.freeListProblems == [])

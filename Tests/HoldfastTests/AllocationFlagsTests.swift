@@ -41,13 +41,13 @@ import Testing
         let what = "\(policy.name), \(gfp), scope \(scope.rawValue)"
         guard let (kind, type) = Self.expected(gfp, pinScope: clears) else {
           #expect(throws: AllocationError(order: 0, gfp: gfp, cause: .illegalFlags), "\(what)") {
-            try machine.allocateFolio(order: 0, gfp: gfp, for: process)
+            try machine.allocator.allocateFolio(order: 0, gfp: gfp, for: process)
           }
           continue
         }
-        let frame = try machine.allocateFolio(order: 0, gfp: gfp, for: process)
-        #expect(machine.page(frame).zone.kind == kind, "\(what)")
-        #expect(machine.pageblockType(of: frame) == type, "\(what)")
+        let frame = try machine.allocator.allocateFolio(order: 0, gfp: gfp, for: process)
+        #expect(machine.memmap.page(frame).zone.kind == kind, "\(what)")
+        #expect(machine.buddy.pageblockType(of: frame) == type, "\(what)")
       }
     }
   }
@@ -65,8 +65,8 @@ import Testing
         configuration.policy = policy
         let machine = try Machine(configuration)
         let process = try machine.bareProcess(scope: scope)
-        let frame = try machine.allocateFolio(order: 0, gfp: gfp, for: process)
-        let inCMA = machine.pageblockType(of: frame) == .cma
+        let frame = try machine.allocator.allocateFolio(order: 0, gfp: gfp, for: process)
+        let inCMA = machine.buddy.pageblockType(of: frame) == .cma
         #expect(inCMA == (gfp.contains(.movable) && scope.isEmpty), "\(policy.name), \(gfp)")
       }
     }
@@ -80,18 +80,18 @@ import Testing
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
     let normal = ZoneID(node: 0, kind: .normal)
-    let frame = try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
-    #expect(machine.pageblockType(of: frame) == .cma)
-    machine.page(frame).refcount.store(0)
-    machine.freeBlock(frame, order: 0, on: 0)
-    #expect(machine.perCPULists(0, normal).list(1).first == frame)
+    let frame = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
+    #expect(machine.buddy.pageblockType(of: frame) == .cma)
+    machine.memmap.page(frame).refcount.store(0)
+    machine.allocator.freeBlock(frame, order: 0, on: 0)
+    #expect(machine.allocator.perCPULists(0, normal).list(1).first == frame)
     process.scope = .pin
-    let held = machine.perCPULists(0, normal).count
-    let pinnable = try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
-    #expect(machine.pageblockType(of: pinnable) == .movable)
-    #expect(machine.perCPULists(0, normal).count == held)
+    let held = machine.allocator.perCPULists(0, normal).count
+    let pinnable = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
+    #expect(machine.buddy.pageblockType(of: pinnable) == .movable)
+    #expect(machine.allocator.perCPULists(0, normal).count == held)
     process.scope = []
-    #expect(try machine.allocateFolio(order: 0, gfp: .highUserMovable, for: process) == frame)
+    #expect(try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process) == frame)
   }
 
   @Test("scopes nest: an inner restore does not end an outer scope (invariant 29)")

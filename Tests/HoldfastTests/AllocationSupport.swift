@@ -21,8 +21,8 @@ extension Machine {
   /// A process without an address space, on a processor and in allocation scopes.
   func bareProcess(on processor: Int = 0, scope: AllocationScope = []) throws -> Process {
     struct NoRow: Error {}
-    guard let id = takePoolRow(.processes) else { throw NoRow() }
-    let process = process(ProcessID(rawValue: id.rawValue))
+    guard let id = pools.takePoolRow(.processes) else { throw NoRow() }
+    let process = spaces.process(ProcessID(rawValue: id.rawValue))
     process.id = ProcessID(rawValue: id.rawValue)
     process.processor = processor
     process.scope = scope
@@ -31,25 +31,25 @@ extension Machine {
 
   /// The zones that have memory.
   var populatedZones: [ZoneID] {
-    (0..<layout.zones.count).map(ZoneID.init(rawValue:)).filter { zone($0).isPopulated }
+    (0..<layout.zones.count).map(ZoneID.init(rawValue:)).filter { buddy.zone($0).isPopulated }
   }
 
   /// What contradicts itself in the free memory of any zone.
-  var freeListProblems: [String] { populatedZones.flatMap { recountFree(zone: $0).problems } }
+  var freeListProblems: [String] { populatedZones.flatMap { buddy.recountFree(zone: $0).problems } }
 
   /// Frames that are free, on per-CPU lists or not.
   var freeFrames: Int {
     populatedZones.reduce(0) { sum, id in
-      let recount = recountFree(zone: id)
+      let recount = buddy.recountFree(zone: id)
       return sum + recount.free + recount.isolated + recount.perCPU
     }
   }
 
-  func drainAllPerCPULists() { for id in populatedZones { drainPerCPULists(id) } }
+  func drainAllPerCPULists() { for id in populatedZones { allocator.drainPerCPULists(id) } }
 
   /// Sections whose metadata was made.
   var madeSections: Int {
-    (0..<frameCount >> geometry.sectionOrder).count { sectionState($0) == .made }
+    (0..<frameCount >> geometry.sectionOrder).count { buddy.sectionState($0) == .made }
   }
 }
 

@@ -22,17 +22,17 @@ import Testing
     for (gfp, floor) in rights {
       let machine = try Self.machine()
       let process = try machine.bareProcess()
-      let zone = machine.zone(ZoneID(node: 0, kind: .normal))
+      let zone = machine.buddy.zone(ZoneID(node: 0, kind: .normal))
       #expect(
         zone.watermark(0).load() == 16 && zone.watermark(1).load() == 20 && zone.watermark(2).load() == 24)
-      while (try? machine.allocateFolio(order: 0, gfp: gfp, for: process)) != nil {}
+      while (try? machine.allocator.allocateFolio(order: 0, gfp: gfp, for: process)) != nil {}
       // What waits on the processor's lists is not counted as free; requests that wait bring it back.
       machine.drainAllPerCPULists()
       #expect(zone.free.load() <= floor + 3 && zone.free.load() >= floor, "\(gfp)")
     }
     let machine = try Self.machine()
     let process = try machine.bareProcess(scope: .memalloc)
-    while (try? machine.allocateFolio(order: 0, gfp: .kernel, for: process)) != nil {}
+    while (try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)) != nil {}
     #expect(machine.freeFrames == 0, "PF_MEMALLOC has no floor")
   }
 
@@ -41,15 +41,15 @@ import Testing
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
     var singles: [FrameNumber] = []
-    while let frame = try? machine.allocateFolio(order: 0, gfp: .kernel, for: process) {
+    while let frame = try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) {
       singles.append(frame)
     }
     for frame in singles where frame.index % 2 == 0 {
-      machine.page(frame).refcount.store(0)
-      machine.freeBlock(frame, order: 0, on: 0)
+      machine.memmap.page(frame).refcount.store(0)
+      machine.allocator.freeBlock(frame, order: 0, on: 0)
     }
     do {
-      _ = try machine.allocateFolio(order: 1, gfp: .kernel, for: process)
+      _ = try machine.allocator.allocateFolio(order: 1, gfp: .kernel, for: process)
       Issue.record("no two neighbours are free")
     } catch {
       #expect(error.errno == .noMemory)
@@ -63,8 +63,8 @@ import Testing
     var configuration = MachineConfiguration(frames: 1 << 16)
     configuration.dma32Limit = FrameNumber(1 << 14)
     let machine = try Machine(configuration)
-    let dma = machine.zone(ZoneID(node: 0, kind: .dma))
-    let dma32 = machine.zone(ZoneID(node: 0, kind: .dma32))
+    let dma = machine.buddy.zone(ZoneID(node: 0, kind: .dma))
+    let dma32 = machine.buddy.zone(ZoneID(node: 0, kind: .dma32))
     let normal = (1 << 16) - (1 << 14)
     let low = (1 << 14) - (1 << 12)
     let expected = [0, low / 256, (low + normal) / 256, (low + normal) / 256]
@@ -73,12 +73,12 @@ import Testing
     // min_free_kbytes of 256 MiB, by the kernel's formula, and the watermarks' order (invariant 46).
     let kibibytes = ((1 << 16) - 1) * 4
     let minimum = Int(Double(kibibytes * 16).squareRoot()) / 4
-    let sum = machine.populatedZones.reduce(0) { $0 + Int(machine.zone($1).watermark(0).load()) }
+    let sum = machine.populatedZones.reduce(0) { $0 + Int(machine.buddy.zone($1).watermark(0).load()) }
     #expect((minimum - 3...minimum).contains(sum))
     for id in machine.populatedZones {
-      let marks = (0..<3).map { machine.zone(id).watermark($0).load() }
+      let marks = (0..<3).map { machine.buddy.zone(id).watermark($0).load() }
       #expect(marks == marks.sorted())
-      #expect(machine.zone(id).managed.load() <= machine.zone(id).present.load())
+      #expect(machine.buddy.zone(id).managed.load() <= machine.buddy.zone(id).present.load())
     }
   }
 
@@ -86,23 +86,25 @@ import Testing
   func highAtomic() throws {
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
-    let zone = machine.zone(ZoneID(node: 0, kind: .normal))
+    let zone = machine.buddy.zone(ZoneID(node: 0, kind: .normal))
     var held: [FrameNumber] = []
     // Only the slow path has the right, so the low watermark must refuse.
     zone.watermark(1).store(64)
-    let atomic = try machine.allocateFolio(order: 1, gfp: .atomic, for: process)
-    #expect(machine.pageblockType(of: atomic) == .highAtomic && zone.highAtomic.load() == 4)
+    let atomic = try machine.allocator.allocateFolio(order: 1, gfp: .atomic, for: process)
+    #expect(machine.buddy.pageblockType(of: atomic) == .highAtomic && zone.highAtomic.load() == 4)
     #expect(machine.freeListProblems == [])
     zone.watermark(1).store(0)
     // Requests that cannot wait use up everything else; only atomic ones of high order get the reserve.
-    while (try? machine.allocateFolio(order: 0, gfp: .noWait, for: process)) != nil {}
-    let second = try machine.allocateFolio(order: 1, gfp: .atomic, for: process)
+    while (try? machine.allocator.allocateFolio(order: 0, gfp: .noWait, for: process)) != nil {}
+    let second = try machine.allocator.allocateFolio(order: 1, gfp: .atomic, for: process)
     #expect(second.index / 4 == atomic.index / 4)
-    machine.page(second).refcount.store(0)
-    machine.freeBlock(second, order: 1, on: 0)
+    machine.memmap.page(second).refcount.store(0)
+    machine.allocator.freeBlock(second, order: 1, on: 0)
     machine.drainAllPerCPULists()
-    #expect((try? machine.allocateFolio(order: 0, gfp: .noWait, for: process)) == nil)
-    while let frame = try? machine.allocateFolio(order: 0, gfp: .kernel, for: process) { held.append(frame) }
+    #expect((try? machine.allocator.allocateFolio(order: 0, gfp: .noWait, for: process)) == nil)
+    while let frame = try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) {
+      held.append(frame)
+    }
     #expect(held.contains(second), "the reserve is given back under pressure")
     #expect(zone.highAtomic.load() == 0)
     #expect(machine.freeListProblems == [])
@@ -112,7 +114,7 @@ import Testing
   func errors() throws {
     let machine = try Machine(.small(frames: 64, movable: 16))
     let process = try machine.bareProcess()
-    while (try? machine.allocateFolio(order: 0, gfp: .kernel, for: process)) != nil {}
+    while (try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)) != nil {}
     let table: [(Int, GFPFlags, Int?, String)] = [
       (
         0, .kernel, nil,
@@ -151,12 +153,12 @@ import Testing
     machine.drainAllPerCPULists()
     #expect(machine.freeFrames == before)
     machine.injectFailures(.table, count: 1)
-    #expect(machine.takePoolRow(.areas) == nil)
-    let rows = (0..<20).map { _ in machine.takePoolRow(.areas) }
+    #expect(machine.pools.takePoolRow(.areas) == nil)
+    let rows = (0..<20).map { _ in machine.pools.takePoolRow(.areas) }
     #expect(rows.prefix(12).map { $0?.index } == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, nil])
-    if let row = rows[4] { machine.returnPoolRow(.areas, row) }
-    #expect(machine.takePoolRow(.areas) == rows[4])
-    #expect(machine.usedRows(.areas) == 11)
+    if let row = rows[4] { machine.pools.returnPoolRow(.areas, row) }
+    #expect(machine.pools.takePoolRow(.areas) == rows[4])
+    #expect(machine.pools.usedRows(.areas) == 11)
   }
 
   @Test("kernel pages: references outlive free, slab memory counts, wrong frames are refused")
@@ -165,14 +167,14 @@ import Testing
     let process = try machine.bareProcess()
     let before = machine.freeFrames
     let slab = try machine.allocate(order: 1, slab: true, by: process)
-    #expect(machine.page(slab).has(.slab) && machine.total(.slabUnreclaimable) == 2)
+    #expect(machine.memmap.page(slab).has(.slab) && machine.total(.slabUnreclaimable) == 2)
     try machine.free(slab, order: 1, by: process)
-    #expect(!machine.page(slab).has(.slab) && machine.total(.slabUnreclaimable) == 0)
+    #expect(!machine.memmap.page(slab).has(.slab) && machine.total(.slabUnreclaimable) == 0)
     let frame = try machine.allocate(order: 2, gfp: .highUserMovable, by: process)
-    machine.page(frame).refcount.fetchAdd(1)
+    machine.memmap.page(frame).refcount.fetchAdd(1)
     try machine.free(frame, order: 2, by: process)
     machine.drainAllPerCPULists()
-    #expect(machine.freeFrames == before - 1 && machine.page(frame).refcount.load() == 1)
+    #expect(machine.freeFrames == before - 1 && machine.memmap.page(frame).refcount.load() == 1)
     try machine.free(frame, by: process)
     machine.drainAllPerCPULists()
     #expect(machine.freeFrames == before && machine.freeListProblems == [])

@@ -53,7 +53,10 @@ import Testing
     #expect(windows.tried.map(\.start) == [64, 65, 66, 67])
     #expect(windows.tried.map(\.succeeded) == [false, false, false, true])
     #expect(range == FrameRange(start: FrameNumber(67), count: 4))
-    #expect(range.frames.allSatisfy { machine.page($0).refcount.load() == 1 && !machine.isMaybePinned($0) })
+    #expect(
+      range.frames.allSatisfy {
+        machine.memmap.page($0).refcount.load() == 1 && !machine.folios.isMaybePinned($0)
+      })
     #expect(machine.cmaStatus(area: 0)?.usedPages == 4)
     #expect(machine.total(.cmaAllocSuccess) == 1)
     windows.tried = []
@@ -68,7 +71,7 @@ import Testing
     try machine.cmaRelease(area: 0, aligned, by: rig.process)
     #expect(machine.cmaStatus(area: 0)?.usedPages == 0)
     #expect(try machine.cmaAllocate(area: 0, count: 16, by: rig.process).start.index == 64)
-    #expect(machine.zone(ZoneID(node: 0, kind: .normal)).isolatedPageblocks.load() == 0)
+    #expect(machine.buddy.zone(ZoneID(node: 0, kind: .normal)).isolatedPageblocks.load() == 0)
   }
 
   @Test("EBUSY names each window's frame and its holders; ENOMEM means that drivers hold the area (rule 4.2)")
@@ -109,7 +112,7 @@ import Testing
     let range = try machine.cmaAllocate(area: 0, count: 3, by: rig.process)
     #expect(machine.cmaStatus(area: 0)?.usedPages == 4, "rounded up to the bits of the bitmap")
     let held = range.start + 1
-    machine.getFolio(held)
+    machine.folios.getFolio(held)
     let report = try machine.cmaRelease(area: 0, range, by: rig.process)
     #expect(report.message == "1 pages are still in use!")
     #expect(report.frames.map(\.frame) == [held])
@@ -119,7 +122,7 @@ import Testing
     }
     #expect(busy?.cause == .busy)
     #expect(busy?.windows.first?.frames.map(\.frame) == [held])
-    machine.putFolio(held, on: 0)
+    machine.folios.putFolio(held, on: 0)
     #expect(try machine.cmaAllocate(area: 0, count: 16, by: rig.process).count == 16)
     let outside = failure(CMAError.self) {
       try machine.cmaRelease(area: 0, FrameRange(start: FrameNumber(80), count: 1), by: rig.process)

@@ -14,7 +14,7 @@ import Testing
     for page in 0..<128 {
       let address = start + UInt64(page * pageSize)
       let frame = try rig.frame(start, page: page)
-      rig.machine.fillContents(frame, pattern: UInt64(page + 1))
+      rig.machine.folios.fillContents(frame, pattern: UInt64(page + 1))
       if frame.index % 2 == 0 { kept.append(address) }
     }
     for page in 0..<128 {
@@ -23,14 +23,14 @@ import Testing
         try rig.machine.advise(rig.process, AddressRange(start: address, pages: 1), .dontNeed)
       }
     }
-    rig.machine.drainLRUAll(for: rig.process)
-    rig.machine.drainPerCPULists(zone)
+    rig.machine.lru.drainLRUAll(for: rig.process)
+    rig.machine.allocator.drainPerCPULists(zone)
     return (rig, kept)
   }
 
   private static func freeBlocks(_ machine: Machine, order: Int) -> Int {
     (order...machine.geometry.maxOrder).reduce(0) { sum, order in
-      sum + machine.zone(zone).freeList(order: order, .movable).count
+      sum + machine.buddy.zone(zone).freeList(order: order, .movable).count
     }
   }
 
@@ -41,17 +41,17 @@ import Testing
     let (rig, kept) = try Self.fragmented()
     let machine = rig.machine
     #expect(Self.freeBlocks(machine, order: order) == 0)
-    let free = machine.zone(Self.zone).free.load()
+    let free = machine.buddy.zone(Self.zone).free.load()
     let result = machine.compact(zone: Self.zone, order: order, by: rig.process)
     #expect(result.outcome == .success)
     #expect(Self.freeBlocks(machine, order: order) > 0)
-    #expect(machine.zone(Self.zone).free.load() == free)
+    #expect(machine.buddy.zone(Self.zone).free.load() == free)
     #expect(result.movedPages > 0)
     #expect(machine.total(.compactSuccess) == 1)
     #expect(machine.total(.compactIsolated) == UInt64(result.isolated))
     for address in kept {
       let frame = try rig.frame(address)
-      #expect(machine.page(frame).contentTag != 0)
+      #expect(machine.memmap.page(frame).contentTag != 0)
     }
     #expect(machine.compact(zone: Self.zone, order: order, by: rig.process).outcome == .notNeeded)
   }
@@ -74,7 +74,7 @@ import Testing
   func skipped() throws {
     let rig = try HotplugRig(movable: 128)
     _ = try (0..<126).map { page in try rig.machine.allocate(gfp: .highUserMovable, by: rig.process) }
-    rig.machine.drainPerCPULists(Self.zone)
+    rig.machine.allocator.drainPerCPULists(Self.zone)
     let result = rig.machine.compact(zone: Self.zone, order: 3, by: rig.process)
     #expect(result.outcome == .skipped || result.outcome == .notNeeded)
   }

@@ -53,13 +53,13 @@ import Testing
           let machine = rig.machine
           // Whatever is made once and stays is made first.
           Self.live(rig, kind)
-          machine.drainLRUAll(for: rig.process)
+          machine.lru.drainLRUAll(for: rig.process)
           let before = Self.resources(rig)
           machine.injectFailures(point, count: 1, after: n)
           Self.live(rig, kind)
           let hasFailed = machine.global.failures(point).load() == 0
           machine.injectFailures(point, count: 0)
-          machine.drainLRUAll(for: rig.process)
+          machine.lru.drainLRUAll(for: rig.process)
           #expect(Self.resources(rig) == before, "\(what)")
           #expect(rig.acquired == rig.released, "\(what), pins")
           rig.check(what)
@@ -107,13 +107,13 @@ import Testing
   private static func nextRow(_ machine: Machine, _ pool: TablePool, _ id: RowID) -> RowID {
     let row =
       switch pool {
-      case .processes: machine.process(ProcessID(rawValue: id.rawValue)).row
-      case .spaces: machine.space(id).row
-      case .areas: machine.area(id).row
-      case .anonGroups: machine.anonGroup(id).row
-      case .objects: machine.object(id).row
-      case .tablePages: machine.tableMeta(id).row
-      case .pinRecords: machine.pinRecord(id).row
+      case .processes: machine.spaces.process(ProcessID(rawValue: id.rawValue)).row
+      case .spaces: machine.spaces.space(id).row
+      case .areas: machine.spaces.area(id).row
+      case .anonGroups: machine.reverseMap.anonGroup(id).row
+      case .objects: machine.pageCache.object(id).row
+      case .tablePages: machine.pageTables.tableMeta(id).row
+      case .pinRecords: machine.ledger.pinRecord(id).row
       }
     return row[PooledRow.nextFree]
   }

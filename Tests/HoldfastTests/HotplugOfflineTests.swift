@@ -55,7 +55,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     let machine = rig.machine
     let (frame, address) = try Self.place(it, rig)
     let block = machine.block(of: frame)
-    #expect(machine.page(frame).zone.kind == it.zone)
+    #expect(machine.memmap.page(frame).zone.kind == it.zone)
     var pins: PinnedPages?
     var gets: GottenPages?
     switch it.hold {
@@ -65,10 +65,10 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     }
     let limits = OfflineLimits(passes: 3)
     guard let stage = it.stage else {
-      let present = machine.zone(ZoneID(node: 0, kind: it.zone)).present.load()
+      let present = machine.buddy.zone(ZoneID(node: 0, kind: it.zone)).present.load()
       try machine.offline(block, by: rig.process, limits: limits)
       #expect(machine.state(of: block) == .offline)
-      #expect(machine.zone(ZoneID(node: 0, kind: it.zone)).present.load() == present - 16)
+      #expect(machine.buddy.zone(ZoneID(node: 0, kind: it.zone)).present.load() == present - 16)
       return
     }
     // The first failure settles per-CPU lists and batches, and what can move has moved; the second changes nothing.
@@ -80,7 +80,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     #expect(rig.snapshot() == before)
     #expect(error?.stage == stage)
     #expect(error?.errno == .resourceBusy)
-    #expect(error?.frames.map(\.frame) == [machine.head(of: frame)] || it.resident == .cma)
+    #expect(error?.frames.map(\.frame) == [machine.memmap.head(of: frame)] || it.resident == .cma)
     #expect(error?.holders.map(\.purpose) == [it.hold == .got ? "ptrace" : "dma"] || it.hold == .none)
     #expect(error?.messages.last?.contains("failed due to") == true)
     if it.hold != .none {
@@ -166,7 +166,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     let (machine, head) = (rig.machine, frame)
     between.body = { calls in
       // What unpinning the page does, done by somebody else.
-      if calls == 3 { machine.page(head).refcount.fetchAdd(-machine.configuration.pinBias) }
+      if calls == 3 { machine.memmap.page(head).refcount.fetchAdd(-machine.configuration.pinBias) }
     }
     hf_set_wait_handler(
       { context, _ in
@@ -176,7 +176,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
         between.body(between.calls)
       }, borrowed.toOpaque())
     defer { hf_set_wait_handler(nil, nil) }
-    machine.getFolio(head, refs: machine.configuration.pinBias)
+    machine.folios.getFolio(head, refs: machine.configuration.pinBias)
     pins.unpin()
     let report = try machine.offline(machine.block(of: frame), by: rig.process)
     #expect(report.passes == 4)
@@ -226,7 +226,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     let nowhere = VirtualAddress(rawValue: 0)
     switch it.resident {
     case .nothing:
-      machine.materialise(machine.frames(of: BlockID(rawValue: 12)))
+      machine.buddy.materialise(machine.frames(of: BlockID(rawValue: 12)))
       return (FrameNumber(192), nowhere)
     case .anonymous: return try rig.lonelyPage(.privateAnonymous)
     case .anonymousHuge: return try rig.lonelyPage(.privateAnonymous, step: 4, huge: true)
@@ -243,7 +243,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
       try machine.reserveHugePages(node: 0, count: 12, for: rig.process)
       if it.resident == .promisedHugetlb { _ = try rig.map(pages: 48, .hugetlb) }
       let head = (0..<64).map { FrameNumber($0 * 4) }.first {
-        machine.page($0).isHugetlb && rig.isAlone($0) && machine.page($0).zone.kind == it.zone
+        machine.memmap.page($0).isHugetlb && rig.isAlone($0) && machine.memmap.page($0).zone.kind == it.zone
       }
       return (try #require(head), nowhere)
     case .kernel: return (try rig.lonelyKernelPage(.kernel), nowhere)
@@ -251,7 +251,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     case .table:
       let start = try rig.map(pages: 160)
       _ = try rig.frame(start)
-      let table = (0..<256).map(FrameNumber.init).first { machine.page($0).type == .table }
+      let table = (0..<256).map(FrameNumber.init).first { machine.memmap.page($0).type == .table }
       return (try #require(table), nowhere)
     case .reserved: return (FrameNumber(200), nowhere)
     case .zeroPage: return (FrameNumber(201), nowhere)
@@ -259,8 +259,8 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     case .driverPage: return (try rig.lonelyKernelPage(.highUserMovable), nowhere)
     case .takenAway, .takenAwayReleased:
       let frame = try rig.lonelyKernelPage(it.zone == .movable ? .highUserMovable : .kernel)
-      machine.page(frame).type = .offline
-      if it.resident == .takenAwayReleased { machine.page(frame).refcount.store(0) }
+      machine.memmap.page(frame).type = .offline
+      if it.resident == .takenAwayReleased { machine.memmap.page(frame).refcount.store(0) }
       return (frame, nowhere)
     }
   }

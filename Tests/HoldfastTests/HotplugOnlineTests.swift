@@ -14,17 +14,17 @@ import Testing
   @Test("offline, then online_movable of an untouched block restores every count (rules 12.41, 12.44)")
   func roundTrip() throws {
     let rig = try HotplugRig(movable: 128)
-    rig.machine.materialise(FrameRange(start: FrameNumber(0), count: 256))
+    rig.machine.buddy.materialise(FrameRange(start: FrameNumber(0), count: 256))
     try rig.machine.offline(block, by: rig.process)
     try rig.machine.online(block, as: .movable, by: rig.process)
     let before = rig.snapshot()
     let (machine, process) = (rig.machine, rig.process)
     for _ in 0..<3 {
       try machine.offline(block, by: process)
-      let away = machine.zone(ZoneID(node: 0, kind: .movable))
+      let away = machine.buddy.zone(ZoneID(node: 0, kind: .movable))
       #expect(away.present.load() == 112)
       #expect(away.managed.load() == 112)
-      #expect(!machine.hasMetadata(machine.frames(of: block).start))
+      #expect(!machine.memmap.hasMetadata(machine.frames(of: block).start))
       try machine.online(block, as: .movable, by: process)
       #expect(rig.snapshot() == before)
     }
@@ -36,12 +36,12 @@ import Testing
     configuration.movable = .movablecore(frames: 1 << 16)
     let machines = try [Machine(configuration), Machine(configuration)]
     let id = BlockID(rawValue: 3)
-    machines[1].materialise(machines[1].frames(of: id))
+    machines[1].buddy.materialise(machines[1].frames(of: id))
     for machine in machines {
       try machine.offline(id, by: machine.createProcess(name: "admin"))
-      #expect(!machine.hasMetadata(machine.frames(of: id).start))
+      #expect(!machine.memmap.hasMetadata(machine.frames(of: id).start))
     }
-    let zones = machines.map { $0.zone(ZoneID(node: 0, kind: .movable)) }
+    let zones = machines.map { $0.buddy.zone(ZoneID(node: 0, kind: .movable)) }
     for count in [\Zone.free, \.managed, \.present, \.deferred] {
       #expect(zones[0][keyPath: count].load() == 1 << 15)
       #expect(zones[1][keyPath: count].load() == 1 << 15)
@@ -60,15 +60,15 @@ import Testing
     try machine.offline(block, by: rig.process)
     #expect(machine.validZones(of: block) == "Movable Normal")
     #expect(try machine.online(block, as: .kernel, by: rig.process).kind == .normal)
-    #expect(machine.zone(ZoneID(node: 0, kind: .normal)).spanned == 208)
+    #expect(machine.buddy.zone(ZoneID(node: 0, kind: .normal)).spanned == 208)
     try machine.offline(block, by: rig.process)
-    #expect(machine.zone(ZoneID(node: 0, kind: .normal)).spanned == 128)
+    #expect(machine.buddy.zone(ZoneID(node: 0, kind: .normal)).spanned == 128)
     #expect(try machine.online(block, by: rig.process).kind == .movable)
     // At the end of the memory the block leaves both spans, so plain `online` falls back to the kernel's zone.
     let last = BlockID(rawValue: 15)
     try machine.offline(last, by: rig.process)
     #expect(machine.validZones(of: last) == "Normal Movable")
-    #expect(machine.zone(ZoneID(node: 0, kind: .movable)).spanned == 112)
+    #expect(machine.buddy.zone(ZoneID(node: 0, kind: .movable)).spanned == 112)
     // 301 % of 128 early pages leave room for 385 movable ones; 80 % for 102.
     for (ratio, kind) in [(301, ZoneKind.movable), (80, .normal)] {
       let zone = try machine.online(
@@ -105,7 +105,7 @@ import Testing
     #expect(machine.state(of: id) == .offline)
     let before = rig.snapshot()
     try machine.online(id, as: .movable, by: rig.process)
-    #expect(machine.zone(ZoneID(node: 0, kind: .movable)).managed.load() == 144)
+    #expect(machine.buddy.zone(ZoneID(node: 0, kind: .movable)).managed.load() == 144)
     #expect(failure(RemoveError.self) { try machine.removeMemory(id) }?.errno == .resourceBusy)
     try machine.offline(id, by: rig.process)
     #expect(rig.snapshot() == before)
@@ -146,12 +146,12 @@ import Testing
     let rig = try HotplugRig(configuration)
     let machine = rig.machine
     let (frame, address) = try rig.lonelyPage(.privateAnonymous)
-    machine.fillContents(frame, pattern: 0xfeed)
+    machine.folios.fillContents(frame, pattern: 0xfeed)
     let id = machine.block(of: frame)
     try machine.offlineAndRemove([id], by: rig.process)
     let moved = try rig.frame(address)
     #expect(machine.block(of: moved) != id)
-    #expect(machine.contents(moved, match: 0xfeed))
+    #expect(machine.folios.contents(moved, match: 0xfeed))
     try machine.addMemory(machine.frames(of: id), node: 0)
     try machine.online(id, as: .movable, by: rig.process)
     #expect(machine.describe(id)?.validZones == "Movable")
@@ -184,7 +184,7 @@ import Testing
         hf_map_shared(place, bytes, Int32(descriptor), 0) == 0
       else { return false }
       let seen = ([1, 2, 1] as [UInt64]).map { pattern in
-        machine.fillContents(frame, pattern: pattern)
+        machine.folios.fillContents(frame, pattern: pattern)
         return word.load(as: UInt64.self)
       }
       if seen[0] == seen[2], seen[0] != seen[1] { return true }
@@ -231,14 +231,14 @@ import Testing
     #expect(offlined.load(ordering: .relaxed) > 0)
     for page in 0..<pages {
       let frame = try rig.frame(start, page: page)
-      #expect(machine.contents(frame, match: 7 + UInt64(page)))
+      #expect(machine.folios.contents(frame, match: 7 + UInt64(page)))
       #expect(machine.state(of: machine.block(of: frame)) == .online)
     }
-    let zone = machine.zone(ZoneID(node: 0, kind: .movable))
+    let zone = machine.buddy.zone(ZoneID(node: 0, kind: .movable))
     #expect(zone.isolatedPageblocks.load() == 0)
     #expect(zone.managed.load() == 128)
-    machine.drainLRUAll(for: rig.process)
-    machine.drainPerCPULists(ZoneID(node: 0, kind: .movable))
+    machine.lru.drainLRUAll(for: rig.process)
+    machine.allocator.drainPerCPULists(ZoneID(node: 0, kind: .movable))
     #expect(zone.free.load() == 128 - UInt64(pages))
     #expect(machine.total(.follPinAcquired, node: nil) == machine.total(.follPinReleased, node: nil))
   }

@@ -32,10 +32,10 @@ struct HotplugRig {
 
   /// Whether nothing in a frame's block but its own folio is in use by anyone but user space.
   func isAlone(_ frame: FrameNumber) -> Bool {
-    let own = machine.head(of: frame)
+    let own = machine.memmap.head(of: frame)
     return machine.frames(of: machine.block(of: frame)).frames.allSatisfy {
-      let head = machine.head(of: $0)
-      let page = machine.page(head)
+      let head = machine.memmap.head(of: $0)
+      let page = machine.memmap.page(head)
       return head == own || page.type == .buddy || page.type == .perCPU || page.refcount.load() == 0
         || page.mapping != .none
     }
@@ -95,7 +95,7 @@ struct HotplugRig {
   func snapshot() -> Snapshot {
     var snapshot = Snapshot()
     for kind in ZoneKind.allCases {
-      let zone = machine.zone(ZoneID(node: 0, kind: kind))
+      let zone = machine.buddy.zone(ZoneID(node: 0, kind: kind))
       var row = [zone.start.index, zone.spanned]
       row += [zone.present, zone.managed, zone.free, zone.freeCMA, zone.isolatedPageblocks, zone.cma].map {
         Int($0.load())
@@ -107,7 +107,7 @@ struct HotplugRig {
       snapshot.zones.append(row)
     }
     snapshot.pageblocks = stride(from: 0, to: machine.frameCount, by: machine.geometry.pageblockFrames)
-      .map { machine.pageblockType(of: FrameNumber($0)) }
+      .map { machine.buddy.pageblockType(of: FrameNumber($0)) }
     snapshot.states = (0..<machine.blockCount).map { machine.state(of: BlockID(rawValue: $0)) }
     snapshot.isolated =
       machine.total(.isolatedAnon, node: nil) + machine.total(.isolatedFile, node: nil)

@@ -89,7 +89,7 @@ import Testing
       let rig = try PinRig()
       let start = try rig.make(kind)
       let pins = try rig.machine.pin(rig.process, at: start, pages: 4, flags: .write)
-      let heads = (0..<4).map { rig.machine.head(of: pins[$0]) }
+      let heads = (0..<4).map { rig.machine.memmap.head(of: pins[$0]) }
       for head in heads { rig.page(head).clear(.dirty) }
       pins.unpin(1..<2)
       #expect(

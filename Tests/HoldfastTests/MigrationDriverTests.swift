@@ -42,7 +42,7 @@ extension MigrationTests {
     let start = try rig.make(.anonymous)
     let frame = try #require(rig.frame(start))
     rig.machine.injectFailures(.isolation, count: 1)
-    #expect(!rig.machine.isolate(frame, on: 0), "isolation")
+    #expect(!rig.machine.migration.isolate(frame, on: 0), "isolation")
     rig.check("isolation")
   }
 
@@ -58,11 +58,11 @@ extension MigrationTests {
       let head = try #require(rig.frame(start))
       // The second one must be tried again; the fourth finds no target.
       if i == 1 { rig.page(head).refcount.fetchAdd(1) }
-      #expect(machine.isolate(head, on: 0), "isolated \(i)")
-      list.pushLast(head, in: machine)
+      #expect(machine.migration.isolate(head, on: 0), "isolated \(i)")
+      list.pushLast(head, in: machine.memmap)
     }
     machine.injectFailures(.allocation, count: 1, after: 3)
-    let outcome = machine.migratePages(
+    let outcome = machine.migration.migratePages(
       &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
       for: rig.process)
     #expect(outcome.aborted == .noMemory, "aborted")
@@ -72,7 +72,7 @@ extension MigrationTests {
     #expect(list.count == 4, "no folio is lost")
     #expect(machine.total(.pgmigrateSuccess) == 2, "pgmigrate_success")
     #expect(machine.total(.pgmigrateFail) == 2, "pgmigrate_fail")
-    while let head = list.popFirst(in: machine) { machine.putBack(head, on: 0) }
+    while let head = list.popFirst(in: machine.memmap) { machine.migration.putBack(head, on: 0) }
     if let frame = rig.frame(starts[1]) { rig.page(frame).refcount.fetchAdd(-1) }
     rig.check("aborted")
     for (i, start) in starts.enumerated() {
@@ -92,7 +92,7 @@ extension MigrationTests {
     try machine.fill(rig.process, start, pages: 200, pattern: 1)
     try machine.fill(second, more, pages: 200, pattern: 1001)
     let huge = try rig.make(.hugetlb, pattern: 2001)
-    machine.drainLRUAll(for: rig.process)
+    machine.lru.drainLRUAll(for: rig.process)
     var list = FolioList()
     var held = 0
     for frame in 0..<machine.frameCount {
@@ -106,24 +106,24 @@ extension MigrationTests {
         page.refcount.fetchAdd(1)
         held += 1
       }
-      #expect(machine.isolate(frame, on: 0), "\(frame)")
-      list.pushLast(frame, in: machine)
+      #expect(machine.migration.isolate(frame, on: 0), "\(frame)")
+      list.pushLast(frame, in: machine.memmap)
     }
     #expect(list.count == 401, "folios")
     let kept = Set(
       (0..<machine.frameCount).map(FrameNumber.init).filter {
         rig.page($0).type == .none && $0.index % 10 == 0 && rig.page($0).refcount.load() > 1
       })
-    let outcome = machine.migratePages(
+    let outcome = machine.migration.migratePages(
       &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
       for: rig.process)
     #expect(outcome.remaining == list.count, "left")
     #expect(outcome.remaining == held, "those with another reference")
     #expect(outcome.failures.count == min(held, MigrationOutcome.failureLimit), "described")
-    while let head = list.popFirst(in: machine) {
+    while let head = list.popFirst(in: machine.memmap) {
       #expect(kept.contains(head), "\(head) stayed without a reason")
-      machine.putBack(head, on: 0)
-      machine.putFolio(head, on: 0)
+      machine.migration.putBack(head, on: 0)
+      machine.folios.putFolio(head, on: 0)
     }
     rig.check("batches")
     #expect(try machine.check(rig.process, start, pages: 200, pattern: 1) == nil, "contents")

@@ -13,16 +13,16 @@ import Testing
     _ rig: PinRig, _ start: VirtualAddress, mode: MigrationMode = .sync, gfp: GFPFlags = .highUserMovable,
     node: Int? = nil
   ) throws -> MigrationOutcome {
-    let head = rig.machine.head(of: try #require(rig.frame(start)))
+    let head = rig.machine.memmap.head(of: try #require(rig.frame(start)))
     var list = FolioList()
-    #expect(rig.machine.isolate(head, on: 0), "isolated")
-    list.pushLast(head, in: rig.machine)
-    let outcome = rig.machine.migratePages(
+    #expect(rig.machine.migration.isolate(head, on: 0), "isolated")
+    list.pushLast(head, in: rig.machine.memmap)
+    let outcome = rig.machine.migration.migratePages(
       &list, reason: .systemCall, mode: mode, target: .allocate(gfp: gfp, node: node), for: rig.process)
     #expect(list.count == outcome.remaining, "folios left on the list")
     #expect((list.count > 0) == !outcome.isComplete, "the list and the result agree")
-    while let head = list.popFirst(in: rig.machine) { rig.machine.putBack(head, on: 0) }
-    rig.machine.drainLRUAll(for: rig.process)
+    while let head = list.popFirst(in: rig.machine.memmap) { rig.machine.migration.putBack(head, on: 0) }
+    rig.machine.lru.drainLRUAll(for: rig.process)
     return outcome
   }
 
@@ -36,8 +36,8 @@ import Testing
           let rig = try PinRig(trace: trace) { $0.backing = backing }
           let machine = rig.machine
           let start = try rig.make(kind)
-          let old = machine.head(of: try #require(rig.frame(start)))
-          let size = machine.folioPages(old)
+          let old = machine.memmap.head(of: try #require(rig.frame(start)))
+          let size = machine.memmap.folioPages(old)
           var pins: PinnedPages?
           var gets: GottenPages?
           let canPin = kind != .memfdPrivate
@@ -56,13 +56,13 @@ import Testing
           if extra == "cleared mapping" {
             guard rig.page(old).refcount.load() > 0, rig.page(old).mapping.object != nil else { continue }
             var list = FolioList()
-            #expect(machine.isolate(old, on: 0), "\(what), isolated")
-            list.pushLast(old, in: machine)
-            let outcome = machine.migratePages(
+            #expect(machine.migration.isolate(old, on: 0), "\(what), isolated")
+            list.pushLast(old, in: machine.memmap)
+            let outcome = machine.migration.migratePages(
               &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
               for: rig.process)
             #expect(outcome.succeededPages == size, "\(what)")
-            machine.drainLRUAll(for: rig.process)
+            machine.lru.drainLRUAll(for: rig.process)
             rig.check(what)
             #expect(
               try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil,
@@ -86,7 +86,7 @@ import Testing
           if moves {
             #expect(rig.page(old).refcount.load() == 0, "\(what), the source is free")
           } else {
-            #expect(trace.failedMoves == Machine.migrationPasses, "\(what), passes")
+            #expect(trace.failedMoves == Migration.migrationPasses, "\(what), passes")
             let isRefused = extra == "pin" && rig.page(old).mapping.isAnonymous
             let stage = isRefused ? MigrationStage.unmap : .references
             #expect(outcome.attempts[stage.rawValue] == 10, "\(what), attempts")
@@ -123,11 +123,11 @@ import Testing
       #expect(page.refcount.load() == own + 1, "\(kind.rawValue), fresh")
       #expect(!page.has(.lru), "\(kind.rawValue), fresh")
       rig.check("\(kind.rawValue), fresh")
-      #expect(!machine.isolate(frame, on: 0), "\(kind.rawValue), in a batch")
+      #expect(!machine.migration.isolate(frame, on: 0), "\(kind.rawValue), in a batch")
       #expect(machine.total(.isolationFailures) == 1, "\(kind.rawValue), counted")
-      machine.drainLRU(processor: 1, on: 0)
+      machine.lru.drainLRU(processor: 1, on: 0)
       #expect(!page.has(.lru), "\(kind.rawValue), another processor's drain")
-      machine.drainLRU(for: rig.process)
+      machine.lru.drainLRU(for: rig.process)
       #expect(page.refcount.load() == own, "\(kind.rawValue), drained")
       #expect(page.has(.lru), "\(kind.rawValue), drained")
       #expect(try Self.migrate(rig, start).isComplete, "\(kind.rawValue), migrates")
@@ -147,12 +147,12 @@ import Testing
     try machine.advise(rig.process, AddressRange(start: huge, pages: 4), .hugePage)
     try machine.touch(rig.process, huge, write: true)
     #expect(machine.processor(0).batchCount == 0, "a large folio")
-    machine.disableLRUBatches(for: rig.process)
-    machine.disableLRUBatches(for: rig.process)
+    machine.lru.disableLRUBatches(for: rig.process)
+    machine.lru.disableLRUBatches(for: rig.process)
     for nesting in 0..<3 {
       try machine.touch(rig.process, start + (16 + nesting) * 4096, write: true)
       #expect(machine.processor(0).batchCount == (nesting < 2 ? 0 : 1), "disabled \(2 - nesting) times")
-      if nesting < 2 { machine.enableLRUBatches() }
+      if nesting < 2 { machine.lru.enableLRUBatches() }
     }
     rig.check("batches")
   }
@@ -203,19 +203,19 @@ import Testing
         let what = "\(kind.rawValue) \(flag.rawValue)"
         let rig = try PinRig()
         let start = try rig.make(kind)
-        let old = rig.machine.head(of: try #require(rig.frame(start)))
+        let old = rig.machine.memmap.head(of: try #require(rig.frame(start)))
         let entries = (0..<rig.unit).map { rig.entryBits(start + $0 * 4096) }
         let head = rig.page(old)
         // What decides about the list changes only while the folio is on none.
         var list = FolioList()
-        #expect(rig.machine.isolate(old, on: 0), "\(what), isolated")
+        #expect(rig.machine.migration.isolate(old, on: 0), "\(what), isolated")
         head.set(flag)
-        list.pushLast(old, in: rig.machine)
-        _ = rig.machine.migratePages(
+        list.pushLast(old, in: rig.machine.memmap)
+        _ = rig.machine.migration.migratePages(
           &list, reason: .systemCall, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
           for: rig.process)
-        rig.machine.drainLRUAll(for: rig.process)
-        let new = rig.machine.head(of: try #require(rig.frame(start)))
+        rig.machine.lru.drainLRUAll(for: rig.process)
+        let new = rig.machine.memmap.head(of: try #require(rig.frame(start)))
         #expect(new != old, "\(what), moved")
         #expect(rig.page(new).has(flag), "\(what), carried")
         #expect((0..<rig.unit).map { rig.entryBits(start + $0 * 4096) } == entries, "\(what), entries")
@@ -231,13 +231,13 @@ import Testing
       let machine = rig.machine
       let start = try rig.make(kind)
       let head = try #require(rig.frame(start))
-      let size = machine.folioPages(head)
-      #expect(machine.isolate(head, on: 0), "\(kind.rawValue), isolated")
+      let size = machine.memmap.folioPages(head)
+      #expect(machine.migration.isolate(head, on: 0), "\(kind.rawValue), isolated")
       try machine.unmap(rig.process, AddressRange(start: start, pages: rig.unit))
       #expect(rig.page(head).refcount.load() == 1, "\(kind.rawValue), only isolated")
       var list = FolioList()
-      list.pushLast(head, in: machine)
-      let outcome = machine.migratePages(
+      list.pushLast(head, in: machine.memmap)
+      let outcome = machine.migration.migratePages(
         &list, reason: .memoryHotplug, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
         for: rig.process)
       #expect(outcome.isComplete, "\(kind.rawValue)")
@@ -251,6 +251,8 @@ import Testing
 extension PinRig {
   /// An entry without its frame.
   func entryBits(_ address: VirtualAddress) -> UInt64 {
-    space.pageTableLock.withLock { (machine.leafSlot(space, address.page)?.entry.rawValue ?? 0) & 0xfff }
+    space.pageTableLock.withLock {
+      (machine.pageTables.leafSlot(space, address.page)?.entry.rawValue ?? 0) & 0xfff
+    }
   }
 }

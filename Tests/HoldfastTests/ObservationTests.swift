@@ -13,11 +13,11 @@ import Testing
     }
     let start = try rig.map(2)
     for page in 0..<2 { try rig.machine.touch(rig.process, start + page * 4096, write: true) }
-    rig.machine.drainLRUAll(for: rig.process)
+    rig.machine.lru.drainLRUAll(for: rig.process)
     let pins = try rig.machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
     pins.unpin()
-    rig.machine.drainLRUAll(for: rig.process)
-    for zone in rig.machine.zones { rig.machine.drainPerCPULists(zone) }
+    rig.machine.lru.drainLRUAll(for: rig.process)
+    for zone in rig.machine.zones { rig.machine.allocator.drainPerCPULists(zone) }
     return rig
   }
 
@@ -53,7 +53,7 @@ import Testing
     cell.addAsOwner(UInt64(bitPattern: -5))
     #expect(rig.machine.vmstat.first { $0.name == "nr_writeback" }?.value == 0, "a negative sum")
     cell.addAsOwner(5)
-    let list = rig.machine.zone(ZoneID(node: 0, kind: .movable)).freeList(order: 4, .movable)
+    let list = rig.machine.buddy.zone(ZoneID(node: 0, kind: .movable)).freeList(order: 4, .movable)
     for (count, shown) in [(99_999, " 99999 "), (100_000, ">100000 "), (100_001, ">100000 ")] {
       let before = list.count
       list.count = count
@@ -132,7 +132,7 @@ import Testing
     #expect(flags(FrameNumber(200)) == "buddy", "a free block")
     #expect(flags(FrameNumber(201)) == "buddy", "the rest of one")
     #expect(flags(FrameNumber(1 << 20)) == "nopage", "beyond the machine")
-    #expect(flags(machine.tableMeta(rig.space.rootTable).frame) == "pgtable", "a page table")
+    #expect(flags(machine.pageTables.tableMeta(rig.space.rootTable).frame) == "pgtable", "a page table")
     #expect(try flags(machine.allocate(slab: true, by: rig.process)) == "slab", "a slab")
     let compound = try machine.allocate(order: 2, gfp: [.kernel, .compound], by: rig.process)
     #expect(flags(compound) == "head", "a driver's compound page")
@@ -145,13 +145,13 @@ import Testing
     // An entry under migration shows as swapped.
     let start = try rig.make(.anonymous)
     let frame = try #require(rig.frame(start))
-    machine.getFolio(frame)
+    machine.folios.getFolio(frame)
     #expect(rig.page(frame).lock.tryLock(), "locked")
-    #expect(machine.replaceMappings(of: frame, groupIsHeld: false, on: 0), "replaced")
+    #expect(machine.migration.replaceMappings(of: frame, groupIsHeld: false, on: 0), "replaced")
     #expect(machine.pagemapWord(rig.process, start) == 1 << 62, "under migration")
-    machine.restoreMappings(from: frame, to: frame, groupIsHeld: false, on: 0)
+    machine.migration.restoreMappings(from: frame, to: frame, groupIsHeld: false, on: 0)
     rig.page(frame).lock.unlock()
-    machine.putFolio(frame, on: 0)
+    machine.folios.putFolio(frame, on: 0)
     rig.check("words")
   }
 
@@ -169,7 +169,7 @@ import Testing
       #expect(rig.machine.dump(pins[index]).count == expected.count - 1, "no reason, no line for it")
     }
     let isMainline = PinCountingTests.isMainline(policy)
-    let table = rig.machine.dump(rig.machine.tableMeta(rig.space.rootTable).frame)
+    let table = rig.machine.dump(rig.machine.pageTables.tableMeta(rig.space.rootTable).frame)
     #expect(table.contains("page_type: 0xfffffdff(table)") == isMainline, "a page table")
     let slab = rig.machine.dump(try rig.machine.allocate(slab: true, by: rig.process))
     #expect(slab.contains { $0.hasPrefix("flags: ") && $0.contains("slab|") }, "a slab")

@@ -42,7 +42,7 @@ extension PinArgumentTests {
     let rig = try PinRig(policy: policy)
     let start = try place(area, isTouched, rig)
     let before = rig.frame(start)
-    let content = before.map { rig.machine.contentDigest($0) } ?? 0
+    let content = before.map { rig.machine.folios.contentDigest($0) } ?? 0
     let outcome = take(rig, start, flags, .slow, isPin: isPin)
     let expected = refusal(area, flags, policy)
     #expect(outcome.cause == expected, "\(what)")
@@ -51,7 +51,7 @@ extension PinArgumentTests {
       #expect(outcome.errno == (expected == .hugetlbSplit ? .notSupported : .badAddress), "\(what)")
       #expect(outcome.stage == .area, "\(what)")
     } else if let frame = rig.frame(start) {
-      #expect(rig.machine.contentDigest(frame) == content, "\(what), contents")
+      #expect(rig.machine.folios.contentDigest(frame) == content, "\(what), contents")
       let isOwn = rig.head(frame).mapping.isAnonymous
       if flags.contains(.write), area != .hugetlb { #expect(isOwn, "\(what), page of its own") }
     } else {
@@ -69,7 +69,7 @@ extension PinArgumentTests {
     }
     func marked(_ flags: AreaFlags, _ protection: Protection = .readWrite) throws -> VirtualAddress {
       let start = try made(.privateAnonymous, protection)
-      if let area = rig.machine.findArea(rig.space, start.page) { area.flags.formUnion(flags) }
+      if let area = rig.machine.spaces.findArea(rig.space, start.page) { area.flags.formUnion(flags) }
       return start
     }
     switch area {

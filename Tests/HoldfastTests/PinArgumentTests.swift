@@ -188,7 +188,7 @@ import Testing
         #expect(holder?.owner == other.id, "\(what)")
         #expect(holder?.ownerName == "vmm", "\(what)")
         #expect(rig.frame(start) == pins[0], "\(what)")
-        #expect(machine.space(other.space).flags.load() == 0, "\(what), has pinned")
+        #expect(machine.spaces.space(other.space).flags.load() == 0, "\(what), has pinned")
         rig.check(what)
         pins.unpin()
       } catch {
@@ -200,7 +200,7 @@ import Testing
     let kept = try machine.pin(other, at: start, pages: 2, entry: .remote, of: rig.process)
     machine.exit(rig.process)
     rig.check("the owner is gone")
-    #expect(machine.isMaybePinned(kept[0]), "still pinned")
+    #expect(machine.folios.isMaybePinned(kept[0]), "still pinned")
     #expect(
       pinError { _ = try machine.pin(other, at: start, pages: 1, entry: .remote, of: rig.process) }?.errno
         == .noSuchProcess, "an ended owner")
@@ -208,7 +208,7 @@ import Testing
       pinError { _ = try machine.pin(rig.process, at: start, pages: 1) }?.errno == .noSuchProcess,
       "an ended caller")
     let frame = kept[0]
-    machine.drainLRUAll(for: other)
+    machine.lru.drainLRUAll(for: other)
     kept.unpin()
     #expect(rig.page(frame).refcount.load() == 0, "freed with the last pin")
     rig.check("all given back")
@@ -224,9 +224,9 @@ import Testing
         guard let frame = rig.frame(start) else { return }
         rig.page(frame).clear([.referenced, .dirty])
         rig.space.pageTableLock.withLock {
-          if let slot = rig.machine.leafSlot(rig.space, start.page) {
+          if let slot = rig.machine.pageTables.leafSlot(rig.space, start.page) {
             let bits = PageTableEntry.dirty | PageTableEntry.accessed
-            rig.machine.setEntry(slot, PageTableEntry(rawValue: slot.entry.rawValue & ~bits))
+            rig.machine.pageTables.setEntry(slot, PageTableEntry(rawValue: slot.entry.rawValue & ~bits))
           }
         }
         #expect(Self.take(rig, start, .write, entry, isPin: isPin).count == 1, "\(what)")
@@ -240,7 +240,7 @@ import Testing
     let start = try rig.make(.hugePMD)
     let pins = try rig.machine.pin(
       rig.process, at: start + 4096, pages: 2, flags: [.write, .splitPMD], entry: .slow)
-    #expect(rig.machine.leafSlot(rig.space, start.page)?.level == 0, "split")
+    #expect(rig.machine.pageTables.leafSlot(rig.space, start.page)?.level == 0, "split")
     #expect(rig.head(pins[0]).pincount.load() == 2, "pinned")
     rig.check("split")
     pins.unpin()

@@ -28,7 +28,7 @@ import Testing
       if let pins = try? machine.pin(
         process, at: at, pages: count, flags: [.write, .longterm], entry: entry, of: rig.process)
       {
-        for i in 0..<pins.count where machine.page(pins[i]).zone.kind == .movable {
+        for i in 0..<pins.count where machine.memmap.page(pins[i]).zone.kind == .movable {
           Issue.record("\(pins[i]) is pinned long term in ZONE_MOVABLE")
         }
       }
@@ -70,7 +70,7 @@ import Testing
           Self.act(rig, processes[thread], start, pages: rig.unit, &random, isOwner: thread == 0)
         }
       }
-      rig.machine.drainLRUAll(for: rig.process)
+      rig.machine.lru.drainLRUAll(for: rig.process)
       rig.check("\(policy.name) \(kind.rawValue)")
       #expect(rig.acquired == rig.released, "\(policy.name) \(kind.rawValue), pins")
       rig.machine.exit(rig.process)
@@ -101,13 +101,15 @@ import Testing
         let page = Int.random(in: 0..<8, using: &random)
         let at = (thread == 0 ? mine : theirs) + page * 4096
         if let pins = try? machine.pin(process, at: at, pages: 1, flags: [.write, .longterm]) {
-          if machine.page(pins[0]).zone.kind == .movable { Issue.record("round \(round): in ZONE_MOVABLE") }
+          if machine.memmap.page(pins[0]).zone.kind == .movable {
+            Issue.record("round \(round): in ZONE_MOVABLE")
+          }
         }
         try? machine.advise(process, AddressRange(start: at, pages: 1), .dontNeed)
         _ = machine.movePages(process, of: process, at: at, pages: 1, to: round % 2)
       }
     }
-    machine.drainLRUAll(for: rig.process)
+    machine.lru.drainLRUAll(for: rig.process)
     rig.check("different pages")
     machine.exit(other)
     machine.exit(rig.process)
@@ -142,7 +144,7 @@ import Testing
         }
       }
     }
-    machine.drainLRUAll(for: rig.process)
+    machine.lru.drainLRUAll(for: rig.process)
     rig.check("remote exit")
     #expect(machine.pinHolders.count == 0, "holders")
     #expect(rig.acquired == rig.released, "pins")

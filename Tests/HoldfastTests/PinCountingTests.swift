@@ -93,7 +93,7 @@ import Testing
     let counted = Int64(isCounted && rule != .reference ? it.pages : 0)
     #expect(rig.acquired - acquired == counted, "\(it), acquired")
     #expect(
-      machine.isMaybePinned(machine.head(of: frame)) == (isCounted && rule != .reference),
+      machine.folios.isMaybePinned(machine.memmap.head(of: frame)) == (isCounted && rule != .reference),
       "\(it), maybe pinned")
     rig.check("\(it), pinned twice")
 
@@ -103,7 +103,7 @@ import Testing
     first.unpin(0..<1)
     rig.check("\(it), one page of the first given back")
     first.unpin()
-    #expect(!machine.isMaybePinned(machine.head(of: frame)), "\(it), no longer pinned")
+    #expect(!machine.folios.isMaybePinned(machine.memmap.head(of: frame)), "\(it), no longer pinned")
     #expect(head.pincount.load() == 0, "\(it), pincount at the end")
     #expect(rig.acquired == rig.released, "\(it), statistics at the end")
     rig.check("\(it), unpinned")
@@ -151,7 +151,7 @@ import Testing
         ] as [(Int32, Bool)] {
           page.refcount.store(references)
           #expect(
-            rig.machine.isMaybePinned(frame) == (isBias && expected),
+            rig.machine.folios.isMaybePinned(frame) == (isBias && expected),
             "\(policy.name) \(kind.rawValue) \(references) references")
         }
         page.refcount.store(count)
@@ -174,7 +174,7 @@ import Testing
         page.refcount.store(own &+ others)
         let crossing = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry)
         #expect(page.refcount.load() < 0, "\(what), crossed")
-        #expect(rig.machine.isMaybePinned(frame), "\(what), still seen")
+        #expect(rig.machine.folios.isMaybePinned(frame), "\(what), still seen")
         let acquired = rig.acquired
         let error = pinError {
           _ = try rig.machine.pin(rig.process, at: start, pages: 1, flags: .write, entry: entry)
@@ -229,7 +229,7 @@ import Testing
         #expect(error?.errno == .noMemory, "\(policy.name), errno")
         #expect(error?.stage == .grab, "\(policy.name), stage")
         #expect(rig.page(frame).refcount.load() < 0, "\(policy.name), sign")
-        #expect(machine.isMaybePinned(frame), "\(policy.name), still seen")
+        #expect(machine.folios.isMaybePinned(frame), "\(policy.name), still seen")
       } else {
         #expect(held == 5000, "\(policy.name), pins")
         #expect(error?.errno == nil, "\(policy.name), errno")
@@ -260,7 +260,7 @@ import Testing
           // And stays the one that the process writes to (bug 15).
           #expect(try rig.machine.touch(rig.process, start, write: true) == pins[0], "\(what), write")
         }
-        if hasExtra { rig.machine.putFolio(old, on: 0) }
+        if hasExtra { rig.machine.folios.putFolio(old, on: 0) }
         rig.check(what)
       }
       let rig = try PinRig(policy: policy)

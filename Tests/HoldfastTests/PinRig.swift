@@ -82,10 +82,10 @@ struct PinRig {
 
   /// Pages of a mapping that `make` makes: one large folio.
   var unit: Int { machine.geometry.tableEntries }
-  var space: AddressSpace { machine.space(process.space) }
+  var space: AddressSpace { machine.spaces.space(process.space) }
 
-  func page(_ frame: FrameNumber) -> Page { machine.page(frame) }
-  func head(_ frame: FrameNumber) -> Page { machine.page(machine.head(of: frame)) }
+  func page(_ frame: FrameNumber) -> Page { machine.memmap.page(frame) }
+  func head(_ frame: FrameNumber) -> Page { machine.memmap.page(machine.memmap.head(of: frame)) }
 
   func map(_ pages: Int, _ kind: MappingKind = .privateAnonymous, _ protection: Protection = .readWrite)
     throws
@@ -97,7 +97,7 @@ struct PinRig {
   /// Maps `unit` pages of a kind and lets them come into being, off the batches; returns where.
   func make(_ kind: PageKind, pattern: UInt64 = 0x51) throws -> VirtualAddress {
     let start = try place(kind, pattern)
-    machine.drainLRUAll(for: process)
+    machine.lru.drainLRUAll(for: process)
     return start
   }
 
@@ -119,7 +119,7 @@ struct PinRig {
       let range = AddressRange(start: start, pages: unit)
       try machine.protect(process, range, .read)
       for page in 0..<unit {
-        if let frame = frame(start + page * 4096) { machine.page(frame).clear(.anonExclusive) }
+        if let frame = frame(start + page * 4096) { machine.memmap.page(frame).clear(.anonExclusive) }
       }
       try machine.protect(process, range, .readWrite)
       return start
@@ -144,8 +144,8 @@ struct PinRig {
       try machine.fill(process, start, pages: unit, pattern: pattern)
       if kind == .hugePTE {
         space.pageTableLock.withLock {
-          if let slot = machine.leafSlot(space, start.page), slot.level == 1 {
-            machine.splitHuge(space, slot, start.page, on: 0)
+          if let slot = machine.pageTables.leafSlot(space, start.page), slot.level == 1 {
+            machine.pageTables.splitHuge(space, slot, start.page, on: 0)
           }
         }
       }
@@ -159,7 +159,7 @@ struct PinRig {
 
   /// The frame behind an address, without touching it.
   func frame(_ address: VirtualAddress) -> FrameNumber? {
-    space.pageTableLock.withLock { machine.mappedFrame(space, address.page) }
+    space.pageTableLock.withLock { machine.faults.mappedFrame(space, address.page) }
   }
 
   /// References and pins of a frame's folio.
@@ -183,13 +183,13 @@ struct PinRig {
   /// Everything that a call which fails must leave as it was: mappings, contents, flags, counts, statistics.
   func state(of pages: [VirtualAddress] = []) -> [String] {
     var state: [String] = []
-    for mapped in machine.mappings(of: process) {
+    for mapped in machine.spaces.mappings(of: process) {
       state.append("\(mapped.page): \(String(mapped.entry.rawValue, radix: 16)) level \(mapped.level)")
       guard mapped.entry.mapsFrame else { continue }
       let frame = mapped.entry.frame
       // Taking an entry away moves its dirty bit to the folio, as the kernel does.
       let flags = head(frame).flags.subtracting([.lru, .dirty])
-      state.append("\(frame): \(flags.rawValue) \(counts(frame)) \(machine.contentDigest(frame))")
+      state.append("\(frame): \(flags.rawValue) \(counts(frame)) \(machine.folios.contentDigest(frame))")
     }
     let usage = machine.usage(of: process)
     state.append("\(usage)")

@@ -17,8 +17,8 @@ extension PlacementTests {
         let rig = try PinRig(ground, policy: policy, trace: trace)
         let machine = rig.machine
         let start = try rig.make(kind)
-        let head = machine.head(of: try #require(rig.frame(start)))
-        #expect(machine.isolate(head, on: 0), "\(what), isolated")
+        let head = machine.memmap.head(of: try #require(rig.frame(start)))
+        #expect(machine.migration.isolate(head, on: 0), "\(what), isolated")
         trace.events = []
         trace.watch = { event in
           guard case .isolate(_, false) = event, trace.failedIsolations == 300 else { return }
@@ -41,8 +41,8 @@ extension PlacementTests {
         rig.process.clearSignals()
         rig.check(what, isolated: [head])
         #expect(rig.process.scope == [], "\(what), scope")
-        machine.putBack(head, on: 0)
-        machine.drainLRUAll(for: rig.process)
+        machine.migration.putBack(head, on: 0)
+        machine.lru.drainLRUAll(for: rig.process)
         #expect(Self.pin(rig, start, .fast).result == .moved, "\(what), once put back")
         rig.check(what + ", once put back")
       }
@@ -75,7 +75,7 @@ extension PlacementTests {
             Issue.record("\(what): \(error.cause)")
             continue
           }
-          machine.drainLRUAll(for: rig.process)
+          machine.lru.drainLRUAll(for: rig.process)
           #expect(rig.state() == before, "\(what), state")
         }
         rig.check(what)
@@ -99,7 +99,7 @@ extension PlacementTests {
     let hole = try rig.map(1)
     #expect(Self.pin(rig, hole, .slow).error?.stage == .fault, "a hole")
     for frame in taken { try machine.free(frame, by: rig.process) }
-    machine.drainLRUAll(for: rig.process)
+    machine.lru.drainLRUAll(for: rig.process)
     #expect(Self.pin(rig, start, .fast).result == .moved, "room again")
     rig.check("exhausted")
   }
@@ -127,7 +127,9 @@ extension PlacementTests {
           let bias = policy == .linux5_5 ? 1 : 1024
           #expect(
             rig.counts(machine.zeroPageFrame)[0] == before[0] + (isCounted ? bias : 0), "\(what), references")
-          if !isZeroPage { #expect(machine.page(pins[0]).zone.kind == .normal, "\(what), a real page") }
+          if !isZeroPage {
+            #expect(machine.memmap.page(pins[0]).zone.kind == .normal, "\(what), a real page")
+          }
           rig.check(what)
           pins.unpin()
           #expect(rig.counts(machine.zeroPageFrame) == before, "\(what), unpinned")
@@ -196,7 +198,7 @@ extension PlacementTests {
         rig.check(what + ", given back")
         // Nobody wants pages of the end: a short count, after the pages that are there have moved.
         other.put()
-        machine.drainLRUAll(for: rig.process)
+        machine.lru.drainLRUAll(for: rig.process)
         let short = try machine.pin(
           rig.process, at: start, pages: 5, flags: [.write, .longterm], entry: .slow)
         #expect(short.count == 4, "\(what), the end of the area")

@@ -37,9 +37,10 @@ import Testing
 
   static func isOn(_ ground: Ground, _ frame: FrameNumber, _ machine: Machine) -> Bool {
     switch ground {
-    case .normal: machine.page(frame).zone.kind == .normal && machine.pageblockType(of: frame) != .cma
-    case .movable: machine.page(frame).zone.kind == .movable
-    case .cma: machine.pageblockType(of: frame) == .cma
+    case .normal:
+      machine.memmap.page(frame).zone.kind == .normal && machine.buddy.pageblockType(of: frame) != .cma
+    case .movable: machine.memmap.page(frame).zone.kind == .movable
+    case .cma: machine.buddy.pageblockType(of: frame) == .cma
     }
   }
 
@@ -62,7 +63,7 @@ import Testing
           #expect((pins[0] != old) == hasMoved, "\(what), moved")
           for i in 0..<rig.unit {
             #expect(rig.frame(start + i * 4096) == pins[i], "\(what), page \(i)")
-            #expect(rig.machine.isLongtermPinnable(pins[i]), "\(what), pinnable \(i)")
+            #expect(rig.machine.folios.isLongtermPinnable(pins[i]), "\(what), pinnable \(i)")
           }
           if hasMoved, Self.column(policy) != .a {
             #expect(Self.isOn(.normal, pins[0], rig.machine), "\(what), ends in ZONE_NORMAL")
@@ -169,7 +170,7 @@ import Testing
             let before = rig.state()
             let seen = Self.pin(rig, start, entry)
             let failedPages = machine.total(.pgmigrateFail)
-            let size = UInt64(machine.folioPages(frame))
+            let size = UInt64(machine.memmap.folioPages(frame))
             switch Self.column(policy) {
             case .a, .b:
               #expect(seen.result == .inPlace, "\(what)")
@@ -187,7 +188,7 @@ import Testing
             }
             if let error = seen.error {
               #expect(error.stage == .migrate, "\(what), stage")
-              #expect(error.frame == machine.head(of: frame), "\(what), frame")
+              #expect(error.frame == machine.memmap.head(of: frame), "\(what), frame")
               #expect(error.holders.map(\.purpose) == ["rdma"], "\(what), holders")
               #expect(error.holders.first?.isPin == isPin, "\(what), holder")
               if case .notMigrated(let failures) = error.cause {
@@ -199,13 +200,13 @@ import Testing
                 Issue.record("\(what): \(error.cause)")
               }
               // The page went through a batch; apart from that everything is as before.
-              machine.drainLRUAll(for: rig.process)
+              machine.lru.drainLRUAll(for: rig.process)
               #expect(rig.state() == before, "\(what), state")
             }
             rig.check(what)
             pins.take()?.unpin()
             gets.take()?.put()
-            machine.drainLRUAll(for: rig.process)
+            machine.lru.drainLRUAll(for: rig.process)
             #expect(Self.pin(rig, start, entry).result == .moved, "\(what), once the other let go")
             rig.check(what + ", once the other let go")
           }
@@ -222,12 +223,12 @@ import Testing
       let start = try rig.make(.hugePMD)
       let old = try #require(rig.frame(start))
       let block = FrameRange(start: old, count: rig.unit)
-      try machine.isolateRange(block, for: .movable, memoryOffline: false, by: rig.process)
+      try machine.isolation.isolateRange(block, for: .movable, memoryOffline: false, by: rig.process)
       let seen = Self.pin(rig, start, .fast)
       let moves = policy.forbidden == .cmaIsolateAndMovable
       #expect(moves == (policy == .linux6_1 || PinCountingTests.isMainline(policy)), "\(policy.name)")
       #expect(seen.result == (moves ? .moved : .inPlace), "\(policy.name)")
-      machine.undoIsolation(block, to: .movable)
+      machine.isolation.undoIsolation(block, to: .movable)
       rig.check(policy.name)
     }
   }
@@ -244,13 +245,13 @@ import Testing
     try machine.advise(rig.process, AddressRange(start: hole, pages: 1), .dontNeed)
     try machine.advise(rig.process, AddressRange(start: start, pages: rig.unit), .noHugePage)
     let small = try machine.touch(rig.process, hole, write: true)
-    machine.drainLRUAll(for: rig.process)
+    machine.lru.drainLRUAll(for: rig.process)
     #expect(Self.isOn(.cma, small, machine), "\(policy.name), begins in CMA")
     #expect(!(rig.page(small).isLarge || rig.page(small).isTail), "\(policy.name), small")
     let pins = try machine.pin(rig.process, at: start, pages: rig.unit, flags: [.write, .longterm])
     #expect((pins[1] == small) == policy.collectsByStep, "\(policy.name), the small page stays in CMA")
     #expect(policy.collectsByStep == [.a, .b].contains(Self.column(policy)), "\(policy.name), steps")
-    #expect(machine.isLongtermPinnable(pins[0]), "\(policy.name), the large one moved")
+    #expect(machine.folios.isLongtermPinnable(pins[0]), "\(policy.name), the large one moved")
     rig.check(policy.name)
   }
 
@@ -285,7 +286,7 @@ import Testing
           try machine.touch(rig.process, start, write: true)
           rig.process.processor = 0
         }
-        if batch == "none" { machine.drainLRU(processor: 0, on: 0) }
+        if batch == "none" { machine.lru.drainLRU(processor: 0, on: 0) }
         let before = [machine.total(.lruDrainLocal), machine.total(.lruDrainAll)]
         #expect(Self.pin(rig, start, .fast).result == .moved, "\(what)")
         let found = [

@@ -70,7 +70,7 @@ import Testing
       rig.check("\(accounting), exited while pinned")
       two.unpin()
       rig.check("\(accounting), unpinned after the exit")
-      #expect(machine.space(space).live == 0, "\(accounting), the space's row is free")
+      #expect(machine.spaces.space(space).live == 0, "\(accounting), the space's row is free")
       // The row serves the next process, which owes nothing.
       let next = try machine.createProcess(name: "next")
       #expect(next.space == space, "\(accounting), the row")
@@ -186,10 +186,10 @@ import Testing
     }
     // Pages of one folio on both sides of another one: both are charged once.
     let rig = try PinRig()
-    let huge = rig.machine.head(of: try #require(rig.frame(try rig.make(.hugePMD))))
+    let huge = rig.machine.memmap.head(of: try #require(rig.frame(try rig.make(.hugePMD))))
     let small = try #require(rig.frame(try rig.make(.anonymous)))
     let frames = [huge, huge + 1, small, huge + 2, small]
-    #expect(rig.machine.wholeFolios(frames) == rig.unit + 2, "a folio met again")
+    #expect(rig.machine.pins.wholeFolios(frames) == rig.unit + 2, "a folio met again")
   }
 
   @Test(

@@ -55,29 +55,32 @@ import Testing
     let machine = try Machine(.small())
     var names: [String: Int] = [:]
     for offset in stride(from: 0, to: machine.layout.size, by: 4) {
-      guard let place = machine.statePlace(offset), let type = place.type else { continue }
+      guard let place = machine.observation.statePlace(offset), let type = place.type else { continue }
       #expect(type is any ShownValue.Type, "\(place.name)")
       #expect(
         names.updateValue(place.offset, forKey: place.name) ?? place.offset == place.offset, "\(place.name)")
     }
     let zone = ZoneID(node: 0, kind: .normal)
-    func name(_ offset: Int) -> String { machine.stateName(at: UInt(bitPattern: machine.arena + offset)) }
+    func name(_ offset: Int) -> String {
+      machine.observation.stateName(at: UInt(bitPattern: machine.arena + offset))
+    }
     #expect(name(machine.layout.global.start + GlobalRow.ledgerLock.offset) == "ledger lock")
     #expect(name(machine.layout.frames.offset(33) + PageRow.refcount.offset) == "refcount of pfn:0x21")
     #expect(
       name(machine.layout.zones.offset(zone.rawValue) + ZoneRow.lock.offset) == "lock of Node 0, zone Normal")
-    let list = machine.zone(zone).freeList(order: 3, .movable)
+    let list = machine.buddy.zone(zone).freeList(order: 3, .movable)
     #expect(
-      machine.stateName(at: UInt(bitPattern: list.row.raw))
+      machine.observation.stateName(at: UInt(bitPattern: list.row.raw))
         == "first frame of list Movable of order 3 of Node 0, zone Normal")
     let failures = machine.global.failures(.isolation)
     failures.store(7)
     let word =
       UInt(bitPattern: machine.arena + machine.layout.global.start)
-      + UInt(GlobalRow.failures.offset(FailurePoint.isolation.rawValue))
-    #expect(machine.stateName(at: word) == "failures asked for of point isolation")
+      + UInt(GlobalRow.failures.offset(FailurePoint.isolation.number))
+    #expect(machine.observation.stateName(at: word) == "failures asked for of point isolation")
     #expect(
-      machine.stateChange(at: word, since: [UInt8](repeating: 0, count: machine.stateSize), isWrite: true)
+      machine.observation.stateChange(
+        at: word, since: [UInt8](repeating: 0, count: machine.stateSize), isWrite: true)
         == "0 -> 7")
     #expect(name(machine.layout.tablePages.offset(2) + 8) == "entry 1 of table page 2")
     #expect(name(machine.layout.size) == "")

@@ -109,7 +109,8 @@ import Testing
       UnnamedRow.flaws(stride: 12) == [
         "UnnamedRow: rows of 12 bytes do not keep  aligned", "UnnamedRow: a field at 0 has no name",
       ])
-    #expect(MiscountedRow.flaws(stride: 16) == ["MiscountedRow: word: 2 elements for the 3 cases of Miscounted"])
+    #expect(
+      MiscountedRow.flaws(stride: 16) == ["MiscountedRow: word: 2 elements for the 3 cases of Miscounted"])
     #expect(HoldingRow.flaws(stride: 32).count == 1)
   }
 }

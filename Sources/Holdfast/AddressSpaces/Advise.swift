@@ -32,42 +32,44 @@ extension Machine {
     guard Advice.implemented.contains(advice) else {
       throw AddressSpaceError(.advise, .adviceUnknown(advice), errno: .invalidArgument)
     }
-    let space = try liveSpace(of: process, .advise)
-    let span = try span(of: range, .advise, overflowErrno: .invalidArgument)
+    let space = try spaces.liveSpace(of: process, .advise)
+    let span = try spaces.span(of: range, .advise, overflowErrno: .invalidArgument)
     guard !span.isEmpty else { return }
     switch advice {
     case .dontNeed:
       space.lock.lockShared()
       defer { space.lock.unlockShared() }
-      try forEachMapped(space, span) { area, part throws(AddressSpaceError) in
-        try dropPages(space, area, part, on: process.processor)
+      try spaces.forEachMapped(space, span) { area, part throws(AddressSpaceError) in
+        try spaces.dropPages(space, area, part, on: process.processor)
       }
     case .hugePage, .noHugePage:
       let (set, cleared): (AreaFlags, AreaFlags) =
         advice == .hugePage ? (.hugePage, .noHugePage) : (.noHugePage, .hugePage)
       space.lock.lockExclusive()
       defer { space.lock.unlockExclusive() }
-      try forEachMapped(space, span) { area, part throws(AddressSpaceError) in
+      try spaces.forEachMapped(space, span) { area, part throws(AddressSpaceError) in
         let flags = area.flags.subtracting(cleared).union(set)
         guard flags != area.flags else { return }
         let errno = Errno.resourceTemporarilyUnavailable
-        try splitAreas(space, at: part.start, .advise, fullErrno: errno, on: process.processor)
-        try splitAreas(space, at: part.end, .advise, fullErrno: errno, on: process.processor)
-        let area = findArea(space, part.start)
+        try spaces.splitAreas(space, at: part.start, .advise, fullErrno: errno, on: process.processor)
+        try spaces.splitAreas(space, at: part.end, .advise, fullErrno: errno, on: process.processor)
+        let area = spaces.findArea(space, part.start)
         space.pageTableLock.withLock { area?.flags = flags }
       }
     case .populateRead, .populateWrite:
-      try populate(space, span, write: advice == .populateWrite, for: process)
+      try spaces.populate(space, span, write: advice == .populateWrite, for: process)
     default: break
     }
   }
+}
 
+extension Spaces {
   /// Calls `body` with every area that meets the span, and with the part of the span in it.
   ///
   /// A hole is an error at the end.
   ///
   /// - Kernel: mm/madvise.c:madvise_walk_vmas (6.1)
-  private func forEachMapped(
+  fileprivate func forEachMapped(
     _ space: AddressSpace, _ span: PageSpan,
     _ body: (Area, PageSpan) throws(AddressSpaceError) -> Void
   ) throws(AddressSpaceError) {
@@ -93,7 +95,7 @@ extension Machine {
   /// - Kernel: mm/madvise.c:madvise_dontneed_free (6.1); without userfaultfd, MADV_FREE,
   ///   MADV_DONTNEED_LOCKED.
   /// - Kernel: mm/madvise.c:madvise_dontneed_free_valid_vma (6.1)
-  private func dropPages(
+  fileprivate func dropPages(
     _ space: AddressSpace, _ area: Area, _ part: PageSpan, on processor: Int
   ) throws(AddressSpaceError) {
     var part = part
@@ -108,7 +110,7 @@ extension Machine {
       throw AddressSpaceError(
         .advise, .unsuitableArea, at: VirtualAddress(page: part.start), errno: .invalidArgument)
     }
-    if !part.isEmpty { zap(space, part, on: processor) }
+    if !part.isEmpty { pageTables.zap(space, part, on: processor) }
   }
 
   // MARK: - Populating
@@ -116,7 +118,7 @@ extension Machine {
   /// Faults in every page of a span.
   ///
   /// - Kernel: mm/madvise.c:madvise_populate (6.1); without the other checks of check_vma_flags, signals.
-  private func populate(
+  fileprivate func populate(
     _ space: AddressSpace, _ span: PageSpan, write: Bool, for process: Process
   ) throws(AddressSpaceError) {
     space.lock.lockShared()
@@ -133,14 +135,16 @@ extension Machine {
       }
       let end = min(area.end, span.end)
       while next < end {
-        switch populatePage(space, area, next, write: write, for: process) {
+        switch faults.populatePage(space, area, next, write: write, for: process) {
         case .success: next += 1
-        case let failure: throw faultError(.advise, failure, at: VirtualAddress(page: next))
+        case let failure: throw faults.faultError(.advise, failure, at: VirtualAddress(page: next))
         }
       }
     }
   }
+}
 
+extension Faults {
   /// Faults in the pages of a new mapping (MAP_POPULATE); an area in which that fails is left as it is.
   ///
   /// Private writable memory is faulted for writing, so that its pages exist at once.
@@ -151,7 +155,7 @@ extension Machine {
   func populateQuietly(_ space: AddressSpace, _ span: PageSpan, for process: Process) {
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
-    forEachArea(space, in: span) { area in
+    spaces.forEachArea(space, in: span) { area in
       guard !area.flags.isDisjoint(with: [.read, .write, .execute]) else { return }
       let isWrite = area.flags.contains(.write) && !area.flags.contains(.shared)
       var next = max(area.start, span.start)
@@ -167,12 +171,12 @@ extension Machine {
   /// - Locks: the caller holds the space's lock, shared.
   /// - Kernel: mm/gup.c:faultin_vma_page_range (6.1); without get_user_pages and with it PG_referenced,
   ///   lru_add_drain at the end: the new pages stay in the LRU batch.
-  private func populatePage(
+  fileprivate func populatePage(
     _ space: AddressSpace, _ area: Area, _ page: UInt64, write: Bool, for process: Process
   ) -> FaultResult {
     while true {
       let isMapped = space.pageTableLock.withLock { () -> Bool in
-        guard let place = leafSlot(space, page) else { return false }
+        guard let place = pageTables.leafSlot(space, page) else { return false }
         let entry = place.entry
         guard entry.isPresent, !write || entry.isWritable else { return false }
         touch(place, entry, write: write)

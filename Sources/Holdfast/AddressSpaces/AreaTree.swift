@@ -4,7 +4,7 @@
 /// and is the same in every run. (Linux 6.1 keeps areas in a maple tree.)
 ///
 /// - Locks: the caller holds the space's lock, shared to read the tree, exclusive to change it.
-extension Machine {
+extension Spaces {
   /// The area that contains a page, or nil.
   ///
   /// - Locks: the caller holds the space's lock.
@@ -18,7 +18,7 @@ extension Machine {
   ///
   /// - Locks: the caller holds the space's lock.
   /// - Kernel: mm/mmap.c:find_vma (6.1)
-  package func firstArea(_ space: AddressSpace, from page: UInt64 = 0) -> Area? {
+  func firstArea(_ space: AddressSpace, from page: UInt64 = 0) -> Area? {
     var at = space.areaRoot
     var best: Area?
     while at != .none {

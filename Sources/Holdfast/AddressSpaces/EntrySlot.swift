@@ -33,7 +33,7 @@ package struct EntrySlot {
 }
 
 /// The one place where page-table entries change; a mirror of the tables is to be told here.
-extension Machine {
+extension PageTables {
   /// The place of an entry, given its table.
   @inline(__always)
   func entrySlot(_ table: RowID, _ index: Int, level: Int) -> EntrySlot {

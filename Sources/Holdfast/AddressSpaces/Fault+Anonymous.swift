@@ -1,14 +1,15 @@
 import Interleaving
 
 /// Faults on private anonymous memory that has no page yet.
-extension Machine {
+extension Faults {
   /// Maps the zero page for a read, a new page of zeros for a write.
   ///
   /// - Kernel: mm/memory.c:do_anonymous_page (6.1); without userfaultfd, memory control groups.
   func anonymousFault(_ fault: Fault) -> FaultResult {
     guard fault.flags.contains(.write) else {
       install(fault) { place in
-        setEntry(place, .leaf(global.zeroPage, leafBits(fault.area) | PageTableEntry.special))
+        pageTables.setEntry(
+          place, .leaf(global.zeroPage, pageTables.leafBits(fault.area) | PageTableEntry.special))
       }
       return .success
     }
@@ -18,9 +19,9 @@ extension Machine {
     case .failure(let result): return result
     }
     let isInstalled = install(fault) { place in
-      mapNewAnonymous(fault, place, frame, writtenBits(fault.area))
+      mapNewAnonymous(fault, place, frame, pageTables.writtenBits(fault.area))
     }
-    if !isInstalled { putFolio(frame, on: fault.processor) }
+    if !isInstalled { folios.putFolio(frame, on: fault.processor) }
     return .success
   }
 
@@ -31,10 +32,10 @@ extension Machine {
 
   /// Allocates a page for anonymous memory and gives its area a group if it has none.
   func newAnonymousPage(_ fault: Fault, _ gfp: GFPFlags, order: Int = 0) -> NewPage {
-    guard prepareGroup(fault.space, fault.area) else { return .failure(.outOfMemory(nil)) }
+    guard reverseMap.prepareGroup(fault.space, fault.area) else { return .failure(.outOfMemory(nil)) }
     do {
-      let frame = try allocateFolio(order: order, gfp: gfp, for: fault.process)
-      page(frame).set(.uptodate)
+      let frame = try allocator.allocateFolio(order: order, gfp: gfp, for: fault.process)
+      memmap.page(frame).set(.uptodate)
       return .success(frame)
     } catch {
       return .failure(.outOfMemory(error))
@@ -45,7 +46,8 @@ extension Machine {
   @discardableResult
   func install(_ fault: Fault, _ body: (EntrySlot) -> Void) -> Bool {
     fault.space.pageTableLock.withLock {
-      guard let place = leafSlot(fault.space, fault.page), place.level == 0, place.entry.isNone else {
+      guard let place = pageTables.leafSlot(fault.space, fault.page), place.level == 0, place.entry.isNone
+      else {
         return false
       }
       body(place)
@@ -61,10 +63,11 @@ extension Machine {
   /// - Locks: the caller holds the page-table lock.
   /// - Kernel: mm/rmap.c:page_add_new_anon_rmap (6.1)
   func mapNewAnonymous(_ fault: Fault, _ place: EntrySlot, _ frame: FrameNumber, _ extraBits: UInt64) {
-    setAnonymous(frame, fault.area, page: fault.page)
-    addMapping(frame, fault.area, page: fault.page, huge: false, exclusive: true, on: fault.processor)
-    addToLRU(frame, on: fault.processor)
-    countResident(fault.space, frame, by: 1)
-    setEntry(place, .leaf(frame, leafBits(fault.area) | extraBits))
+    reverseMap.setAnonymous(frame, fault.area, page: fault.page)
+    reverseMap.addMapping(
+      frame, fault.area, page: fault.page, huge: false, exclusive: true, on: fault.processor)
+    lru.addToLRU(frame, on: fault.processor)
+    pageTables.countResident(fault.space, frame, by: 1)
+    pageTables.setEntry(place, .leaf(frame, pageTables.leafBits(fault.area) | extraBits))
   }
 }

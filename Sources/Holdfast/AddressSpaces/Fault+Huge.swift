@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Faults that a huge page serves, outside hugetlb.
-extension Machine {
+extension Faults {
   /// Serves a fault at the level of PMD entries, or returns nil if single pages must serve it.
   ///
   /// The table that holds the PMD entry exists. In the kernel this is the middle of
@@ -10,7 +10,7 @@ extension Machine {
   /// - Kernel: mm/huge_memory.c:huge_pmd_set_accessed (6.1)
   func hugeFault(_ fault: Fault) -> FaultResult? {
     let space = fault.space
-    guard let upper = slot(space, fault.page, level: 1) else { return nil }
+    guard let upper = pageTables.slot(space, fault.page, level: 1) else { return nil }
     let entry = upper.entry
     if entry.isTable { return nil }
     if entry.isNone {
@@ -28,12 +28,12 @@ extension Machine {
     }
     if current.isMigration {
       space.pageTableLock.unlock()
-      waitForMigration(of: current.frame, on: fault.processor)
+      migration.waitForMigration(of: current.frame, on: fault.processor)
       return .success
     }
     if fault.wantsOwnPage, !current.isWritable {
       let isServed = reuseHuge(fault, upper, current)
-      if !isServed { splitHuge(space, upper, fault.page, on: fault.processor) }
+      if !isServed { pageTables.splitHuge(space, upper, fault.page, on: fault.processor) }
       space.pageTableLock.unlock()
       return isServed ? .success : nil
     }
@@ -47,9 +47,9 @@ extension Machine {
   /// - Kernel: mm/huge_memory.c:hugepage_vma_check (6.1); without the setting "always", shared memory,
   ///   khugepaged.
   private func wantsHuge(_ area: Area, _ page: UInt64) -> Bool {
-    let first = page & ~(hugePages &- 1)
+    let first = page & ~(spaces.hugePages &- 1)
     return area.flags.contains(.hugePage) && geometry.hugeOrder <= geometry.maxOrder
-      && first >= area.start && first &+ hugePages <= area.end
+      && first >= area.start && first &+ spaces.hugePages <= area.end
   }
 
   /// Maps a new huge page of zeros; nil if none can be allocated.
@@ -64,33 +64,34 @@ extension Machine {
     switch newAnonymousPage(fault, [.transhuge, .zero], order: geometry.hugeOrder) {
     case .success(let new): head = new
     case .failure:
-      bump(.thpFaultFallback, on: fault.process)
+      counters.bump(.thpFaultFallback, on: fault.process)
       return nil
     }
     let table: RowID
-    switch allocateTable(.table, for: fault.process) {
+    switch pageTables.allocateTable(.table, for: fault.process) {
     case .success(let new): table = new
     case .failure(let result):
-      putFolio(head, on: fault.processor)
+      folios.putFolio(head, on: fault.processor)
       return result
     }
     space.pageTableLock.lock()
-    guard let upper = slot(space, fault.page, level: 1), upper.entry.isNone else {
+    guard let upper = pageTables.slot(space, fault.page, level: 1), upper.entry.isNone else {
       space.pageTableLock.unlock()
-      freeTable(table, on: fault.processor)
-      putFolio(head, on: fault.processor)
+      pageTables.freeTable(table, on: fault.processor)
+      folios.putFolio(head, on: fault.processor)
       return .success
     }
-    let first = fault.page & ~(hugePages &- 1)
-    setAnonymous(head, fault.area, page: first)
-    addMapping(head, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
-    addToLRU(head, on: fault.processor)
-    deposit(table, in: space)
-    countResident(space, head, by: Int(hugePages))
-    setEntry(
-      upper, .leaf(head, leafBits(fault.area) | writtenBits(fault.area) | PageTableEntry.huge))
+    let first = fault.page & ~(spaces.hugePages &- 1)
+    reverseMap.setAnonymous(head, fault.area, page: first)
+    reverseMap.addMapping(head, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
+    lru.addToLRU(head, on: fault.processor)
+    pageTables.deposit(table, in: space)
+    pageTables.countResident(space, head, by: Int(spaces.hugePages))
+    pageTables.setEntry(
+      upper,
+      .leaf(head, pageTables.leafBits(fault.area) | pageTables.writtenBits(fault.area) | PageTableEntry.huge))
     space.pageTableLock.unlock()
-    bump(.thpFaultAlloc, on: fault.process)
+    counters.bump(.thpFaultAlloc, on: fault.process)
     return .success
   }
 
@@ -103,7 +104,7 @@ extension Machine {
   ///   is split here), swap cache.
   private func reuseHuge(_ fault: Fault, _ upper: EntrySlot, _ entry: PageTableEntry) -> Bool {
     let head = entry.frame
-    let folio = page(head)
+    let folio = memmap.page(head)
     guard folio.mapping.isAnonymous else { return false }
     if !(isEnabled(.exclusiveReuse) && policy.tracksExclusive && folio.has(.anonExclusive)) {
       guard folio.lock.tryLock() else { return false }
@@ -112,10 +113,10 @@ extension Machine {
       if policy.tracksExclusive { folio.set(.anonExclusive) }
     }
     if fault.flags.contains(.write) {
-      setEntry(
+      pageTables.setEntry(
         upper,
         PageTableEntry(
-          rawValue: entry.rawValue | PageTableEntry.accessed | writtenBits(fault.area)))
+          rawValue: entry.rawValue | PageTableEntry.accessed | pageTables.writtenBits(fault.area)))
     }
     return true
   }

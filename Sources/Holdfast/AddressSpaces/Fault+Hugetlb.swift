@@ -6,16 +6,18 @@ import SystemPackage
 /// For indexes without a page, the page cache of a hugetlb object also holds two marks: a huge page was
 /// reserved when the object was mapped, or a fault is filling the index. Linux has the reservation map and
 /// hugetlb_fault_mutex_table for these.
-extension Machine {
+extension Faults {
   /// Serves a fault on a hugetlb area.
   ///
   /// - Kernel: mm/hugetlb.c:hugetlb_fault (6.1); without shared page tables, userfaultfd, hwpoison entries,
   ///   the page lock while an entry is marked accessed.
   func hugetlbFault(_ fault: Fault) -> FaultResult {
     let space = fault.space
-    if let failure = ensureTable(space, fault.page, level: 1, for: fault.process) { return failure }
+    if let failure = pageTables.ensureTable(space, fault.page, level: 1, for: fault.process) {
+      return failure
+    }
     space.pageTableLock.lock()
-    guard let place = slot(space, fault.page, level: 1) else {
+    guard let place = pageTables.slot(space, fault.page, level: 1) else {
       space.pageTableLock.unlock()
       return .success
     }
@@ -27,7 +29,7 @@ extension Machine {
     if entry.isMigration {
       space.pageTableLock.unlock()
       if !isEnabled(.poolMigrationWait) { return missingHugetlb(fault) }
-      waitForMigration(of: entry.frame, on: fault.processor)
+      migration.waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }
     if fault.wantsOwnPage, !entry.isWritable { return writeProtectedHugetlb(fault, place, entry) }
@@ -42,26 +44,28 @@ extension Machine {
   ///   fault when a private mapping of a cached page is written: a second fault makes it here.
   private func missingHugetlb(_ fault: Fault) -> FaultResult {
     let id = fault.area.object
-    let index = fault.area.offset(of: fault.page) & ~(hugePages &- 1)
-    guard index &+ hugePages <= object(id).pages else { return .busError }
-    switch lockCachedFolio(id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor) {
+    let index = fault.area.offset(of: fault.page) & ~(spaces.hugePages &- 1)
+    guard index &+ spaces.hugePages <= pageCache.object(id).pages else { return .busError }
+    switch pageCache.lockCachedFolio(
+      id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor)
+    {
     case .busy: return .retry
     case .locked(let head):
       mapCachedHugetlb(fault, head)
       return .success
     case .missing: break
     }
-    if !fault.area.flags.contains(.shared), !object(id).isPrivate {
+    if !fault.area.flags.contains(.shared), !pageCache.object(id).isPrivate {
       return privateHugetlb(fault, promised: false)
     }
 
     // One fault fills an index; others return, fault again and find the page.
     var isPromised = false
-    let claim = withCacheSlot(object(id), index, level: 1, for: fault.process) { place in
+    let claim = pageCache.withCacheSlot(pageCache.object(id), index, level: 1, for: fault.process) { place in
       let entry = place.entry
       guard entry.isNone || entry == .reservedCachePage else { return .occupied }
       isPromised = entry == .reservedCachePage
-      setEntry(place, .claimedCachePage)
+      pageTables.setEntry(place, .claimedCachePage)
       return .inserted
     }
     switch claim {
@@ -84,10 +88,10 @@ extension Machine {
 
   /// Replaces the mark of a fault that fills an index, unless a page has replaced it already.
   private func endClaim(_ id: RowID, _ index: UInt64, _ entry: PageTableEntry) {
-    let object = object(id)
+    let object = pageCache.object(id)
     object.lock.withLock {
-      guard let place = cacheSlot(object, index), place.entry == .claimedCachePage else { return }
-      setEntry(place, entry)
+      guard let place = pageCache.cacheSlot(object, index), place.entry == .claimedCachePage else { return }
+      pageTables.setEntry(place, entry)
     }
   }
 
@@ -96,9 +100,9 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:alloc_huge_page (6.1); without subpools, pages beyond the pool (overcommit),
   ///   control groups, reservations of private mappings that are restored on error.
   private func newHugePage(_ fault: Fault, promised: Bool) -> FrameNumber? {
-    guard let head = dequeueHugePage(promised: promised, for: fault.process) else { return nil }
-    zeroContents(head, count: Int(hugePages))
-    page(head).set(.uptodate)
+    guard let head = hugetlb.dequeueHugePage(promised: promised, for: fault.process) else { return nil }
+    folios.zeroContents(head, count: Int(spaces.hugePages))
+    memmap.page(head).set(.uptodate)
     return head
   }
 
@@ -107,8 +111,8 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:hugetlb_add_to_page_cache (6.1)
   private func sharedHugetlb(_ fault: Fault, _ index: UInt64, promised: Bool) -> FaultResult {
     guard let head = newHugePage(fault, promised: promised) else { return .busError }
-    guard page(head).lock.tryLock() else { fatalError("\(head) came locked out of its pool") }
-    guard case .inserted = insertCached(fault.area.object, index, head, for: fault.process) else {
+    guard memmap.page(head).lock.tryLock() else { fatalError("\(head) came locked out of its pool") }
+    guard case .inserted = pageCache.insertCached(fault.area.object, index, head, for: fault.process) else {
       fatalError("the place of \(head) in its object was taken in spite of the claim")
     }
     mapCachedHugetlb(fault, head)
@@ -118,20 +122,21 @@ extension Machine {
   /// Maps a locked folio of the page cache and unlocks it; the entry keeps the caller's reference.
   private func mapCachedHugetlb(_ fault: Fault, _ head: FrameNumber) {
     let isWrite = fault.flags.contains(.write) && fault.area.flags.contains(.shared)
-    let isMapped = installHugetlb(fault, head, exclusive: false, isWrite ? writtenBits(fault.area) : 0)
-    if isWrite { page(head).set(.dirty) }
-    page(head).lock.unlock()
-    if !isMapped { putFolio(head, on: fault.processor) }
+    let isMapped = installHugetlb(
+      fault, head, exclusive: false, isWrite ? pageTables.writtenBits(fault.area) : 0)
+    if isWrite { memmap.page(head).set(.dirty) }
+    memmap.page(head).lock.unlock()
+    if !isMapped { folios.putFolio(head, on: fault.processor) }
   }
 
   /// Maps a new huge page that only this process has.
   private func privateHugetlb(_ fault: Fault, promised: Bool) -> FaultResult {
-    guard prepareGroup(fault.space, fault.area) else { return .outOfMemory(nil) }
+    guard reverseMap.prepareGroup(fault.space, fault.area) else { return .outOfMemory(nil) }
     guard let head = newHugePage(fault, promised: promised) else { return .busError }
-    setAnonymous(head, fault.area, page: fault.page & ~(hugePages &- 1))
+    reverseMap.setAnonymous(head, fault.area, page: fault.page & ~(spaces.hugePages &- 1))
     let isWrite = fault.flags.contains(.write)
-    if !installHugetlb(fault, head, exclusive: true, isWrite ? writtenBits(fault.area) : 0) {
-      putFolio(head, on: fault.processor)
+    if !installHugetlb(fault, head, exclusive: true, isWrite ? pageTables.writtenBits(fault.area) : 0) {
+      folios.putFolio(head, on: fault.processor)
     }
     return .success
   }
@@ -140,14 +145,18 @@ extension Machine {
   private func installHugetlb(
     _ fault: Fault, _ head: FrameNumber, exclusive: Bool, _ extraBits: UInt64
   ) -> Bool {
-    let first = fault.page & ~(hugePages &- 1)
+    let first = fault.page & ~(spaces.hugePages &- 1)
     let isMapped = fault.space.pageTableLock.withLock { () -> Bool in
-      guard let place = slot(fault.space, first, level: 1), place.entry.isNone else { return false }
-      addMapping(head, fault.area, page: first, huge: true, exclusive: exclusive, on: fault.processor)
-      setEntry(place, .leaf(head, leafBits(fault.area) | extraBits | PageTableEntry.huge))
+      guard let place = pageTables.slot(fault.space, first, level: 1), place.entry.isNone else {
+        return false
+      }
+      reverseMap.addMapping(
+        head, fault.area, page: first, huge: true, exclusive: exclusive, on: fault.processor)
+      pageTables.setEntry(
+        place, .leaf(head, pageTables.leafBits(fault.area) | extraBits | PageTableEntry.huge))
       return true
     }
-    if isMapped { global.hugetlbLock.withLock { page(head).isHugetlbMigratable = true } }
+    if isMapped { global.hugetlbLock.withLock { memmap.page(head).isHugetlbMigratable = true } }
     return isMapped
   }
 
@@ -161,7 +170,7 @@ extension Machine {
   ) -> FaultResult {
     let space = fault.space
     let old = entry.frame
-    let folio = page(old)
+    let folio = memmap.page(old)
     let isAnonymous = folio.mapping.isAnonymous
     let isUnshare = fault.flags.contains(.unshare)
     let isOurs = isAnonymous && folio.entireMapcount.load() == 1
@@ -170,95 +179,38 @@ extension Machine {
       || (isUnshare && !isAnonymous && !policy.unsharesAnyPrivate)
     {
       if fault.flags.contains(.write) {
-        let bits = entry.rawValue | PageTableEntry.accessed | writtenBits(fault.area)
-        setEntry(place, PageTableEntry(rawValue: bits))
+        let bits = entry.rawValue | PageTableEntry.accessed | pageTables.writtenBits(fault.area)
+        pageTables.setEntry(place, PageTableEntry(rawValue: bits))
         if !isAnonymous { folio.set(.dirty) }
       }
       space.pageTableLock.unlock()
       return .success
     }
-    getFolio(old)
+    folios.getFolio(old)
     space.pageTableLock.unlock()
-    defer { putFolio(old, on: fault.processor) }
+    defer { folios.putFolio(old, on: fault.processor) }
 
-    guard prepareGroup(space, fault.area) else { return .outOfMemory(nil) }
-    guard let new = dequeueHugePage(promised: false, for: fault.process) else { return .busError }
-    copyContents(from: old, to: new, count: Int(hugePages))
-    page(new).set(.uptodate)
-    let first = fault.page & ~(hugePages &- 1)
-    setAnonymous(new, fault.area, page: first)
+    guard reverseMap.prepareGroup(space, fault.area) else { return .outOfMemory(nil) }
+    guard let new = hugetlb.dequeueHugePage(promised: false, for: fault.process) else { return .busError }
+    folios.copyContents(from: old, to: new, count: Int(spaces.hugePages))
+    memmap.page(new).set(.uptodate)
+    let first = fault.page & ~(spaces.hugePages &- 1)
+    reverseMap.setAnonymous(new, fault.area, page: first)
     space.pageTableLock.lock()
-    guard let current = slot(space, first, level: 1), current.entry == entry else {
+    guard let current = pageTables.slot(space, first, level: 1), current.entry == entry else {
       space.pageTableLock.unlock()
-      putFolio(new, on: fault.processor)
+      folios.putFolio(new, on: fault.processor)
       return .success
     }
-    addMapping(new, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
-    let bits = leafBits(fault.area) | (isUnshare ? 0 : writtenBits(fault.area)) | PageTableEntry.huge
-    setEntry(current, .leaf(new, bits))
-    removeMapping(old, huge: true, on: fault.processor)
+    reverseMap.addMapping(new, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
+    let bits =
+      pageTables.leafBits(fault.area) | (isUnshare ? 0 : pageTables.writtenBits(fault.area))
+      | PageTableEntry.huge
+    pageTables.setEntry(current, .leaf(new, bits))
+    reverseMap.removeMapping(old, huge: true, on: fault.processor)
     space.pageTableLock.unlock()
-    global.hugetlbLock.withLock { page(new).isHugetlbMigratable = true }
-    putFolio(old, on: fault.processor)
+    global.hugetlbLock.withLock { memmap.page(new).isHugetlbMigratable = true }
+    folios.putFolio(old, on: fault.processor)
     return .success
-  }
-
-  // MARK: - Reservations
-
-  /// Reserves a huge page for every index of an object's range that has none; all or nothing.
-  ///
-  /// - Returns: nil, or why it failed.
-  /// - Kernel: mm/hugetlb.c:hugetlb_reserve_pages (6.1); without subpools, control groups, VM_NORESERVE.
-  func reserveHugetlb(
-    _ id: RowID, offset: UInt64, pages: UInt64, for process: Process
-  ) -> AddressSpaceError? {
-    let object = object(id)
-    var promised: [UInt64] = []
-    var failure: AddressSpaceError?
-    var index = offset
-    while index < offset + pages, failure == nil {
-      var isShort = false
-      let result = withCacheSlot(object, index, level: 1, for: process) { place in
-        guard place.entry.isNone else { return .occupied }
-        isShort = !promiseHugePage()
-        guard !isShort else { return .occupied }
-        setEntry(place, .reservedCachePage)
-        return .inserted
-      }
-      switch result {
-      case .inserted: promised.append(index)
-      case .occupied where isShort:
-        failure = AddressSpaceError(
-          .map, .noHugePages(Int(pages / hugePages)), errno: .noMemory)
-      case .occupied: break
-      case .failure(let cause): failure = faultError(.map, cause, at: nil)
-      }
-      index += hugePages
-    }
-    if failure != nil {
-      for index in promised { releaseReservation(object, index) }
-    }
-    return failure
-  }
-
-  /// Reserves one free huge page.
-  ///
-  /// - Kernel: mm/hugetlb.c:hugetlb_acct_memory (6.1); without surplus pages, cpusets.
-  private func promiseHugePage() -> Bool {
-    global.hugetlbLock.withLock {
-      let free = configuration.nodes.indices.reduce(0) { $0 + hugetlbPool($1).freeList.count }
-      guard free > global.hugetlbReserved else { return false }
-      global.hugetlbReserved += 1
-      return true
-    }
-  }
-
-  /// Ends the reservation of an index, if it still has one.
-  func releaseReservation(_ object: BackingObject, _ index: UInt64) {
-    object.lock.withLock {
-      guard let place = cacheSlot(object, index), place.entry == .reservedCachePage else { return }
-      setEntry(place, .none)
-      global.hugetlbLock.withLock { global.hugetlbReserved -= 1 }
-    }
   }
 }

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Faults on mappings of shared anonymous memory and memfds that have no entry yet.
-extension Machine {
+extension Faults {
   /// Maps a page of the object, or for a write to a private mapping a copy of it.
   ///
   /// - Kernel: mm/memory.c:do_fault (6.1)
@@ -17,18 +17,19 @@ extension Machine {
     case .success(let folio): head = folio
     case .failure(let result): return result
     }
-    let folio = page(head)
+    let folio = memmap.page(head)
     let frame = head + Int(fault.area.offset(of: fault.page) - folio.index)
     let isInstalled = install(fault) { place in
-      addMapping(
+      reverseMap.addMapping(
         frame, fault.area, page: fault.page, huge: false, exclusive: false, on: fault.processor)
-      countResident(fault.space, frame, by: 1)
-      setEntry(
-        place, .leaf(frame, leafBits(fault.area) | (isWrite ? writtenBits(fault.area) : 0)))
+      pageTables.countResident(fault.space, frame, by: 1)
+      pageTables.setEntry(
+        place,
+        .leaf(frame, pageTables.leafBits(fault.area) | (isWrite ? pageTables.writtenBits(fault.area) : 0)))
     }
     if isWrite { folio.set(.dirty) }
     folio.lock.unlock()
-    if !isInstalled { putFolio(head, on: fault.processor) }
+    if !isInstalled { folios.putFolio(head, on: fault.processor) }
     return .success
   }
 
@@ -45,17 +46,17 @@ extension Machine {
     switch objectPage(fault) {
     case .success(let folio): head = folio
     case .failure(let result):
-      putFolio(new, on: fault.processor)
+      folios.putFolio(new, on: fault.processor)
       return result
     }
-    let offset = Int(fault.area.offset(of: fault.page) - page(head).index)
-    copyContents(from: head + offset, to: new)
+    let offset = Int(fault.area.offset(of: fault.page) - memmap.page(head).index)
+    folios.copyContents(from: head + offset, to: new)
     let isInstalled = install(fault) { place in
-      mapNewAnonymous(fault, place, new, writtenBits(fault.area))
+      mapNewAnonymous(fault, place, new, pageTables.writtenBits(fault.area))
     }
-    page(head).lock.unlock()
-    putFolio(head, on: fault.processor)
-    if !isInstalled { putFolio(new, on: fault.processor) }
+    memmap.page(head).lock.unlock()
+    folios.putFolio(head, on: fault.processor)
+    if !isInstalled { folios.putFolio(new, on: fault.processor) }
     return .success
   }
 
@@ -69,9 +70,9 @@ extension Machine {
   private func objectPage(_ fault: Fault) -> NewPage {
     let id = fault.area.object
     let index = fault.area.offset(of: fault.page)
-    guard index < object(id).pages else { return .failure(.busError) }
+    guard index < pageCache.object(id).pages else { return .failure(.busError) }
     while true {
-      switch lockCachedFolio(
+      switch pageCache.lockCachedFolio(
         id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor)
       {
       case .locked(let head): return .success(head)
@@ -80,24 +81,24 @@ extension Machine {
       }
       let new: FrameNumber
       do {
-        new = try allocateFolio(order: 0, gfp: [.highUserMovable, .zero], for: fault.process)
+        new = try allocator.allocateFolio(order: 0, gfp: [.highUserMovable, .zero], for: fault.process)
       } catch {
         return .failure(.outOfMemory(error))
       }
-      let folio = page(new)
+      let folio = memmap.page(new)
       // No other thread knows the page yet, so its lock is free.
       guard folio.lock.tryLock() else { fatalError("\(new) was allocated locked") }
       folio.set([.swapBacked, .uptodate])
-      switch insertCached(id, index, new, for: fault.process) {
+      switch pageCache.insertCached(id, index, new, for: fault.process) {
       case .inserted:
-        addToLRU(new, on: fault.processor)
+        lru.addToLRU(new, on: fault.processor)
         return .success(new)
       case .occupied:
         folio.lock.unlock()
-        putFolio(new, on: fault.processor)
+        folios.putFolio(new, on: fault.processor)
       case .failure(let result):
         folio.lock.unlock()
-        putFolio(new, on: fault.processor)
+        folios.putFolio(new, on: fault.processor)
         return .failure(result)
       }
     }

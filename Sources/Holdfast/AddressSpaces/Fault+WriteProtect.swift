@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Writes to, and unsharing of, pages that are mapped read-only.
-extension Machine {
+extension Faults {
   /// Serves a write to, or the unsharing of, a page that is mapped read-only.
   ///
   /// The page is reused if no other process can see it, otherwise it is copied.
@@ -13,7 +13,7 @@ extension Machine {
     let space = fault.space
     let isUnshare = fault.flags.contains(.unshare)
     let frame = entry.frame
-    let isAnonymous = !entry.isSpecial && page(head(of: frame)).mapping.isAnonymous
+    let isAnonymous = !entry.isSpecial && memmap.page(memmap.head(of: frame)).mapping.isAnonymous
     if isAnonymous, mayReuse(frame, on: fault.processor) {
       if !isUnshare { makeWritable(fault, place, entry) }
       space.pageTableLock.unlock()
@@ -24,7 +24,7 @@ extension Machine {
       return .success
     }
     if !isAnonymous, fault.area.flags.contains([.shared, .write]) {
-      if !entry.isSpecial { page(head(of: frame)).set(.dirty) }
+      if !entry.isSpecial { memmap.page(memmap.head(of: frame)).set(.dirty) }
       makeWritable(fault, place, entry)
       space.pageTableLock.unlock()
       return .success
@@ -40,18 +40,18 @@ extension Machine {
   ///
   /// - Locks: the caller holds the page-table lock.
   private func mayReuse(_ frame: FrameNumber, on processor: Int) -> Bool {
-    let head = self.head(of: frame)
-    let folio = page(head)
+    let head = memmap.head(of: frame)
+    let folio = memmap.page(head)
     if policy.tracksExclusive {
-      if isEnabled(.exclusiveReuse), page(frame).has(.anonExclusive) { return true }
+      if isEnabled(.exclusiveReuse), memmap.page(frame).has(.anonExclusive) { return true }
       // An LRU batch may hold one reference and the swap cache one; a higher count means another user.
       if folio.refcount.load() > 3 { return false }
-      if !folio.has(.lru) { drainLRU(processor: processor, on: processor) }
+      if !folio.has(.lru) { lru.drainLRU(processor: processor, on: processor) }
     }
     guard folio.refcount.load() == 1, folio.lock.tryLock() else { return false }
     defer { folio.lock.unlock() }
     guard folio.refcount.load() == 1 else { return false }
-    if policy.tracksExclusive { page(frame).set(.anonExclusive) }
+    if policy.tracksExclusive { memmap.page(frame).set(.anonExclusive) }
     return true
   }
 
@@ -59,9 +59,9 @@ extension Machine {
   ///
   /// - Kernel: mm/memory.c:wp_page_reuse (6.1); without the NUMA hint's CPU, the counter pgreuse.
   private func makeWritable(_ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry) {
-    setEntry(
+    pageTables.setEntry(
       place,
-      PageTableEntry(rawValue: entry.rawValue | PageTableEntry.accessed | writtenBits(fault.area)))
+      PageTableEntry(rawValue: entry.rawValue | PageTableEntry.accessed | pageTables.writtenBits(fault.area)))
   }
 
   /// Replaces the page by a copy.
@@ -73,30 +73,30 @@ extension Machine {
     let space = fault.space
     let isZeroPage = entry.isSpecial
     let old = entry.frame
-    let oldHead = head(of: old)
-    if !isZeroPage { getFolio(oldHead) }
+    let oldHead = memmap.head(of: old)
+    if !isZeroPage { folios.getFolio(oldHead) }
     space.pageTableLock.unlock()
-    defer { if !isZeroPage { putFolio(oldHead, on: fault.processor) } }
+    defer { if !isZeroPage { folios.putFolio(oldHead, on: fault.processor) } }
 
     let new: FrameNumber
     switch newAnonymousPage(fault, isZeroPage ? [.highUserMovable, .zero] : .highUserMovable) {
     case .success(let frame): new = frame
     case .failure(let result): return result
     }
-    if !isZeroPage { copyContents(from: old, to: new) }
+    if !isZeroPage { folios.copyContents(from: old, to: new) }
 
     space.pageTableLock.lock()
-    guard let place = leafSlot(space, fault.page), place.level == 0, place.entry == entry else {
+    guard let place = pageTables.leafSlot(space, fault.page), place.level == 0, place.entry == entry else {
       space.pageTableLock.unlock()
-      putFolio(new, on: fault.processor)
+      folios.putFolio(new, on: fault.processor)
       return .success
     }
-    if !isZeroPage { countResident(space, old, by: -1) }
+    if !isZeroPage { pageTables.countResident(space, old, by: -1) }
     let isWrite = fault.flags.contains(.write)
-    mapNewAnonymous(fault, place, new, isWrite ? writtenBits(fault.area) : 0)
-    if !isZeroPage { removeMapping(old, huge: false, on: fault.processor) }
+    mapNewAnonymous(fault, place, new, isWrite ? pageTables.writtenBits(fault.area) : 0)
+    if !isZeroPage { reverseMap.removeMapping(old, huge: false, on: fault.processor) }
     space.pageTableLock.unlock()
-    if !isZeroPage { putFolio(oldHead, on: fault.processor) }
+    if !isZeroPage { folios.putFolio(oldHead, on: fault.processor) }
     return .success
   }
 }

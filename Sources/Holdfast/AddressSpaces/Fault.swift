@@ -29,7 +29,18 @@ package enum FaultResult: Sendable {
   case retry
 }
 
-extension Machine {
+/// Page faults of each kind.
+package struct Faults: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Page faults.
+  @inline(__always)
+  package var faults: Faults { Faults(machine: machine) }
+}
+
+extension Faults {
   /// Serves a fault.
   ///
   /// The caller has checked the area's protection, and looks at the entry again afterwards: success does not
@@ -42,7 +53,7 @@ extension Machine {
   package func handleFault(
     _ process: Process, _ space: AddressSpace, _ area: Area, page: UInt64, _ flags: FaultFlags
   ) -> FaultResult {
-    bump(.pgfault, on: process)
+    counters.bump(.pgfault, on: process)
     var flags = flags
     if flags.contains(.unshare) {
       if flags.contains(.write) { return .segmentationFault }
@@ -70,10 +81,10 @@ extension Machine {
   ///
   /// - Locks: the caller holds the page-table lock.
   package func mappedFrame(_ space: AddressSpace, _ page: UInt64) -> FrameNumber? {
-    guard let place = leafSlot(space, page) else { return nil }
+    guard let place = pageTables.leafSlot(space, page) else { return nil }
     let entry = place.entry
     guard entry.mapsFrame else { return nil }
-    return place.level == 1 ? entry.frame + Int(page & (hugePages &- 1)) : entry.frame
+    return place.level == 1 ? entry.frame + Int(page & (spaces.hugePages &- 1)) : entry.frame
   }
 
   /// Serves a fault outside hugetlb areas.
@@ -82,12 +93,16 @@ extension Machine {
   /// - Kernel: mm/memory.c:handle_pte_fault (6.1); without swap, NUMA hint faults.
   private func pageFault(_ fault: Fault) -> FaultResult {
     let space = fault.space
-    if let failure = ensureTable(space, fault.page, level: 1, for: fault.process) { return failure }
+    if let failure = pageTables.ensureTable(space, fault.page, level: 1, for: fault.process) {
+      return failure
+    }
     if let result = hugeFault(fault) { return result }
-    if let failure = ensureTable(space, fault.page, level: 0, for: fault.process) { return failure }
+    if let failure = pageTables.ensureTable(space, fault.page, level: 0, for: fault.process) {
+      return failure
+    }
 
     space.pageTableLock.lock()
-    guard let place = leafSlot(space, fault.page), place.level == 0 else {
+    guard let place = pageTables.leafSlot(space, fault.page), place.level == 0 else {
       // A huge page was mapped meanwhile.
       space.pageTableLock.unlock()
       return .success
@@ -99,7 +114,7 @@ extension Machine {
     }
     if entry.isMigration {
       space.pageTableLock.unlock()
-      waitForMigration(of: entry.frame, on: fault.processor)
+      migration.waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }
     if fault.wantsOwnPage, !entry.isWritable { return writeProtectFault(fault, place, entry) }
@@ -111,9 +126,9 @@ extension Machine {
   /// Marks an entry accessed, and dirty for a write.
   ///
   /// - Locks: the caller holds the page-table lock.
-  func touch(_ place: EntrySlot, _ entry: PageTableEntry, write: Bool) {
+  package func touch(_ place: EntrySlot, _ entry: PageTableEntry, write: Bool) {
     let bits = PageTableEntry.accessed | (write ? PageTableEntry.dirty : 0)
-    if !entry.has(bits) { setEntry(place, PageTableEntry(rawValue: entry.rawValue | bits)) }
+    if !entry.has(bits) { pageTables.setEntry(place, PageTableEntry(rawValue: entry.rawValue | bits)) }
   }
 }
 

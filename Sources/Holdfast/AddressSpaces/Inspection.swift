@@ -60,52 +60,30 @@ extension Machine {
   ///   files.
   public func areaUsage(of process: Process) -> [AreaUsage] {
     guard process.live != 0 else { return [] }
-    let space = space(process.space)
+    let space = spaces.space(process.space)
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
     var result: [AreaUsage] = []
-    forEachArea(space, in: PageSpan(start: 0, end: geometry.addressSpacePages)) { area in
+    spaces.forEachArea(space, in: PageSpan(start: 0, end: geometry.addressSpacePages)) { area in
       var usage = AreaUsage(
         start: VirtualAddress(page: area.start), pages: Int(area.end - area.start), flags: area.flags)
       space.pageTableLock.withLock {
-        visitEntries(space, PageSpan(start: area.start, end: area.end)) { add($0, to: &usage) }
+        spaces.visitEntries(space, PageSpan(start: area.start, end: area.end)) { spaces.add($0, to: &usage) }
       }
       result.append(usage)
     }
     return result
   }
 
-  private func add(_ mapped: MappedEntry, to usage: inout AreaUsage) {
-    let entry = mapped.entry
-    let pages = mapped.level == 1 ? Int(hugePages) : 1
-    if entry.isMigration { usage.migrating += pages }
-    guard entry.mapsFrame, !entry.isSpecial else { return }
-    let folio = page(head(of: entry.frame))
-    if folio.isHugetlb {
-      usage.hugetlb += pages
-      return
-    }
-    usage.resident += pages
-    if entry.has(PageTableEntry.dirty) || folio.has(.dirty) { usage.dirty += pages }
-    if folio.mapping.isAnonymous {
-      usage.anonymous += pages
-      if mapped.level == 1 { usage.anonymousHuge += pages }
-    }
-    let mappings =
-      folio.entireMapcount.load(.relaxed)
-      + (mapped.level == 0 ? page(entry.frame).mapcount.load(.relaxed) : 0)
-    if mappings == 1 { usage.unshared += pages }
-  }
-
   /// The numbers of a process.
   ///
   /// - Kernel: fs/proc/task_mmu.c:task_mem (6.1); without high-water marks, data, stack, text, swap.
   public func usage(of process: Process) -> ProcessUsage {
-    let space = space(process.space)
+    let space = spaces.space(process.space)
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
     var size = 0
-    forEachArea(space, in: PageSpan(start: 0, end: geometry.addressSpacePages)) {
+    spaces.forEachArea(space, in: PageSpan(start: 0, end: geometry.addressSpacePages)) {
       size += Int($0.end - $0.start)
     }
     return ProcessUsage(
@@ -123,24 +101,48 @@ extension Machine {
   ///   userfaultfd bits.
   public func pagemapWord(_ process: Process, _ address: VirtualAddress) -> UInt64 {
     guard process.live != 0, address.page < geometry.addressSpacePages else { return 0 }
-    let space = space(process.space)
+    let space = spaces.space(process.space)
     return space.pageTableLock.withLock { () -> UInt64 in
-      guard let place = leafSlot(space, address.page) else { return 0 }
+      guard let place = pageTables.leafSlot(space, address.page) else { return 0 }
       let entry = place.entry
       if entry.isMigration { return 1 << 62 }
-      guard let frame = mappedFrame(space, address.page) else { return 0 }
-      let folio = page(head(of: frame))
+      guard let frame = faults.mappedFrame(space, address.page) else { return 0 }
+      let folio = memmap.page(memmap.head(of: frame))
       let mappings =
-        folio.entireMapcount.load(.relaxed) + page(frame).mapcount.load(.relaxed)
+        folio.entireMapcount.load(.relaxed) + memmap.page(frame).mapcount.load(.relaxed)
       let isFile = !entry.isSpecial && !folio.mapping.isAnonymous
       return UInt64(frame.rawValue) | 1 << 63 | (isFile ? 1 << 61 : 0) | (mappings == 1 ? 1 << 56 : 0)
     }
+  }
+}
+
+extension Spaces {
+  fileprivate func add(_ mapped: MappedEntry, to usage: inout AreaUsage) {
+    let entry = mapped.entry
+    let pages = mapped.level == 1 ? Int(hugePages) : 1
+    if entry.isMigration { usage.migrating += pages }
+    guard entry.mapsFrame, !entry.isSpecial else { return }
+    let folio = memmap.page(memmap.head(of: entry.frame))
+    if folio.isHugetlb {
+      usage.hugetlb += pages
+      return
+    }
+    usage.resident += pages
+    if entry.has(PageTableEntry.dirty) || folio.has(.dirty) { usage.dirty += pages }
+    if folio.mapping.isAnonymous {
+      usage.anonymous += pages
+      if mapped.level == 1 { usage.anonymousHuge += pages }
+    }
+    let mappings =
+      folio.entireMapcount.load(.relaxed)
+      + (mapped.level == 0 ? memmap.page(entry.frame).mapcount.load(.relaxed) : 0)
+    if mappings == 1 { usage.unshared += pages }
   }
 
   /// Every entry of a process that is not none, in ascending order: mapped frames and migration entries.
   ///
   /// - Locks: takes the page-table lock.
-  package func mappings(of process: Process) -> [MappedEntry] {
+  func mappings(of process: Process) -> [MappedEntry] {
     let space = space(process.space)
     return space.pageTableLock.withLock { mappings(of: space) }
   }
@@ -155,12 +157,12 @@ extension Machine {
   }
 
   /// The table pages below a space's root, the root first, then those deposited for splitting.
-  package func tables(of space: AddressSpace) -> [RowID] {
-    var result = tables(from: space.rootTable, Self.rootLevel)
+  func tables(of space: AddressSpace) -> [RowID] {
+    var result = tables(from: space.rootTable, PageTables.rootLevel)
     var next = space.firstDeposit
     while next != .none {
       result.append(next)
-      next = tableMeta(next).next
+      next = pageTables.tableMeta(next).next
     }
     return result
   }
@@ -168,7 +170,7 @@ extension Machine {
   private func tables(from table: RowID, _ level: Int) -> [RowID] {
     guard level > 0 else { return [table] }
     return (0..<geometry.tableEntries).reduce(into: [table]) { result, index in
-      let entry = tablePage(table).entry(index).load(.relaxed)
+      let entry = pageTables.tablePage(table).entry(index).load(.relaxed)
       if entry.isTable { result += tables(from: entry.tableID, level - 1) }
     }
   }
@@ -186,12 +188,12 @@ extension Machine {
   }
 
   /// The table pages of an object's page cache.
-  package func tables(of object: BackingObject) -> [RowID] {
+  func tables(of object: BackingObject) -> [RowID] {
     object.height > 0 ? tables(from: object.rootTable, object.height - 1) : []
   }
 
-  private func visitEntries(_ space: AddressSpace, _ span: PageSpan, _ body: (MappedEntry) -> Void) {
-    visit(space.rootTable, Self.rootLevel, base: 0, span, body)
+  fileprivate func visitEntries(_ space: AddressSpace, _ span: PageSpan, _ body: (MappedEntry) -> Void) {
+    visit(space.rootTable, PageTables.rootLevel, base: 0, span, body)
   }
 
   private func visit(
@@ -202,7 +204,7 @@ extension Machine {
     let last = min((span.end - 1 - base) >> shift, UInt64(geometry.tableEntries - 1))
     guard first <= last else { return }
     for index in first...last {
-      let entry = tablePage(table).entry(Int(index)).load(.relaxed)
+      let entry = pageTables.tablePage(table).entry(Int(index)).load(.relaxed)
       let page = base + index << shift
       if entry.isTable {
         visit(entry.tableID, level - 1, base: page, span, body)

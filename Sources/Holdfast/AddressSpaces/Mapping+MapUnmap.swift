@@ -23,25 +23,25 @@ extension Machine {
     _ process: Process, pages: Int, kind: MappingKind = .privateAnonymous,
     protection: Protection = .readWrite, at placement: Placement = .anywhere, populate: Bool = false
   ) throws(AddressSpaceError) -> VirtualAddress {
-    let space = try liveSpace(of: process, .map)
+    let space = try spaces.liveSpace(of: process, .map)
     guard pages > 0 else { throw AddressSpaceError(.map, .emptyRange, errno: .invalidArgument) }
     guard UInt64(pages) <= geometry.addressSpacePages else {
       throw AddressSpaceError(.map, .beyondSpace, errno: .noMemory)
     }
-    let isHugetlb = try isHugetlbMapping(kind)
+    let isHugetlb = try spaces.isHugetlbMapping(kind)
     var length = UInt64(pages)
-    if case .hugetlb = kind { length = (length + hugePages - 1) & ~(hugePages - 1) }
-    if isHugetlb { try checkHugetlb(kind, length: length) }
+    if case .hugetlb = kind { length = (length + spaces.hugePages - 1) & ~(spaces.hugePages - 1) }
+    if isHugetlb { try spaces.checkHugetlb(kind, length: length) }
 
     space.lock.lockExclusive()
     let span: PageSpan
     do {
       defer { space.lock.unlockExclusive() }
-      span = try place(space, placement, length: length, isHugetlb: isHugetlb)
-      if case .fixed = placement { try remove(space, span, .map, on: process.processor) }
-      try insertMapping(space, span, kind, protection, for: process)
+      span = try spaces.place(space, placement, length: length, isHugetlb: isHugetlb)
+      if case .fixed = placement { try spaces.remove(space, span, .map, on: process.processor) }
+      try spaces.insertMapping(space, span, kind, protection, for: process)
     }
-    if populate { populateQuietly(space, span, for: process) }
+    if populate { faults.populateQuietly(space, span, for: process) }
     return VirtualAddress(page: span.start)
   }
 
@@ -52,38 +52,40 @@ extension Machine {
   /// - Locks: takes the space's lock exclusively.
   /// - Kernel: mm/mmap.c:do_mas_munmap (6.1)
   public func unmap(_ process: Process, _ range: AddressRange) throws(AddressSpaceError) {
-    let space = try liveSpace(of: process, .unmap)
-    let span = try span(of: range, .unmap, overflowErrno: .invalidArgument)
+    let space = try spaces.liveSpace(of: process, .unmap)
+    let span = try spaces.span(of: range, .unmap, overflowErrno: .invalidArgument)
     guard !span.isEmpty else { throw AddressSpaceError(.unmap, .emptyRange, errno: .invalidArgument) }
     guard span.end <= geometry.addressSpacePages else {
       throw AddressSpaceError(.unmap, .beyondSpace, at: range.start, errno: .invalidArgument)
     }
     space.lock.lockExclusive()
     defer { space.lock.unlockExclusive() }
-    try remove(space, span, .unmap, on: process.processor)
+    try spaces.remove(space, span, .unmap, on: process.processor)
   }
+}
 
+extension Spaces {
   /// Removes all areas of a span and their pages.
   ///
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mmap.c:do_mas_align_munmap (6.1); without userfaultfd, downgrading the lock.
   /// - Kernel: mm/mmap.c:unmap_region (6.1)
-  private func remove(
+  fileprivate func remove(
     _ space: AddressSpace, _ span: PageSpan, _ operation: AddressSpaceError.Operation, on processor: Int
   ) throws(AddressSpaceError) {
     try splitAreas(space, at: span.start, operation, fullErrno: .noMemory, on: processor)
     try splitAreas(space, at: span.end, operation, fullErrno: .noMemory, on: processor)
-    zap(space, span, on: processor)
+    pageTables.zap(space, span, on: processor)
     while let area = firstArea(space, from: span.start), area.start < span.end {
-      if area.flags.contains(.hugetlb), object(area.object).isPrivate {
-        let object = object(area.object)
+      if area.flags.contains(.hugetlb), pageCache.object(area.object).isPrivate {
+        let object = pageCache.object(area.object)
         for index in stride(from: area.pageOffset, to: area.offset(of: area.end), by: Int(hugePages)) {
-          releaseReservation(object, index)
+          pageCache.releaseReservation(object, index)
         }
       }
       destroyArea(space, area, on: processor)
     }
-    freeEmptyTables(space, span, on: processor)
+    pageTables.freeEmptyTables(space, span, on: processor)
   }
 
   /// Makes sure that no area extends across a page.
@@ -107,19 +109,19 @@ extension Machine {
 
   // MARK: - Parts of map
 
-  private func isHugetlbMapping(_ kind: MappingKind) throws(AddressSpaceError) -> Bool {
+  fileprivate func isHugetlbMapping(_ kind: MappingKind) throws(AddressSpaceError) -> Bool {
     switch kind {
     case .privateAnonymous, .sharedAnonymous: return false
     case .hugetlb: return true
     case .object(let handle, _, _):
-      guard global.tablesLock.withLock({ object(handle.id).users > 0 }) else {
+      guard global.tablesLock.withLock({ pageCache.object(handle.id).users > 0 }) else {
         throw AddressSpaceError(.map, .noSuchObject, errno: .badFileDescriptor)
       }
-      return object(handle.id).kind == .hugetlb
+      return pageCache.object(handle.id).kind == .hugetlb
     }
   }
 
-  private func checkHugetlb(_ kind: MappingKind, length: UInt64) throws(AddressSpaceError) {
+  fileprivate func checkHugetlb(_ kind: MappingKind, length: UInt64) throws(AddressSpaceError) {
     var offset: UInt64 = 0
     if case .object(_, let first, _) = kind { offset = first }
     guard (length | offset) & (hugePages - 1) == 0 else {
@@ -132,7 +134,7 @@ extension Machine {
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mmap.c:generic_get_unmapped_area_topdown (6.1); without the stack's gap, randomisation, the
   ///   bottom-up search if the first one fails. The alignment to huge pages is a rule of this engine.
-  private func place(
+  fileprivate func place(
     _ space: AddressSpace, _ placement: Placement, length: UInt64, isHugetlb: Bool
   ) throws(AddressSpaceError) -> PageSpan {
     let unit = isHugetlb ? hugePages : 1
@@ -172,7 +174,7 @@ extension Machine {
   }
 
   /// Makes the area of a new mapping, with its object and its reserved huge pages.
-  private func insertMapping(
+  fileprivate func insertMapping(
     _ space: AddressSpace, _ span: PageSpan, _ kind: MappingKind, _ protection: Protection,
     for process: Process
   ) throws(AddressSpaceError) {
@@ -195,22 +197,22 @@ extension Machine {
       guard first <= UInt64.max - length else {
         throw AddressSpaceError(.map, .overflow, errno: .overflow)
       }
-      guard holdObject(handle.id) else {
+      guard pageCache.holdObject(handle.id) else {
         throw AddressSpaceError(.map, .noSuchObject, errno: .badFileDescriptor)
       }
       id = handle.id
       offset = first
-      if object(id).kind == .hugetlb { flags.insert(.hugetlb) }
+      if pageCache.object(id).kind == .hugetlb { flags.insert(.hugetlb) }
     }
-    if flags.contains(.hugetlb), flags.contains(.shared) || object(id).isPrivate,
-      let failure = reserveHugetlb(id, offset: offset, pages: length, for: process)
+    if flags.contains(.hugetlb), flags.contains(.shared) || pageCache.object(id).isPrivate,
+      let failure = pageCache.reserveHugetlb(id, offset: offset, pages: length, for: process)
     {
-      releaseObject(id, on: process.processor)
+      pageCache.releaseObject(id, on: process.processor)
       throw failure
     }
     let spaceID = process.space
     guard createArea(spaceID, span, flags: flags, object: id, offset: offset) != nil else {
-      if id != .none { releaseObject(id, on: process.processor) }
+      if id != .none { pageCache.releaseObject(id, on: process.processor) }
       throw AddressSpaceError(
         .map, .tableFull("areas"), at: VirtualAddress(page: span.start), errno: .noMemory)
     }
@@ -220,7 +222,7 @@ extension Machine {
   private func mappedObject(
     _ kind: ObjectKind, pages: UInt64, isPrivate: Bool
   ) throws(AddressSpaceError) -> RowID {
-    guard let id = newObject(kind, pages: pages, isPrivate: isPrivate) else {
+    guard let id = pageCache.newObject(kind, pages: pages, isPrivate: isPrivate) else {
       throw AddressSpaceError(.map, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
     }
     return id

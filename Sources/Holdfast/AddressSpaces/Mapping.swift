@@ -62,7 +62,7 @@ struct PageSpan {
   var isEmpty: Bool { start >= end }
 }
 
-extension Machine {
+extension Spaces {
   /// Pages of one PMD entry.
   var hugePages: UInt64 { 1 << UInt64(geometry.tableBits) }
 
@@ -88,13 +88,13 @@ extension Machine {
   }
 
   /// The process's space, or an error if the process has ended.
-  func liveSpace(
+  package func liveSpace(
     of process: Process, _ operation: AddressSpaceError.Operation
   ) throws(AddressSpaceError) -> AddressSpace {
     guard process.live != 0 else {
       throw AddressSpaceError(operation, .noSuchProcess, errno: .noSuchProcess)
     }
-    tick()
+    machine.tick()
     return space(process.space)
   }
 }

@@ -9,7 +9,7 @@ public enum MemlockAccount: Hashable, Sendable {
   case pinned
 }
 
-extension Machine {
+extension Spaces {
   /// Charges locked pages to a space.
   ///
   /// The limit and the capability are those of `process`, which need not own the space. The limit is whole
@@ -21,7 +21,7 @@ extension Machine {
   package func chargeLocked(
     _ space: AddressSpace, pages: UInt64, as account: MemlockAccount, for process: Process
   ) throws(AddressSpaceError) {
-    if shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
+    if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
     let isFree = process.capabilities.contains(.ipcLock)
     try add(
       pages, to: account == .locked ? space.lockedPages : space.pinnedPages,
@@ -39,7 +39,7 @@ extension Machine {
   package func chargeRegistered(
     _ space: AddressSpace, pages: UInt64, for process: Process
   ) throws(AddressSpaceError) -> UInt64 {
-    if shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
+    if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
     let isFree = process.capabilities.contains(.ipcLock)
     if !isFree {
       try add(pages, to: global.userLockedPages, limit: process.memlockLimit / UInt64(pageSize))

@@ -12,15 +12,15 @@ extension Machine {
   public func createObject(
     kind: ObjectKind, pages: Int, for process: Process
   ) throws(AddressSpaceError) -> ObjectHandle {
-    _ = try liveSpace(of: process, .createObject)
+    _ = try spaces.liveSpace(of: process, .createObject)
     guard pages > 0 else {
       throw AddressSpaceError(.createObject, .emptyRange, errno: .invalidArgument)
     }
-    guard kind != .hugetlb || UInt64(pages) & (hugePages - 1) == 0 else {
+    guard kind != .hugetlb || UInt64(pages) & (spaces.hugePages - 1) == 0 else {
       throw AddressSpaceError(
-        .createObject, .unaligned(bytes: hugePages << 12), errno: .invalidArgument)
+        .createObject, .unaligned(bytes: spaces.hugePages << 12), errno: .invalidArgument)
     }
-    guard let id = newObject(kind, pages: UInt64(pages), isPrivate: false) else {
+    guard let id = pageCache.newObject(kind, pages: UInt64(pages), isPrivate: false) else {
       throw AddressSpaceError(.createObject, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
     }
     return ObjectHandle(id: id)
@@ -31,22 +31,90 @@ extension Machine {
   /// Every handle is closed exactly once, by a process that is alive.
   public func closeObject(_ handle: ObjectHandle, for process: Process) {
     tick()
-    releaseObject(handle.id, on: process.processor)
+    pageCache.releaseObject(handle.id, on: process.processor)
   }
 
   /// Pages of an object that are in its cache.
   public func cachedPages(of handle: ObjectHandle) -> Int {
-    let object = object(handle.id)
+    let object = pageCache.object(handle.id)
     return Int(object.lock.withLock { object.cachedPages })
   }
+}
 
+extension PageCache {
   /// A new object with one use, the caller's; nil if the table of objects is full.
   func newObject(_ kind: ObjectKind, pages: UInt64, isPrivate: Bool) -> RowID? {
-    guard let id = takePoolRow(.objects) else { return nil }
+    guard let id = pools.takePoolRow(.objects) else { return nil }
     let object = object(id)
     object.kind = kind
     object.pages = pages
     object.isPrivate = isPrivate
     return id
+  }
+
+  /// Takes one more use of an object, unless it has been freed.
+  func holdObject(_ id: RowID) -> Bool {
+    global.tablesLock.withLock {
+      let object = object(id)
+      guard object.users > 0 else { return false }
+      object.users += 1
+      return true
+    }
+  }
+
+  /// Drops a use of an object; the last one frees its pages.
+  ///
+  /// - Locks: the caller holds no lock above the space's: pages are locked one by one.
+  func releaseObject(_ id: RowID, on processor: Int) {
+    let last = global.tablesLock.withLock {
+      let object = object(id)
+      // The row counts as in use until its pages are freed, although no new use can be taken.
+      guard object.users == 1 else {
+        object.users -= 1
+        return false
+      }
+      object.users = 0
+      return true
+    }
+    guard last else { return }
+    emptyCache(id, on: processor)
+    pools.returnPoolRow(.objects, id)
+  }
+
+  func linkToObject(_ new: Area, _ object: BackingObject) {
+    new.objectPrevious = .none
+    new.objectNext = object.firstArea
+    if object.firstArea != .none { spaces.area(object.firstArea).objectPrevious = new.id }
+    object.firstArea = new.id
+  }
+
+  func unlinkFromObject(_ old: Area, _ object: BackingObject) {
+    if old.objectPrevious == .none {
+      object.firstArea = old.objectNext
+    } else {
+      spaces.area(old.objectPrevious).objectNext = old.objectNext
+    }
+    if old.objectNext != .none { spaces.area(old.objectNext).objectPrevious = old.objectPrevious }
+  }
+
+  /// An object whose cached pages stand for the movable memory of a host's programs.
+  package func makeHostObject(pages: UInt64) -> RowID? { newObject(.host, pages: pages, isPrivate: false) }
+
+  /// Makes a frame of a chunk a page of such an object; false if there is no memory for the cache's tables.
+  package func keepInCache(
+    _ frame: FrameNumber, of object: RowID, at index: UInt64, swapBacked: Bool, for process: Process
+  ) -> Bool {
+    let descriptor = memmap.page(frame)
+    descriptor.refcount.store(1)
+    descriptor.lock.lock()
+    descriptor.set(swapBacked ? [.uptodate, .swapBacked] : [.uptodate])
+    guard case .inserted = insertCached(object, index, frame, for: process) else {
+      descriptor.lock.unlock()
+      return false
+    }
+    descriptor.lock.unlock()
+    lru.addToLRU(frame, on: process.processor)
+    folios.putFolio(frame, on: process.processor)
+    return true
   }
 }

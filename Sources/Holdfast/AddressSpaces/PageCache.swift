@@ -4,7 +4,21 @@ import Interleaving
 ///
 /// A small page is a leaf at level 0, a folio of the order of one level a leaf at level 1. As in Linux, the
 /// cache holds one reference for each page of a folio, and a single one for a hugetlb folio.
-extension Machine {
+package struct PageCache: Room {
+  package let machine: Machine
+
+  package func object(_ id: RowID) -> BackingObject {
+    BackingObject(machine.row(machine.layout.objects, id.index))
+  }
+}
+
+extension Room {
+  /// Backing objects and their caches.
+  @inline(__always)
+  package var pageCache: PageCache { PageCache(machine: machine) }
+}
+
+extension PageCache {
   /// Result of an attempt to put a folio into a cache.
   enum CacheInsertion {
     case inserted
@@ -17,13 +31,13 @@ extension Machine {
   ///
   /// - Returns: nil if a table on the way is missing.
   /// - Locks: the caller holds the object's lock.
-  package func cacheSlot(_ object: BackingObject, _ index: UInt64) -> EntrySlot? {
+  func cacheSlot(_ object: BackingObject, _ index: UInt64) -> EntrySlot? {
     guard object.height > 0, index >> UInt64(object.height * geometry.tableBits) == 0 else { return nil }
     var table = object.rootTable
     var level = object.height - 1
     while true {
-      let at = tableIndex(index, level)
-      let place = entrySlot(table, at, level: level)
+      let at = pageTables.tableIndex(index, level)
+      let place = pageTables.entrySlot(table, at, level: level)
       let entry = place.entry
       guard level > 0, entry.isTable else { return level == 0 || !entry.isNone ? place : nil }
       table = entry.tableID
@@ -34,7 +48,7 @@ extension Machine {
   /// The head of the folio that holds a page of the object, or nil.
   ///
   /// - Locks: the caller holds the object's lock.
-  package func cachedFolio(_ object: BackingObject, _ index: UInt64) -> FrameNumber? {
+  private func cachedFolio(_ object: BackingObject, _ index: UInt64) -> FrameNumber? {
     guard let entry = cacheSlot(object, index)?.entry, entry.isPresent else { return nil }
     return entry.frame
   }
@@ -55,17 +69,17 @@ extension Machine {
         object.lock.unlock()
         return .missing
       }
-      let isHeld = tryGetFolio(head, processor: processor) != nil
+      let isHeld = folios.tryGetFolio(head, processor: processor) != nil
       object.lock.unlock()
       guard isHeld else {
         // The folio is frozen while it moves: the entry will name another folio.
         giveWay(.retry, attempt: 0)
         continue
       }
-      let folio = page(head)
+      let folio = memmap.page(head)
       if !wait {
         guard folio.lock.tryLock() else {
-          putFolio(head, on: processor)
+          folios.putFolio(head, on: processor)
           return .busy
         }
       } else {
@@ -76,7 +90,7 @@ extension Machine {
         return .locked(head)
       }
       folio.lock.unlock()
-      putFolio(head, on: processor)
+      folios.putFolio(head, on: processor)
     }
   }
 
@@ -93,21 +107,21 @@ extension Machine {
     _ id: RowID, _ index: UInt64, _ head: FrameNumber, for process: Process
   ) -> CacheInsertion {
     let object = object(id)
-    let folio = page(head)
+    let folio = memmap.page(head)
     let isHuge = folio.isLarge
     return withCacheSlot(object, index, level: isHuge ? 1 : 0, for: process) { place in
       let current = place.entry
       guard current.isNone || current == .claimedCachePage else { return .occupied }
       let pages = isHuge ? 1 << folio.order : 1
-      getFolio(head, refs: Int32(cacheReferences(of: head)))
+      folios.getFolio(head, refs: Int32(folios.cacheReferences(of: head)))
       folio.index = index & ~UInt64(pages - 1)
       folio.mapping = PageMapping(object: id)
-      setEntry(
+      pageTables.setEntry(
         place, .leaf(head, PageTableEntry.present | (isHuge ? PageTableEntry.huge : 0)))
       object.cachedPages += UInt64(pages)
       if !folio.isHugetlb {
-        count(.filePages, node: folio.zone.node, by: pages, on: process.processor)
-        count(.shmem, node: folio.zone.node, by: pages, on: process.processor)
+        counters.count(.filePages, node: folio.zone.node, by: pages, on: process.processor)
+        counters.count(.shmem, node: folio.zone.node, by: pages, on: process.processor)
       }
       return .inserted
     }
@@ -121,7 +135,7 @@ extension Machine {
     _ body: (EntrySlot) -> CacheInsertion
   ) -> CacheInsertion {
     var spare: RowID?
-    defer { if let spare { freeTable(spare, on: process.processor) } }
+    defer { if let spare { pageTables.freeTable(spare, on: process.processor) } }
     while true {
       object.lock.lock()
       if let place = growCache(object, index, level: level, &spare) {
@@ -129,7 +143,7 @@ extension Machine {
         return body(place)
       }
       object.lock.unlock()
-      switch allocateTable(.cache, for: process) {
+      switch pageTables.allocateTable(.cache, for: process) {
       case .success(let id): spare = id
       case .failure(let result): return .failure(result)
       }
@@ -141,7 +155,7 @@ extension Machine {
     _ object: BackingObject, _ index: UInt64, level: Int, _ spare: inout RowID?
   ) -> EntrySlot? {
     while object.height <= level || index >> UInt64(object.height * geometry.tableBits) != 0 {
-      if object.rootTable != .none, tableMeta(object.rootTable).used == 0 {
+      if object.rootTable != .none, pageTables.tableMeta(object.rootTable).used == 0 {
         // An empty root serves any height. Kept as a lower level it would take the place of a huge leaf.
         object.height += 1
         continue
@@ -149,7 +163,7 @@ extension Machine {
       guard let table = spare else { return nil }
       spare = nil
       if object.rootTable != .none {
-        setEntry(entrySlot(table, 0, level: object.height), .table(object.rootTable))
+        pageTables.setEntry(pageTables.entrySlot(table, 0, level: object.height), .table(object.rootTable))
       }
       object.rootTable = table
       object.height += 1
@@ -157,14 +171,14 @@ extension Machine {
     var table = object.rootTable
     var at = object.height - 1
     while true {
-      let place = entrySlot(table, tableIndex(index, at), level: at)
+      let place = pageTables.entrySlot(table, pageTables.tableIndex(index, at), level: at)
       var entry = place.entry
       if at == level || (!entry.isNone && !entry.isTable) { return place }
       if entry.isNone {
         guard let new = spare else { return nil }
         spare = nil
         entry = .table(new)
-        setEntry(place, entry)
+        pageTables.setEntry(place, entry)
       }
       table = entry.tableID
       at -= 1
@@ -174,16 +188,16 @@ extension Machine {
   /// Replaces a folio in the cache by another one of its size: the end of a migration.
   ///
   /// - Locks: the caller holds the object's lock.
-  func replaceCached(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
+  package func replaceCached(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
     let object = object(id)
-    var index = page(source).index
+    var index = memmap.page(source).index
     let end = index + UInt64(pages)
     while index < end {
       guard let place = cacheSlot(object, index), place.entry.mapsFrame else {
         fatalError("\(source) is not in its object's cache")
       }
-      let offset = Int(index - page(source).index)
-      setEntry(place, .leaf(target + offset, place.entry.rawValue & 0xfff))
+      let offset = Int(index - memmap.page(source).index)
+      pageTables.setEntry(place, .leaf(target + offset, place.entry.rawValue & 0xfff))
       index += place.level == 1 ? UInt64(pages) : 1
     }
   }
@@ -192,22 +206,22 @@ extension Machine {
   ///
   /// - Kernel: mm/filemap.c:__filemap_remove_folio (6.1); without dirty and writeback accounting, shadow
   ///   entries.
-  func removeCached(_ object: BackingObject, _ head: FrameNumber, on processor: Int) -> Int32 {
-    let folio = page(head)
+  private func removeCached(_ object: BackingObject, _ head: FrameNumber, on processor: Int) -> Int32 {
+    let folio = memmap.page(head)
     let pages = folio.isLarge ? 1 << folio.order : 1
     object.lock.withLock {
       guard let place = cacheSlot(object, folio.index), place.entry.frame == head else {
         fatalError("\(head) is not in its object's cache")
       }
-      setEntry(place, .none)
+      pageTables.setEntry(place, .none)
       object.cachedPages -= UInt64(pages)
     }
     folio.mapping = .none
     if !folio.isHugetlb {
-      count(.filePages, node: folio.zone.node, by: -pages, on: processor)
-      count(.shmem, node: folio.zone.node, by: -pages, on: processor)
+      counters.count(.filePages, node: folio.zone.node, by: -pages, on: processor)
+      counters.count(.shmem, node: folio.zone.node, by: -pages, on: processor)
     }
-    return Int32(cacheReferences(of: head))
+    return Int32(folios.cacheReferences(of: head))
   }
 
   /// Frees the pages and tables of an object without users.
@@ -227,8 +241,8 @@ extension Machine {
       }
       guard case .locked(let head) = lockCachedFolio(id, index, wait: true, on: processor) else { continue }
       let references = removeCached(object, head, on: processor)
-      page(head).lock.unlock()
-      putFolio(head, refs: references + 1, on: processor)
+      memmap.page(head).lock.unlock()
+      folios.putFolio(head, refs: references + 1, on: processor)
     }
     if object.rootTable != .none { freeCacheTables(object.rootTable, object.height - 1, on: processor) }
     object.rootTable = .none
@@ -237,9 +251,9 @@ extension Machine {
 
   /// The first entry below a table that is not none, with its index.
   private func firstCached(_ table: RowID, _ level: Int, base: UInt64) -> (UInt64, PageTableEntry)? {
-    guard tableMeta(table).used > 0 else { return nil }
+    guard pageTables.tableMeta(table).used > 0 else { return nil }
     for at in 0..<geometry.tableEntries {
-      let entry = tablePage(table).entry(at).load(.relaxed)
+      let entry = pageTables.tablePage(table).entry(at).load(.relaxed)
       let index = base | UInt64(at) << UInt64(level * geometry.tableBits)
       if entry.isTable {
         if let found = firstCached(entry.tableID, level - 1, base: index) { return found }
@@ -253,11 +267,11 @@ extension Machine {
   private func freeCacheTables(_ table: RowID, _ level: Int, on processor: Int) {
     if level > 0 {
       for at in 0..<geometry.tableEntries {
-        let entry = tablePage(table).entry(at).load(.relaxed)
+        let entry = pageTables.tablePage(table).entry(at).load(.relaxed)
         if entry.isTable { freeCacheTables(entry.tableID, level - 1, on: processor) }
       }
     }
-    freeTable(table, on: processor)
+    pageTables.freeTable(table, on: processor)
   }
 }
 

@@ -4,13 +4,32 @@ import Interleaving
 ///
 /// Lockless walks read entries without that lock. So an entry changes by one atomic store, and a table is
 /// freed only after every walk that may have seen it has ended.
-extension Machine {
+package struct PageTables: Room {
+  package let machine: Machine
+
+  package func tableMeta(_ id: RowID) -> TableMeta {
+    TableMeta(machine.row(machine.layout.tableMeta, id.index))
+  }
+
+  @inline(__always)
+  package func tablePage(_ id: RowID) -> TablePage {
+    TablePage(Row(machine.tableArena + (id.index &<< machine.tableShift)))
+  }
+}
+
+extension Room {
+  /// Page tables.
+  @inline(__always)
+  package var pageTables: PageTables { PageTables(machine: machine) }
+}
+
+extension PageTables {
   static var rootLevel: Int { 3 }
 
   /// The entry that covers a page at a level, or nil if a table above it is missing.
   ///
   /// - Locks: the caller holds the page-table lock, or the space's lock, which keeps the tables themselves.
-  package func slot(_ space: AddressSpace, _ page: UInt64, level: Int) -> EntrySlot? {
+  func slot(_ space: AddressSpace, _ page: UInt64, level: Int) -> EntrySlot? {
     var table = space.rootTable
     var at = Self.rootLevel
     while true {
@@ -68,7 +87,7 @@ extension Machine {
   /// - Kernel: mm/memory.c:__pte_alloc (6.1)
   /// - Kernel: mm/memory.c:__pmd_alloc (6.1)
   /// - Kernel: mm/memory.c:__pud_alloc (6.1)
-  package func ensureTable(
+  func ensureTable(
     _ space: AddressSpace, _ page: UInt64, level: Int, for process: Process
   ) -> FaultResult? {
     var spare: RowID?
@@ -123,26 +142,26 @@ extension Machine {
   func allocateTable(_ use: TableUse, for process: Process) -> TableAllocation {
     let frame: FrameNumber
     do {
-      frame = try allocateFolio(order: 0, gfp: [.kernel, .zero], for: process)
+      frame = try allocator.allocateFolio(order: 0, gfp: [.kernel, .zero], for: process)
     } catch {
       return .failure(.outOfMemory(error))
     }
-    guard let id = takePoolRow(.tablePages) else {
-      putFolio(frame, on: process.processor)
+    guard let id = pools.takePoolRow(.tablePages) else {
+      folios.putFolio(frame, on: process.processor)
       return .failure(.outOfMemory(nil))
     }
     // No other thread knows the table yet, so its entries need no atomic stores.
     tablePage(id).row.raw.initializeMemory(as: UInt64.self, repeating: 0, count: geometry.tableEntries)
     tableMeta(id).frame = frame
-    let descriptor = page(frame)
+    let descriptor = memmap.page(frame)
     descriptor.privateWord = id.rawValue
     switch use {
     case .table:
       descriptor.type = .table
-      count(.pageTablePages, node: descriptor.zone.node, by: 1, on: process.processor)
+      counters.count(.pageTablePages, node: descriptor.zone.node, by: 1, on: process.processor)
     case .cache:
       descriptor.set(.slab)
-      count(.slabUnreclaimable, node: descriptor.zone.node, by: 1, on: process.processor)
+      counters.count(.slabUnreclaimable, node: descriptor.zone.node, by: 1, on: process.processor)
     }
     return .success(id)
   }
@@ -150,15 +169,15 @@ extension Machine {
   /// Frees a table that no path reaches any more.
   func freeTable(_ id: RowID, on processor: Int) {
     let frame = tableMeta(id).frame
-    let descriptor = page(frame)
+    let descriptor = memmap.page(frame)
     let isTable = descriptor.type == .table
-    count(
+    counters.count(
       isTable ? .pageTablePages : .slabUnreclaimable, node: descriptor.zone.node, by: -1, on: processor)
     descriptor.type = .none
     descriptor.clear(.slab)
     descriptor.privateWord = 0
-    returnPoolRow(.tablePages, id)
-    putFolio(frame, on: processor)
+    pools.returnPoolRow(.tablePages, id)
+    folios.putFolio(frame, on: processor)
   }
 
   /// Waits until every lockless walk that may have seen an entry before it was cleared has ended.
@@ -169,10 +188,10 @@ extension Machine {
   ///
   /// - Kernel: mm/mmu_gather.c:tlb_remove_table_sync_one (6.1); without interrupts: the kernel sends one to
   ///   every CPU, and walks run with interrupts off.
-  package func synchroniseWalkers() {
+  func synchroniseWalkers() {
     if !isEnabled(.walkerWait) { return }
     for index in 0..<configuration.processors {
-      let walkers = processor(index).walkers
+      let walkers = machine.processor(index).walkers
       if walkers.fetchAdd(0) != 0 { walkers.waitUntilZero(.walker) }
     }
   }

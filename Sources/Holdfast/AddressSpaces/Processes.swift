@@ -2,6 +2,27 @@ import Interleaving
 import SystemPackage
 
 /// Processes, and how their address spaces begin and end.
+package struct Spaces: Room {
+  package let machine: Machine
+
+  func process(_ id: ProcessID) -> Process {
+    Process(machine.row(machine.layout.processes, Int(id.rawValue)))
+  }
+
+  @inline(__always)
+  package func space(_ id: RowID) -> AddressSpace {
+    AddressSpace(machine.row(machine.layout.spaces, id.index))
+  }
+
+  func area(_ id: RowID) -> Area { Area(machine.row(machine.layout.areas, id.index), id: id) }
+}
+
+extension Room {
+  /// Processes and address spaces.
+  @inline(__always)
+  package var spaces: Spaces { Spaces(machine: machine) }
+}
+
 extension Machine {
   /// RLIMIT_MEMLOCK by default: 8 MiB.
   public static let defaultMemlockLimit: UInt64 = 8 << 20
@@ -22,33 +43,33 @@ extension Machine {
     guard (0..<configuration.processors).contains(processor) else {
       throw AddressSpaceError(.createProcess, .noSuchProcessor(processor), errno: .invalidArgument)
     }
-    guard let id = takePoolRow(.processes) else {
+    guard let id = pools.takePoolRow(.processes) else {
       throw AddressSpaceError(
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
-    let new = process(ProcessID(rawValue: id.rawValue))
+    let new = spaces.process(ProcessID(rawValue: id.rawValue))
     new.id = ProcessID(rawValue: id.rawValue)
     new.storedName = ProcessName(name)
     new.processor = processor
     new.memlockLimit = memlockLimit
     new.capabilities = capabilities
-    guard let spaceID = takePoolRow(.spaces) else {
-      returnPoolRow(.processes, id)
+    guard let spaceID = pools.takePoolRow(.spaces) else {
+      pools.returnPoolRow(.processes, id)
       throw AddressSpaceError(
         .createProcess, .tableFull("address spaces"), errno: .resourceTemporarilyUnavailable)
     }
-    switch allocateTable(.table, for: new) {
+    switch pageTables.allocateTable(.table, for: new) {
     case .success(let root):
-      let space = space(spaceID)
+      let space = spaces.space(spaceID)
       space.rootTable = root
       space.owner = new.id
       space.tablePages.store(1, .relaxed)
       new.space = spaceID
       return new
     case .failure(let result):
-      returnPoolRow(.spaces, spaceID)
-      returnPoolRow(.processes, id)
-      throw faultError(.createProcess, result, at: nil)
+      pools.returnPoolRow(.spaces, spaceID)
+      pools.returnPoolRow(.processes, id)
+      throw faults.faultError(.createProcess, result, at: nil)
     }
   }
 
@@ -61,23 +82,25 @@ extension Machine {
     guard process.live != 0 else { return }
     tick()
     let space = process.space
-    releaseSpace(space, on: process.processor)
-    returnPoolRow(.processes, RowID(rawValue: process.id.rawValue))
+    spaces.releaseSpace(space, on: process.processor)
+    pools.returnPoolRow(.processes, RowID(rawValue: process.id.rawValue))
   }
 
   /// All processes, in the order of their numbers.
   public var processes: [Process] {
-    guard usedRows(.processes) > 0 else { return [] }
-    return (1...usedRows(.processes)).lazy
-      .map { self.process(ProcessID(rawValue: UInt32($0))) }
+    guard pools.usedRows(.processes) > 0 else { return [] }
+    return (1...pools.usedRows(.processes)).lazy
+      .map { self.spaces.process(ProcessID(rawValue: UInt32($0))) }
       .filter { $0.live != 0 }
   }
+}
 
+extension Spaces {
   /// Keeps a space from being freed while a process works on it remotely.
   ///
   /// - Returns: false if it has been freed.
   /// - Kernel: include/linux/sched/mm.h:mmget_not_zero (6.1)
-  package func holdSpace(_ id: RowID) -> Bool {
+  func holdSpace(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let space = space(id)
       guard space.live > 0 else { return false }
@@ -117,15 +140,15 @@ extension Machine {
     space.lock.lockExclusive()
     let everything = PageSpan(start: 0, end: geometry.addressSpacePages)
     while let area = firstArea(space) {
-      zap(space, PageSpan(start: area.start, end: area.end), on: processor)
+      pageTables.zap(space, PageSpan(start: area.start, end: area.end), on: processor)
       destroyArea(space, area, on: processor)
     }
-    freeEmptyTables(space, everything, on: processor)
+    pageTables.freeEmptyTables(space, everything, on: processor)
     space.lockedPages.store(0, .relaxed)
     space.pinnedPages.store(0, .relaxed)
     space.lock.unlockExclusive()
-    synchroniseWalkers()
-    freeTable(space.rootTable, on: processor)
+    pageTables.synchroniseWalkers()
+    pageTables.freeTable(space.rootTable, on: processor)
     dropSpace(id)
   }
 
@@ -147,6 +170,6 @@ extension Machine {
       space.grabs -= 1
       return space.grabs == 0 && space.live == 0
     }
-    if isLast { returnPoolRow(.spaces, id) }
+    if isLast { pools.returnPoolRow(.spaces, id) }
   }
 }

@@ -17,30 +17,32 @@ extension Machine {
   public func protect(
     _ process: Process, _ range: AddressRange, _ protection: Protection
   ) throws(AddressSpaceError) {
-    let space = try liveSpace(of: process, .protect)
-    let span = try span(of: range, .protect, overflowErrno: .noMemory)
+    let space = try spaces.liveSpace(of: process, .protect)
+    let span = try spaces.span(of: range, .protect, overflowErrno: .noMemory)
     guard !span.isEmpty else { return }
     let processor = process.processor
     space.lock.lockExclusive()
     defer { space.lock.unlockExclusive() }
     var next = span.start
     while next < span.end {
-      guard let area = firstArea(space, from: next), area.start <= next else {
+      guard let area = spaces.firstArea(space, from: next), area.start <= next else {
         throw AddressSpaceError(.protect, .hole, at: VirtualAddress(page: next), errno: .noMemory)
       }
       let end = min(area.end, span.end)
       let flags = area.flags.subtracting([.read, .write, .execute]).union(protection.areaFlags)
       if flags != area.flags {
-        try splitAreas(space, at: next, .protect, fullErrno: .noMemory, on: processor)
-        try splitAreas(space, at: end, .protect, fullErrno: .noMemory, on: processor)
-        guard let part = findArea(space, next) else { return }
+        try spaces.splitAreas(space, at: next, .protect, fullErrno: .noMemory, on: processor)
+        try spaces.splitAreas(space, at: end, .protect, fullErrno: .noMemory, on: processor)
+        guard let part = spaces.findArea(space, next) else { return }
         space.pageTableLock.withLock { part.flags = flags }
-        changeProtection(space, part, on: processor)
+        spaces.changeProtection(space, part, on: processor)
       }
       next = end
     }
   }
+}
 
+extension Spaces {
   /// Gives the entries of an area the protection that its flags say.
   ///
   /// Write access is removed at once. It is restored only where a write fault would restore it without a
@@ -50,21 +52,23 @@ extension Machine {
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mprotect.c:change_protection (6.1)
   /// - Kernel: mm/mprotect.c:change_pmd_range (6.1); without MMU notifiers.
-  private func changeProtection(_ space: AddressSpace, _ area: Area, on processor: Int) {
+  fileprivate func changeProtection(_ space: AddressSpace, _ area: Area, on processor: Int) {
     var at = area.start
     while at < area.end {
       let next = min(area.end, (at | (hugePages &- 1)) &+ 1)
       space.pageTableLock.lock()
-      guard let upper = slot(space, at, level: 1) else {
+      guard let upper = pageTables.slot(space, at, level: 1) else {
         space.pageTableLock.unlock()
-        at = skipMissing(space, at)
+        at = pageTables.skipMissing(space, at)
         continue
       }
       if !upper.entry.isNone {
-        if !upper.entry.isTable, next - at < hugePages { splitHuge(space, upper, at, on: processor) }
+        if !upper.entry.isTable, next - at < hugePages {
+          pageTables.splitHuge(space, upper, at, on: processor)
+        }
         if upper.entry.isTable {
           for page in at..<next {
-            if let place = leafSlot(space, page) { changeEntry(place, area) }
+            if let place = pageTables.leafSlot(space, page) { changeEntry(place, area) }
           }
         } else {
           changeEntry(upper, area)
@@ -88,9 +92,9 @@ extension Machine {
     if entry.isNone { return }
     if entry.isMigration {
       guard entry.swapKind == .migrationWrite else { return }
-      let folio = page(head(of: entry.frame))
+      let folio = memmap.page(memmap.head(of: entry.frame))
       let isExclusive = folio.mapping.isAnonymous && policy.tracksExclusive
-      setEntry(
+      pageTables.setEntry(
         place,
         .migration(
           isExclusive ? .migrationReadExclusive : .migrationRead, entry.frame,
@@ -101,14 +105,14 @@ extension Machine {
     let kept =
       entry.rawValue
       & (PageTableEntry.accessed | PageTableEntry.dirty | PageTableEntry.special | PageTableEntry.huge)
-    var bits = leafBits(area) | kept
+    var bits = pageTables.leafBits(area) | kept
     let isAccessible = bits & PageTableEntry.present != 0
     if isAccessible, policy.tracksExclusive, !entry.isHuge, !entry.isSpecial,
-      area.flags.contains(.write), page(head(of: entry.frame)).mapping.isAnonymous,
-      page(entry.frame).has(.anonExclusive)
+      area.flags.contains(.write), memmap.page(memmap.head(of: entry.frame)).mapping.isAnonymous,
+      memmap.page(entry.frame).has(.anonExclusive)
     {
       bits |= PageTableEntry.writable
     }
-    setEntry(place, .leaf(entry.frame, bits))
+    pageTables.setEntry(place, .leaf(entry.frame, bits))
   }
 }

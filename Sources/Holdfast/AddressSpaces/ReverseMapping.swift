@@ -1,7 +1,89 @@
 import Interleaving
 
 /// Mapping counts of pages, and the way from a page to the entries that map it.
-extension Machine {
+package struct ReverseMap: Room {
+  package let machine: Machine
+
+  // MARK: - Users of groups and objects
+
+  /// Takes one more use of a group, unless it has been freed.
+  ///
+  /// The number may be out of date: the caller checks afterwards that the place where it read the number
+  /// still has it.
+  ///
+  /// - Kernel: mm/rmap.c:folio_get_anon_vma (6.1); without reading the folio's mapping, which the caller
+  ///   does.
+  package func holdGroup(_ id: RowID) -> Bool {
+    global.tablesLock.withLock {
+      let group = anonGroup(id)
+      guard group.users > 0 else { return false }
+      group.users += 1
+      return true
+    }
+  }
+
+  /// Drops a use of a group; the last one frees it.
+  ///
+  /// - Kernel: include/linux/rmap.h:put_anon_vma (6.1)
+  package func releaseGroup(_ id: RowID) {
+    let last = global.tablesLock.withLock {
+      let group = anonGroup(id)
+      group.users -= 1
+      return group.users == 0
+    }
+    if last { pools.returnPoolRow(.anonGroups, id) }
+  }
+
+  /// Gives an area its anonymous group if it has none.
+  ///
+  /// - Returns: false if the table of groups is full.
+  /// - Locks: the caller holds the space's lock.
+  /// - Kernel: mm/rmap.c:__anon_vma_prepare (6.1); without sharing the anon_vma of a neighbour.
+  func prepareGroup(_ space: AddressSpace, _ area: Area) -> Bool {
+    if area.anonGroup != .none { return true }
+    guard let id = pools.takePoolRow(.anonGroups) else { return false }
+    let group = anonGroup(id)
+    group.lock.lock()
+    space.pageTableLock.lock()
+    let isFirst = area.anonGroup == .none
+    if isFirst {
+      linkToGroup(area, group)
+      area.anonGroup = id
+    }
+    space.pageTableLock.unlock()
+    group.lock.unlock()
+    if !isFirst { releaseGroup(id) }
+    return true
+  }
+
+  // MARK: - Lists
+
+  func linkToGroup(_ new: Area, _ group: AnonGroup) {
+    new.groupPrevious = .none
+    new.groupNext = group.firstArea
+    if group.firstArea != .none { spaces.area(group.firstArea).groupPrevious = new.id }
+    group.firstArea = new.id
+  }
+
+  func unlinkFromGroup(_ old: Area, _ group: AnonGroup) {
+    if old.groupPrevious == .none {
+      group.firstArea = old.groupNext
+    } else {
+      spaces.area(old.groupPrevious).groupNext = old.groupNext
+    }
+    if old.groupNext != .none { spaces.area(old.groupNext).groupPrevious = old.groupPrevious }
+  }
+
+  func anonGroup(_ id: RowID) -> AnonGroup { AnonGroup(machine.row(machine.layout.anonGroups, id.index)) }
+}
+
+extension Room {
+  /// The reverse map.
+  @inline(__always)
+  package var reverseMap: ReverseMap { ReverseMap(machine: machine) }
+}
+
+extension ReverseMap {
   /// Counts one more mapping of a page, before the entry that maps it is written.
   ///
   /// The page's `mapping` says of which kind it is. Pages of hugetlb folios count in no statistic.
@@ -19,20 +101,20 @@ extension Machine {
   package func addMapping(
     _ frame: FrameNumber, _ area: Area, page: UInt64, huge: Bool, exclusive: Bool, on processor: Int
   ) {
-    let head = self.head(of: frame)
-    let folio = self.page(head)
+    let head = memmap.head(of: frame)
+    let folio = memmap.page(head)
     assert(folio.index &+ UInt64(frame.index &- head.index) == area.offset(of: page))
-    if exclusive, policy.tracksExclusive { self.page(frame).set(.anonExclusive) }
+    if exclusive, policy.tracksExclusive { memmap.page(frame).set(.anonExclusive) }
     let newlyMapped: Int
     if huge {
       let isFirst = folio.entireMapcount.fetchAdd(1) == 0
       guard !folio.isHugetlb, isFirst else { return }
       newlyMapped = unmappedPages(head)
       if folio.mapping.isAnonymous {
-        count(.anonTransparentHugePages, node: folio.node, by: 1, on: processor)
+        counters.count(.anonTransparentHugePages, node: folio.node, by: 1, on: processor)
       }
     } else {
-      let isFirst = self.page(frame).mapcount.fetchAdd(1) == 0
+      let isFirst = memmap.page(frame).mapcount.fetchAdd(1) == 0
       newlyMapped = isFirst && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
     }
     countMapped(folio, by: newlyMapped, on: processor)
@@ -44,18 +126,18 @@ extension Machine {
   /// - Kernel: mm/rmap.c:page_remove_rmap (6.1); without deferred splitting, the encoding of PG_double_map,
   ///   locked areas.
   package func removeMapping(_ frame: FrameNumber, huge: Bool, on processor: Int) {
-    let head = self.head(of: frame)
-    let folio = page(head)
+    let head = memmap.head(of: frame)
+    let folio = memmap.page(head)
     let newlyUnmapped: Int
     if huge {
       let isLast = folio.entireMapcount.fetchAdd(-1) == 1
       guard !folio.isHugetlb, isLast else { return }
       newlyUnmapped = unmappedPages(head)
       if folio.mapping.isAnonymous {
-        count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
+        counters.count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
       }
     } else {
-      let isLast = page(frame).mapcount.fetchAdd(-1) == 1
+      let isLast = memmap.page(frame).mapcount.fetchAdd(-1) == 1
       newlyUnmapped = isLast && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
     }
     countMapped(folio, by: -newlyUnmapped, on: processor)
@@ -65,16 +147,16 @@ extension Machine {
   ///
   /// The caller replaces the huge entry by a table of entries under the page-table lock.
   func splitMappingCounts(_ head: FrameNumber, on processor: Int) {
-    let folio = page(head)
+    let folio = memmap.page(head)
     let pages = 1 << folio.order
-    getFolio(head, refs: Int32(pages - 1))
+    folios.getFolio(head, refs: Int32(pages - 1))
     let isExclusive = folio.mapping.isAnonymous && folio.has(.anonExclusive)
     for i in 0..<pages {
-      if isExclusive { page(head + i).set(.anonExclusive) }
-      page(head + i).mapcount.fetchAdd(1)
+      if isExclusive { memmap.page(head + i).set(.anonExclusive) }
+      memmap.page(head + i).mapcount.fetchAdd(1)
     }
     if folio.entireMapcount.fetchAdd(-1) == 1, folio.mapping.isAnonymous {
-      count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
+      counters.count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
     }
   }
 
@@ -82,21 +164,10 @@ extension Machine {
   ///
   /// - Kernel: mm/rmap.c:__page_set_anon_rmap (6.1)
   func setAnonymous(_ head: FrameNumber, _ area: Area, page: UInt64) {
-    let folio = self.page(head)
+    let folio = memmap.page(head)
     folio.index = area.offset(of: page)
     if !folio.isHugetlb { folio.set(.swapBacked) }
     folio.mapping = PageMapping(anonGroup: area.anonGroup)
-  }
-
-  /// Mappings of a folio: whole ones and those of single pages.
-  ///
-  /// - Kernel: mm/util.c:folio_mapcount (6.1)
-  package func mappingCount(_ head: FrameNumber) -> Int {
-    let folio = page(head)
-    if !folio.isLarge { return Int(folio.mapcount.load(.relaxed)) }
-    var sum = Int(folio.entireMapcount.load(.relaxed))
-    for i in 0..<folioPages(head) { sum += Int(page(head + i).mapcount.load(.relaxed)) }
-    return sum
   }
 
   /// Calls `body` with every area in which a folio may be mapped.
@@ -115,7 +186,7 @@ extension Machine {
   package func forEachMapping(
     of head: FrameNumber, groupIsHeld: Bool = false, _ body: (AddressSpace, Area, UInt64) -> Bool
   ) {
-    let folio = page(head)
+    let folio = memmap.page(head)
     let mapping = folio.mapping
     if let id = mapping.anonGroup {
       // A page that outlived its mappings may name a group that was freed, or that is another one by now. To
@@ -125,7 +196,7 @@ extension Machine {
       group.lock.withLock {
         var next = group.firstArea
         while next != .none {
-          let area = area(next)
+          let area = spaces.area(next)
           next = area.groupNext
           if !visit(area, folio, body) { return }
         }
@@ -133,11 +204,11 @@ extension Machine {
       if !groupIsHeld { releaseGroup(id) }
     } else if let id = mapping.object {
       assert(folio.has(.locked))
-      let object = object(id)
+      let object = pageCache.object(id)
       object.lock.withLock {
         var next = object.firstArea
         while next != .none {
-          let area = area(next)
+          let area = spaces.area(next)
           next = area.objectNext
           if !visit(area, folio, body) { return }
         }
@@ -151,18 +222,20 @@ extension Machine {
     let first = max(folio.index, area.pageOffset)
     let end = min(folio.index &+ pages, area.pageOffset &+ (area.end &- area.start))
     guard first < end else { return true }
-    return body(space(area.space), area, area.start &+ (first &- area.pageOffset))
+    return body(spaces.space(area.space), area, area.start &+ (first &- area.pageOffset))
   }
 
   private func unmappedPages(_ head: FrameNumber) -> Int {
     var unmapped = 0
-    for i in 0..<(1 << page(head).order) where page(head + i).mapcount.load(.relaxed) == 0 { unmapped += 1 }
+    for i in 0..<(1 << memmap.page(head).order) where memmap.page(head + i).mapcount.load(.relaxed) == 0 {
+      unmapped += 1
+    }
     return unmapped
   }
 
   private func countMapped(_ folio: Page, by pages: Int, on processor: Int) {
     guard pages != 0 else { return }
-    count(
+    counters.count(
       folio.mapping.isAnonymous ? .anonPages : .mapped, node: folio.node, by: pages, on: processor)
   }
 }

@@ -20,15 +20,15 @@ extension Machine {
     guard (0..<configuration.processors).contains(processor) else {
       throw AddressSpaceError(.createProcess, .noSuchProcessor(processor), errno: .invalidArgument)
     }
-    guard let space = holdSpace(of: process) else {
+    guard let space = spaces.holdSpace(of: process) else {
       throw AddressSpaceError(.createProcess, .noSuchProcess, errno: .noSuchProcess)
     }
-    guard let id = takePoolRow(.processes) else {
-      releaseSpace(space, on: process.processor)
+    guard let id = pools.takePoolRow(.processes) else {
+      spaces.releaseSpace(space, on: process.processor)
       throw AddressSpaceError(
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
-    let new = self.process(ProcessID(rawValue: id.rawValue))
+    let new = spaces.process(ProcessID(rawValue: id.rawValue))
     new.id = ProcessID(rawValue: id.rawValue)
     new.storedName = process.storedName
     new.processor = processor

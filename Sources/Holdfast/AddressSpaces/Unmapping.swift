@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Removing entries from page tables, and splitting huge mappings.
-extension Machine {
+extension PageTables {
   /// The bits of a leaf in an area, without those that a write access adds (vma->vm_page_prot).
   ///
   /// A shared mapping is writable from the start. A private one is writable only where a fault has given the
@@ -26,7 +26,7 @@ extension Machine {
   ///
   /// - Locks: the caller holds the page-table lock.
   func countResident(_ space: AddressSpace, _ frame: FrameNumber, by pages: Int) {
-    let folio = page(head(of: frame))
+    let folio = memmap.page(memmap.head(of: frame))
     guard !folio.isHugetlb else { return }
     let cell =
       folio.mapping.isAnonymous
@@ -46,13 +46,13 @@ extension Machine {
   func zap(_ space: AddressSpace, _ span: PageSpan, on processor: Int) {
     var at = span.start
     while at < span.end {
-      let next = min(span.end, (at | (hugePages &- 1)) &+ 1)
+      let next = min(span.end, (at | (spaces.hugePages &- 1)) &+ 1)
       space.pageTableLock.lock()
       if let upper = slot(space, at, level: 1) {
         let entry = upper.entry
         if entry.isTable {
           zapTable(space, entry.tableID, at, next, on: processor)
-        } else if !entry.isNone, next &- at == hugePages {
+        } else if !entry.isNone, next &- at == spaces.hugePages {
           zapHuge(space, upper, entry, on: processor)
         } else if !entry.isNone {
           splitHuge(space, upper, at, on: processor)
@@ -103,11 +103,13 @@ extension Machine {
     _ space: AddressSpace, _ place: EntrySlot, _ entry: PageTableEntry, on processor: Int
   ) {
     setEntry(place, .none)
-    if !page(head(of: entry.frame)).isHugetlb { freeTable(withdraw(from: space), on: processor) }
+    if !memmap.page(memmap.head(of: entry.frame)).isHugetlb {
+      freeTable(withdraw(from: space), on: processor)
+    }
     if entry.isMigration {
-      countResident(space, entry.frame, by: -Int(hugePages))
+      countResident(space, entry.frame, by: -Int(spaces.hugePages))
     } else {
-      dropMapping(space, entry, pages: Int(hugePages), on: processor)
+      dropMapping(space, entry, pages: Int(spaces.hugePages), on: processor)
     }
   }
 
@@ -115,12 +117,12 @@ extension Machine {
   private func dropMapping(
     _ space: AddressSpace, _ entry: PageTableEntry, pages: Int, on processor: Int
   ) {
-    let head = self.head(of: entry.frame)
-    let folio = page(head)
+    let head = memmap.head(of: entry.frame)
+    let folio = memmap.page(head)
     if entry.has(PageTableEntry.dirty), !folio.mapping.isAnonymous { folio.set(.dirty) }
     countResident(space, entry.frame, by: -pages)
-    removeMapping(entry.frame, huge: entry.isHuge, on: processor)
-    putFolio(head, on: processor)
+    reverseMap.removeMapping(entry.frame, huge: entry.isHuge, on: processor)
+    folios.putFolio(head, on: processor)
   }
 
   // MARK: - Splitting
@@ -132,7 +134,7 @@ extension Machine {
   /// - Locks: the caller holds the space's lock.
   /// - Kernel: mm/huge_memory.c:split_huge_pmd_if_needed (6.1)
   func splitHugeMapping(_ space: AddressSpace, _ page: UInt64, on processor: Int) {
-    guard page & (hugePages &- 1) != 0 else { return }
+    guard page & (spaces.hugePages &- 1) != 0 else { return }
     space.pageTableLock.lock()
     if let upper = slot(space, page, level: 1), !upper.entry.isTable, !upper.entry.isNone {
       splitHuge(space, upper, page, on: processor)
@@ -155,8 +157,8 @@ extension Machine {
     let bits = old.rawValue & 0xfff & ~PageTableEntry.huge
     if !old.isMigration {
       // The dirty bit of the one entry may be lost in the many.
-      if old.has(PageTableEntry.dirty) { self.page(head(of: old.frame)).set(.dirty) }
-      splitMappingCounts(head(of: old.frame), on: processor)
+      if old.has(PageTableEntry.dirty) { memmap.page(memmap.head(of: old.frame)).set(.dirty) }
+      reverseMap.splitMappingCounts(memmap.head(of: old.frame), on: processor)
     }
     fillTable(table, from: old.frame, bits)
     setEntry(place, .table(table))

@@ -12,7 +12,7 @@ extension Machine {
     _ process: Process, _ address: VirtualAddress, write: Bool
   ) throws(AddressSpaceError) -> FrameNumber {
     var touched = FrameNumber.none
-    try access(process, address.page, write: write) { touched = $0 }
+    try faults.access(process, address.page, write: write) { touched = $0 }
     return touched
   }
 
@@ -23,8 +23,8 @@ extension Machine {
     _ process: Process, _ address: VirtualAddress, pages: Int, pattern: UInt64
   ) throws(AddressSpaceError) {
     for i in 0..<UInt64(pages) {
-      try access(process, address.page &+ i, write: true) {
-        fillContents($0, pattern: Self.pattern(pattern, page: i))
+      try faults.access(process, address.page &+ i, write: true) {
+        folios.fillContents($0, pattern: Faults.pattern(pattern, page: i))
       }
     }
   }
@@ -38,34 +38,36 @@ extension Machine {
   ) throws(AddressSpaceError) -> VirtualAddress? {
     for i in 0..<UInt64(pages) {
       var isRight = false
-      try access(process, address.page &+ i, write: false) {
-        isRight = contents($0, match: Self.pattern(pattern, page: i))
+      try faults.access(process, address.page &+ i, write: false) {
+        isRight = folios.contents($0, match: Faults.pattern(pattern, page: i))
       }
       if !isRight { return VirtualAddress(page: address.page &+ i) }
     }
     return nil
   }
+}
 
+extension Faults {
   /// The pattern of one page of a range that `fill` filled.
-  package static func pattern(_ pattern: UInt64, page: UInt64) -> UInt64 {
-    pattern == zeroPattern ? zeroPattern : pattern &+ page
+  fileprivate static func pattern(_ pattern: UInt64, page: UInt64) -> UInt64 {
+    pattern == Folios.zeroPattern ? Folios.zeroPattern : pattern &+ page
   }
 
   /// Runs `body` on the frame behind a virtual page, after faults as a processor would take them.
   ///
   /// The page-table lock is held during `body`, so that no entry is removed in between; on hardware the flush
   /// of the TLB has that effect. `body` takes no locks.
-  package func access(
+  fileprivate func access(
     _ process: Process, _ page: UInt64, write: Bool, _ body: (FrameNumber) -> Void
   ) throws(AddressSpaceError) {
-    let space = try liveSpace(of: process, .access)
+    let space = try spaces.liveSpace(of: process, .access)
     while true {
       space.pageTableLock.lock()
-      if page < geometry.addressSpacePages, let place = leafSlot(space, page) {
+      if page < geometry.addressSpacePages, let place = pageTables.leafSlot(space, page) {
         let entry = place.entry
         if entry.isPresent, entry.has(PageTableEntry.user), !write || entry.isWritable {
           touch(place, entry, write: write)
-          body(place.level == 1 ? entry.frame + Int(page & (hugePages &- 1)) : entry.frame)
+          body(place.level == 1 ? entry.frame + Int(page & (spaces.hugePages &- 1)) : entry.frame)
           space.pageTableLock.unlock()
           return
         }
@@ -82,7 +84,7 @@ extension Machine {
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
     let address = VirtualAddress(page: page)
-    guard let area = findArea(space, page) else {
+    guard let area = spaces.findArea(space, page) else {
       throw AddressSpaceError(.access, .hole, at: address, errno: .badAddress)
     }
     // Hardware cannot forbid reading what may be written or executed.

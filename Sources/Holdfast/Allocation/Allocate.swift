@@ -12,7 +12,26 @@ struct AllocationRequest {
 }
 
 /// The allocator's entry points and its fast path.
-extension Machine {
+package struct Allocator: Room {
+  package let machine: Machine
+
+  @inline(__always)
+  package func perCPULists(_ processor: Int, _ zone: ZoneID) -> PerCPULists {
+    perCPULists(at: (processor &* machine.layout.zones.count &+ zone.rawValue) &* PerCPUListsRow.stride)
+  }
+
+  /// The lists whose row begins at an offset in their table.
+  @inline(__always)
+  func perCPULists(at offset: Int) -> PerCPULists { PerCPULists(Row(machine.perCPUTable + offset)) }
+}
+
+extension Room {
+  /// The page allocator.
+  @inline(__always)
+  package var allocator: Allocator { Allocator(machine: machine) }
+}
+
+extension Allocator {
   /// Allocates 2^order frames, aligned to their size.
   ///
   /// The first frame has one reference and no flag except, with `compound` and an order above 0, PG_head.
@@ -31,7 +50,7 @@ extension Machine {
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {
     let number = process.processor
-    let cpu = processor(number)
+    let cpu = machine.processor(number)
     var frame = FrameNumber.none
     if process.scope.isEmpty, node == nil || node == cpu.node {
       frame =
@@ -48,10 +67,10 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:post_alloc_hook (6.1); without KASAN, page poisoning, page owners.
   @inline(__always)
   func prepare(_ frame: FrameNumber, _ order: Int, _ gfp: GFPFlags) {
-    let page = page(frame)
+    let page = memmap.page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
     if order > 0, gfp.contains(.compound) { prepareCompound(frame, order) }
-    if gfp.contains(.zero) { zeroContents(frame, count: 1 &<< order) }
+    if gfp.contains(.zero) { folios.zeroContents(frame, count: 1 &<< order) }
     // The last step: from here on a lockless walker that still knows the frame can take a reference.
     page.refcount.store(1)
   }
@@ -75,10 +94,10 @@ extension Machine {
     guard order >= 0, order <= geometry.maxOrder else {
       throw AllocationError(order: order, gfp: gfp, cause: .orderOutOfRange(largest: geometry.maxOrder))
     }
-    guard home >= 0, home < layout.nodes.count else {
-      throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: layout.nodes.count))
+    guard home >= 0, home < machine.layout.nodes.count else {
+      throw AllocationError(order: order, gfp: gfp, cause: .noSuchNode(count: machine.layout.nodes.count))
     }
-    if shouldFail(.allocation) { throw AllocationError(order: order, gfp: gfp, cause: .injected) }
+    if failures.shouldFail(.allocation) { throw AllocationError(order: order, gfp: gfp, cause: .injected) }
 
     var request = AllocationRequest(
       order: order, gfp: limited, highest: highest, type: type, flags: .low, node: home, processor: number)
@@ -86,8 +105,10 @@ extension Machine {
     if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
     var frame = take(request)
     if frame == .none { frame = try allocateSlowly(request, asked: gfp, for: process) }
-    processor(number).allocations(fromKind: PageFlags.zoneKind(of: page(frame).flagWord.load(.relaxed)))
-      .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    machine.processor(number).allocations(
+      fromKind: PageFlags.zoneKind(of: memmap.page(frame).flagWord.load(.relaxed))
+    )
+    .addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     return frame
   }
 
@@ -110,11 +131,11 @@ extension Machine {
   @inline(__always)
   private func avoidsFragmenting(_ request: AllocationRequest) -> Bool {
     if request.highest < .normal { return false }
-    if request.highest == .movable && zone(ZoneID(node: request.node, kind: .movable)).isManaged {
+    if request.highest == .movable && buddy.zone(ZoneID(node: request.node, kind: .movable)).isManaged {
       return false
     }
-    guard zone(ZoneID(node: request.node, kind: .normal)).isManaged else { return false }
-    return layout.nodes.count == 1 || zone(ZoneID(node: request.node, kind: .dma32)).isManaged
+    guard buddy.zone(ZoneID(node: request.node, kind: .normal)).isManaged else { return false }
+    return machine.layout.nodes.count == 1 || buddy.zone(ZoneID(node: request.node, kind: .dma32)).isManaged
   }
 
   /// One attempt on all zones allowed, the node's own first.
@@ -125,8 +146,8 @@ extension Machine {
     var kind = request.highest.number
     while kind >= 0 {
       let id = ZoneID(rawValue: request.node &* ZoneKind.count &+ kind)
-      let zone = zone(id)
-      if zone.isManaged && watermarkPasses(id, zone, request.order, request.highest, request.flags) {
+      let zone = buddy.zone(id)
+      if zone.isManaged && buddy.watermarkPasses(id, zone, request.order, request.highest, request.flags) {
         let frame = take(request, id, zone)
         if frame != .none { return frame }
       }
@@ -144,10 +165,10 @@ extension Machine {
       return take(request)
     }
     if request.gfp.contains(.thisNode) { return .none }
-    for id in zonelists[request.node]
-    where id.node != request.node && id.kind <= request.highest && zone(id).isManaged {
-      let zone = zone(id)
-      if watermarkPasses(id, zone, request.order, request.highest, request.flags) {
+    for id in machine.zonelists[request.node]
+    where id.node != request.node && id.kind <= request.highest && buddy.zone(id).isManaged {
+      let zone = buddy.zone(id)
+      if buddy.watermarkPasses(id, zone, request.order, request.highest, request.flags) {
         let frame = take(request, id, zone)
         if frame != .none { return frame }
       }
@@ -168,18 +189,18 @@ extension Machine {
         frame = takePerCPU(index, request, id, zone)
       }
     }
-    if frame == .none { frame = takeFromBuddy(request.order, request.type, request.flags, id, zone) }
-    if frame != .none && request.flags.contains(.highAtomic) { reserveHighAtomic(frame, zone) }
+    if frame == .none { frame = buddy.takeFromBuddy(request.order, request.type, request.flags, id, zone) }
+    if frame != .none && request.flags.contains(.highAtomic) { buddy.reserveHighAtomic(frame, zone) }
     return frame
   }
 
   /// Makes a block of order 1 or more a large folio.
   ///
   /// - Kernel: mm/page_alloc.c:prep_compound_page (6.1)
-  package func prepareCompound(_ frame: FrameNumber, _ order: Int) {
-    page(frame).order = order
-    page(frame).set(.head)
-    for offset in 1..<(1 &<< order) { page(frame + offset).headOffset.store(UInt32(offset)) }
+  private func prepareCompound(_ frame: FrameNumber, _ order: Int) {
+    memmap.page(frame).order = order
+    memmap.page(frame).set(.head)
+    for offset in 1..<(1 &<< order) { memmap.page(frame + offset).headOffset.store(UInt32(offset)) }
   }
 
   // MARK: - Giving back
@@ -193,8 +214,8 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:free_pages_prepare (6.1); without bad_page, memory control groups, page
   ///   poisoning, KASAN.
   package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
-    self.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
-    let page = page(frame)
+    machine.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
+    let page = memmap.page(frame)
     if order == 0, page.state.isAllocated(order: 0),
       listQuickly(frame, page, 0, perCPULists(processor, zoneOf: page.flagWord.load(.relaxed)))
     {
@@ -205,23 +226,23 @@ extension Machine {
 
   /// `freeBlock`, for a caller that has counted the frames as freed.
   func returnBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
-    let page = page(frame)
+    let page = memmap.page(frame)
     assert(page.refcount.load(.relaxed) == 0, "\(frame) is freed while it is referenced")
     assert(page.type == .none || page.type == .table, "\(frame) is freed twice")
     let word = page.flagWord.load(.relaxed)
     if word & PageFlags.clearedAtFree.rawValue != 0 { page.clear(.clearedAtFree) }
     if order > 0 { clearTails(frame, order) }
     let id = page.zone
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     if givePerCPU(frame, order, id, zone, processor) { return }
-    returnToBuddy(frame, order: order, zone)
+    buddy.returnToBuddy(frame, order: order, zone)
   }
 
   /// Makes the tails of a large folio plain frames again.
   @inline(__always)
   private func clearTails(_ frame: FrameNumber, _ order: Int) {
-    if page(frame + 1).headOffset.load(.relaxed) == 0 { return }
-    for offset in 1..<(1 &<< order) { page(frame + offset).headOffset.store(0) }
+    if memmap.page(frame + 1).headOffset.load(.relaxed) == 0 { return }
+    for offset in 1..<(1 &<< order) { memmap.page(frame + offset).headOffset.store(0) }
   }
 }
 

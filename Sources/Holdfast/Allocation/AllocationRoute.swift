@@ -56,7 +56,7 @@ package enum AllocationRouteRow: FixedRow {
   @usableFromInline package static var fields: [any RowField] { [routes] }
 }
 
-extension Machine {
+extension Allocator {
   /// Where a processor's requests with those flags look first.
   @inline(__always)
   func route(_ processor: Int, _ gfp: GFPFlags) -> AllocationRoute {
@@ -68,19 +68,20 @@ extension Machine {
   /// - Locks: the caller holds the hotplug lock, except at boot.
   func routeAllocations() {
     for processor in 0..<configuration.processors {
-      let node = self.processor(processor).node
+      let node = machine.processor(processor).node
       for bits in 0..<AllocationRoute.count {
         let flags = GFPFlags(rawValue: UInt32(bits))
         var route = AllocationRoute.closed
         if let highest = flags.highestZone, let type = flags.migrateType {
           let managed = ZoneKind.allCases.last {
-            $0 <= highest && zone(ZoneID(node: node, kind: $0)).isManaged
+            $0 <= highest && buddy.zone(ZoneID(node: node, kind: $0)).isManaged
           }
           if let managed {
             let id = ZoneID(node: node, kind: managed)
             route = AllocationRoute(
-              id, at: id.rawValue * layout.zones.stride,
-              lists: (processor * layout.zones.count + id.rawValue) * PerCPUListsRow.stride, highest: highest,
+              id, at: id.rawValue * machine.layout.zones.stride,
+              lists: (processor * machine.layout.zones.count + id.rawValue) * PerCPUListsRow.stride,
+              highest: highest,
               type: type)
           }
         }
@@ -91,6 +92,6 @@ extension Machine {
 
   @inline(__always)
   private func routeCell(_ processor: Int, _ bits: Int) -> AtomicUInt64 {
-    Row(routeTable + processor &* AllocationRouteRow.stride).atomic(AllocationRouteRow.routes, bits)
+    Row(machine.routeTable + processor &* AllocationRouteRow.stride).atomic(AllocationRouteRow.routes, bits)
   }
 }

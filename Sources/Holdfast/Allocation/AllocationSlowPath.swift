@@ -1,7 +1,7 @@
 import Interleaving
 
 /// What is tried after no zone passed the low watermark.
-extension Machine {
+extension Allocator {
   /// Orders up to this one are not costly (PAGE_ALLOC_COSTLY_ORDER).
   private static var costlyOrder: Int { 3 }
 
@@ -49,7 +49,7 @@ extension Machine {
       for id in zones { drainPerCPULists(id) }
       frame = takeAgain(request)
       if frame != .none { return frame }
-      if unreserveHighAtomic(zones, type: request.type, force: true) {
+      if buddy.unreserveHighAtomic(zones, type: request.type, force: true) {
         frame = takeAgain(request)
         if frame != .none { return frame }
       }
@@ -97,7 +97,7 @@ extension Machine {
     process.scope.formUnion(.memalloc)
     var frame = FrameNumber.none
     for id in zonesTried(request) {
-      _ = compact(zone: id, order: request.order, by: process)
+      _ = compaction.compact(zone: id, order: request.order, by: process)
       drainPerCPULists(id)
       frame = takeAgain(request)
       if frame != .none { break }
@@ -108,8 +108,8 @@ extension Machine {
 
   /// The zones that a request may use, in the order of the attempt.
   private func zonesTried(_ request: AllocationRequest) -> [ZoneID] {
-    zonelists[request.node].filter { id in
-      id.kind <= request.highest && zone(id).isManaged
+    machine.zonelists[request.node].filter { id in
+      id.kind <= request.highest && buddy.zone(id).isManaged
         && (id.node == request.node || !request.gfp.contains(.thisNode))
     }
   }
@@ -117,10 +117,10 @@ extension Machine {
   /// What every populated zone lacked for the request.
   private func refusals(of request: AllocationRequest) -> [ZoneRefusal] {
     let tried = zonesTried(request)
-    return zonelists[request.node].compactMap { id in
-      guard zone(id).isManaged else { return nil }
+    return machine.zonelists[request.node].compactMap { id in
+      guard buddy.zone(id).isManaged else { return nil }
       guard tried.contains(id) else { return ZoneRefusal(zone: id, reason: .notAllowed) }
-      let reason = refusal(id, request.order, request.highest, request.flags)
+      let reason = buddy.refusal(id, request.order, request.highest, request.flags)
       return ZoneRefusal(zone: id, reason: reason)
     }
   }

@@ -22,7 +22,56 @@ struct AllocationFlags: OptionSet {
 }
 
 /// Taking blocks from the buddy lists and freeing them, and the watermark test.
-extension Machine {
+package struct Buddy: Room {
+  package let machine: Machine
+
+  /// The whole pageblocks that a range touches.
+  package func pageblockSpan(of range: FrameRange) -> FrameRange {
+    let order = geometry.pageblockOrder
+    let start = (range.start.index >> order) << order
+    let end = ((range.endIndex + geometry.pageblockFrames - 1) >> order) << order
+    return FrameRange(start: FrameNumber(start), count: end - start)
+  }
+
+  @inline(__always)
+  package func zone(_ id: ZoneID) -> Zone { zone(at: id.rawValue &* machine.layout.zones.stride) }
+
+  /// The zone whose row begins at an offset in the table of zones.
+  @inline(__always)
+  func zone(at offset: Int) -> Zone { Zone(Row(machine.zoneTable + offset)) }
+
+  /// The type of the pageblock that holds a frame.
+  ///
+  /// Written under the zone's lock; read freely, as Linux does.
+  @inline(__always)
+  package func pageblockType(of frame: FrameNumber) -> MigrateType {
+    MigrateType(stored: pageblockTypeNumber(of: frame))
+  }
+
+  /// The raw value of `pageblockType(of:)`, for a test against a mask of types.
+  @inline(__always)
+  package func pageblockTypeNumber(of frame: FrameNumber) -> UInt8 {
+    machine.pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType
+  }
+
+  /// Sets the type of the pageblock that holds a frame.
+  ///
+  /// The caller holds the zone's lock.
+  package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
+    machine.pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.number ^ Self.zeroedType)
+  }
+
+  /// Types are stored so that zeroed memory means movable, the type of every new pageblock.
+  private static var zeroedType: UInt8 { MigrateType.movable.number }
+}
+
+extension Room {
+  /// The buddy allocator.
+  @inline(__always)
+  package var buddy: Buddy { Buddy(machine: machine) }
+}
+
+extension Buddy {
   /// Takes a block.
   ///
   /// Reduces the count of free CMA frames if it came from there; the caller reduces the count of free frames.

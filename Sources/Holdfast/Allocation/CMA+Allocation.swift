@@ -26,29 +26,93 @@ extension Machine {
   ) throws(CMAError) -> FrameRange {
     tick()
     guard configuration.cmaAreas.indices.contains(index) else {
-      bump(.cmaAllocFail, on: process)
+      counters.bump(.cmaAllocFail, on: process)
       throw CMAError(area: "", count: count, cause: .noSuchArea)
     }
-    let area = cmaArea(index)
+    let area = cma.cmaArea(index)
     let name = configuration.cmaAreas[index].name
     do {
-      let range = try allocate(area, name, count, alignOrder, by: process)
-      bump(.cmaAllocSuccess, on: process)
+      let range = try cma.allocate(area, name, count, alignOrder, by: process)
+      counters.bump(.cmaAllocSuccess, on: process)
       area.pagesSucceeded.fetchAdd(UInt64(count))
       return range
     } catch {
-      bump(.cmaAllocFail, on: process)
+      counters.bump(.cmaAllocFail, on: process)
       area.pagesFailed.fetchAdd(UInt64(max(0, count)))
       throw error
     }
   }
 
+  /// Releases pages of an area.
+  ///
+  /// Every page loses the reference of its owner. Pages with other references are freed when those end,
+  /// although the bitmap shows them as free at once; a later allocation finds them busy.
+  ///
+  /// - Returns: pages that are still in use, and their holders.
+  /// - Throws: EINVAL for a range outside the area; nothing has changed then.
+  /// - Kernel: mm/cma.c:cma_release (6.1)
+  /// - Kernel: mm/cma.c:cma_pages_valid (6.1)
+  /// - Kernel: mm/page_alloc.c:free_contig_range (6.1)
+  @discardableResult
+  public func cmaRelease(area index: Int, _ range: FrameRange, by process: Process) throws(CMAError)
+    -> CMARelease
+  {
+    tick()
+    guard configuration.cmaAreas.indices.contains(index) else {
+      throw CMAError(area: "", count: range.count, cause: .noSuchArea)
+    }
+    let area = cma.cmaArea(index)
+    guard range.count > 0, range.start >= area.base, range.endIndex <= area.base.index + area.count else {
+      throw CMAError(
+        area: configuration.cmaAreas[index].name, count: range.count, cause: .outsideArea(range))
+    }
+    var stillInUse = 0
+    var frames: [StuckFrame] = []
+    for frame in range.frames where memmap.page(frame).refcount.load() > 1 {
+      stillInUse += 1
+      if frames.count < Migration.describedFrames { frames.append(migration.describeStuck(frame, pages: 1)) }
+    }
+    let holders = stillInUse > 0 ? ledger.holders(of: range) : []
+    for frame in range.frames { folios.putFolio(frame, on: process.processor) }
+    let shift = area.orderPerBit
+    let first = (range.start.index - area.base.index) >> shift
+    area.lock.withLock {
+      cma.setBits(of: area, first..<(first + (range.count + (1 << shift) - 1) >> shift), false)
+    }
+    return CMARelease(stillInUse: stillInUse, frames: frames, holders: holders)
+  }
+
+  /// What the files of /sys/kernel/mm/cma and debugfs show of an area, or nil for a number without an area.
+  ///
+  /// - Kernel: mm/cma_debug.c:cma_used_get (6.1)
+  /// - Kernel: mm/cma_debug.c:cma_maxchunk_get (6.1)
+  public func cmaStatus(area index: Int) -> CMAStatus? {
+    guard configuration.cmaAreas.indices.contains(index) else { return nil }
+    let area = cma.cmaArea(index)
+    let longest = area.lock.withLock {
+      var longest = 0
+      var run = 0
+      for bit in 0..<(area.count >> area.orderPerBit) {
+        run = cma.isSet(bit, of: area) ? 0 : run + 1
+        longest = max(longest, run)
+      }
+      return longest
+    }
+    return CMAStatus(
+      name: configuration.cmaAreas[index].name, frames: FrameRange(start: area.base, count: area.count),
+      orderPerBit: area.orderPerBit, usedPages: cma.usedPages(of: area),
+      longestRun: longest << area.orderPerBit, pagesSucceeded: area.pagesSucceeded.load(.relaxed),
+      pagesFailed: area.pagesFailed.load(.relaxed))
+  }
+}
+
+extension CMA {
   /// Tries the windows of an area.
   ///
   /// - Kernel: mm/cma.c:cma_bitmap_aligned_mask (6.1)
   /// - Kernel: mm/cma.c:cma_bitmap_aligned_offset (6.1)
   /// - Kernel: mm/cma.c:cma_bitmap_pages_to_bits (6.1)
-  private func allocate(
+  fileprivate func allocate(
     _ area: CMAArea, _ name: String, _ count: Int, _ alignOrder: Int, by process: Process
   ) throws(CMAError) -> FrameRange {
     let shift = area.orderPerBit
@@ -84,73 +148,11 @@ extension Machine {
     global.contiguousLock.lock()
     defer { global.contiguousLock.unlock() }
     do {
-      try allocateContiguous(range, type: .cma, by: process)
+      try allocator.allocateContiguous(range, type: .cma, by: process)
       return nil
     } catch {
       return error
     }
-  }
-
-  /// Releases pages of an area.
-  ///
-  /// Every page loses the reference of its owner. Pages with other references are freed when those end,
-  /// although the bitmap shows them as free at once; a later allocation finds them busy.
-  ///
-  /// - Returns: pages that are still in use, and their holders.
-  /// - Throws: EINVAL for a range outside the area; nothing has changed then.
-  /// - Kernel: mm/cma.c:cma_release (6.1)
-  /// - Kernel: mm/cma.c:cma_pages_valid (6.1)
-  /// - Kernel: mm/page_alloc.c:free_contig_range (6.1)
-  @discardableResult
-  public func cmaRelease(area index: Int, _ range: FrameRange, by process: Process) throws(CMAError)
-    -> CMARelease
-  {
-    tick()
-    guard configuration.cmaAreas.indices.contains(index) else {
-      throw CMAError(area: "", count: range.count, cause: .noSuchArea)
-    }
-    let area = cmaArea(index)
-    guard range.count > 0, range.start >= area.base, range.endIndex <= area.base.index + area.count else {
-      throw CMAError(
-        area: configuration.cmaAreas[index].name, count: range.count, cause: .outsideArea(range))
-    }
-    var stillInUse = 0
-    var frames: [StuckFrame] = []
-    for frame in range.frames where page(frame).refcount.load() > 1 {
-      stillInUse += 1
-      if frames.count < Self.describedFrames { frames.append(describeStuck(frame, pages: 1)) }
-    }
-    let holders = stillInUse > 0 ? holders(of: range) : []
-    for frame in range.frames { putFolio(frame, on: process.processor) }
-    let shift = area.orderPerBit
-    let first = (range.start.index - area.base.index) >> shift
-    area.lock.withLock {
-      setBits(of: area, first..<(first + (range.count + (1 << shift) - 1) >> shift), false)
-    }
-    return CMARelease(stillInUse: stillInUse, frames: frames, holders: holders)
-  }
-
-  /// What the files of /sys/kernel/mm/cma and debugfs show of an area, or nil for a number without an area.
-  ///
-  /// - Kernel: mm/cma_debug.c:cma_used_get (6.1)
-  /// - Kernel: mm/cma_debug.c:cma_maxchunk_get (6.1)
-  public func cmaStatus(area index: Int) -> CMAStatus? {
-    guard configuration.cmaAreas.indices.contains(index) else { return nil }
-    let area = cmaArea(index)
-    let longest = area.lock.withLock {
-      var longest = 0
-      var run = 0
-      for bit in 0..<(area.count >> area.orderPerBit) {
-        run = isSet(bit, of: area) ? 0 : run + 1
-        longest = max(longest, run)
-      }
-      return longest
-    }
-    return CMAStatus(
-      name: configuration.cmaAreas[index].name, frames: FrameRange(start: area.base, count: area.count),
-      orderPerBit: area.orderPerBit, usedPages: usedPages(of: area),
-      longestRun: longest << area.orderPerBit, pagesSucceeded: area.pagesSucceeded.load(.relaxed),
-      pagesFailed: area.pagesFailed.load(.relaxed))
   }
 
   /// The frames of an area that are allocated, as its bitmap says.
@@ -185,14 +187,14 @@ extension Machine {
   /// Whether a bit of an area's bitmap is set.
   ///
   /// - Locks: the caller holds the area's lock.
-  private func isSet(_ bit: Int, of area: CMAArea) -> Bool {
+  fileprivate func isSet(_ bit: Int, of area: CMAArea) -> Bool {
     cmaBitmapWord(area.bitmap + bit >> 6)[CMABitmapRow.word].rawValue >> UInt64(bit & 63) & 1 != 0
   }
 
   /// Sets or clears bits of an area's bitmap.
   ///
   /// - Locks: the caller holds the area's lock.
-  private func setBits(of area: CMAArea, _ bits: Range<Int>, _ value: Bool) {
+  fileprivate func setBits(of area: CMAArea, _ bits: Range<Int>, _ value: Bool) {
     for bit in bits {
       let row = cmaBitmapWord(area.bitmap + bit >> 6)
       let mask: UInt64 = 1 << UInt64(bit & 63)
@@ -201,7 +203,7 @@ extension Machine {
     }
   }
 
-  private func usedPages(of area: CMAArea) -> Int {
+  fileprivate func usedPages(of area: CMAArea) -> Int {
     area.lock.withLock {
       (0..<(area.count >> area.orderPerBit)).count { isSet($0, of: area) } << area.orderPerBit
     }

@@ -34,3 +34,19 @@ package struct CMAArea {
   package var pagesSucceeded: AtomicUInt64 { row.atomic(CMAAreaRow.pagesSucceeded) }
   package var pagesFailed: AtomicUInt64 { row.atomic(CMAAreaRow.pagesFailed) }
 }
+
+/// The CMA areas.
+package struct CMA: Room {
+  package let machine: Machine
+
+  package func cmaArea(_ index: Int) -> CMAArea { CMAArea(machine.row(machine.layout.cmaAreas, index)) }
+
+  /// A word of the CMA bitmaps.
+  func cmaBitmapWord(_ index: Int) -> Row { machine.row(machine.layout.cmaBitmaps, index) }
+}
+
+extension Room {
+  /// The CMA areas.
+  @inline(__always)
+  package var cma: CMA { CMA(machine: machine) }
+}

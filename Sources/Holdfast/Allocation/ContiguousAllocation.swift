@@ -60,7 +60,7 @@ public struct ContiguousError: Error, Hashable, Sendable, CustomStringConvertibl
 }
 
 /// Allocating exactly this range of frames.
-extension Machine {
+extension Allocator {
   /// Attempts to migrate one batch of isolated folios before the range counts as busy.
   private static let contiguousAttempts = 5
 
@@ -76,32 +76,33 @@ extension Machine {
   func allocateContiguous(
     _ range: FrameRange, type: MigrateType, by process: Process
   ) throws(ContiguousError) {
-    guard range.count > 0, range.start.index >= 0, range.endIndex <= frameCount else {
+    guard range.count > 0, range.start.index >= 0, range.endIndex <= machine.frameCount else {
       throw ContiguousError(range: range, cause: .badRange, frames: [], frameTotal: 0, holders: [])
     }
-    materialise(pageblockSpan(of: range))
-    let zone = page(range.start).zone
-    guard range.frames.allSatisfy({ hasMetadata($0) && page($0).zone == zone }) else {
+    buddy.materialise(buddy.pageblockSpan(of: range))
+    let zone = memmap.page(range.start).zone
+    guard range.frames.allSatisfy({ memmap.hasMetadata($0) && memmap.page($0).zone == zone }) else {
       throw ContiguousError(range: range, cause: .badRange, frames: [], frameTotal: 0, holders: [])
     }
     do {
-      try isolateRange(range, for: type, memoryOffline: false, by: process)
+      try isolation.isolateRange(range, for: type, memoryOffline: false, by: process)
     } catch {
-      let stuck = describeStuck(head(of: error.frame), pages: folioPages(head(of: error.frame)))
+      let stuck = migration.describeStuck(
+        memmap.head(of: error.frame), pages: memmap.folioPages(memmap.head(of: error.frame)))
       throw ContiguousError(
         range: range, cause: .isolation(error), frames: [stuck], frameTotal: 1,
-        holders: holders(of: FrameRange(start: stuck.frame, count: stuck.pages)))
+        holders: ledger.holders(of: FrameRange(start: stuck.frame, count: stuck.pages)))
     }
     drainPerCPULists(zone)
-    defer { undoIsolation(range, to: type) }
+    defer { isolation.undoIsolation(range, to: type) }
     // The owner may have freed what did not move, so EBUSY is not final: the test for free frames decides.
     if let errno = migrateContiguous(range, by: process), errno != .resourceBusy {
       let cause: ContiguousError.Cause = errno == .interrupted ? .interrupted : .noTarget
       throw busy(range, cause)
     }
-    let row = self.zone(zone)
+    let row = buddy.zone(zone)
     let taken = row.lock.withLock {
-      guard firstOccupied(range, memoryOffline: false) == nil else { return false }
+      guard isolation.firstOccupied(range, memoryOffline: false) == nil else { return false }
       takeIsolated(range, in: row)
       return true
     }
@@ -110,10 +111,10 @@ extension Machine {
 
   /// The failure of a range, with the folios in it that stay.
   private func busy(_ range: FrameRange, _ cause: ContiguousError.Cause) -> ContiguousError {
-    let stuck = stuckFrames(in: range, memoryOffline: false)
+    let stuck = migration.stuckFrames(in: range, memoryOffline: false)
     return ContiguousError(
       range: range, cause: cause, frames: stuck.described, frameTotal: stuck.total,
-      holders: stuck.total > 0 ? holders(of: range) : [])
+      holders: stuck.total > 0 ? ledger.holders(of: range) : [])
   }
 
   /// Moves the movable folios of an isolated range to other places.
@@ -123,16 +124,17 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:__alloc_contig_migrate_range (6.1); without reclaim_clean_pages_from_list,
   ///   dumping the pages that stay.
   func migrateContiguous(_ range: FrameRange, by process: Process) -> Errno? {
-    disableLRUBatches(for: process)
-    defer { enableLRUBatches() }
+    lru.disableLRUBatches(for: process)
+    defer { lru.enableLRUBatches() }
     var list = FolioList()
-    defer { while let head = list.popFirst(in: self) { putBack(head, on: process.processor) } }
+    defer { while let head = list.popFirst(in: memmap) { migration.putBack(head, on: process.processor) } }
     var scan = MigrateScan(next: range.start.index)
     var attempts = 0
     while scan.next < range.endIndex || !list.isEmpty {
       if process.hasFatalSignal { return .interrupted }
       if list.isEmpty {
-        isolateBatch(&scan, upTo: range.endIndex, into: &list, .wholeRange, mode: .sync, by: process)
+        migration.isolateBatch(
+          &scan, upTo: range.endIndex, into: &list, .wholeRange, mode: .sync, by: process)
         attempts = 0
         if list.isEmpty { continue }
       } else {
@@ -140,7 +142,7 @@ extension Machine {
       }
       attempts += 1
       if attempts > Self.contiguousAttempts { return .resourceBusy }
-      let outcome = migratePages(
+      let outcome = migration.migratePages(
         &list, reason: .contigRange, mode: .sync,
         target: .allocate(gfp: [.user, .movable, .retryMayFail], node: nil), for: process)
       if outcome.aborted == .noMemory { return .noMemory }
@@ -157,11 +159,11 @@ extension Machine {
   private func takeIsolated(_ range: FrameRange, in zone: Zone) {
     var index = range.start.index
     while index < range.endIndex {
-      guard let (head, order) = freeBlock(covering: FrameNumber(index)) else { return }
+      guard let (head, order) = buddy.freeBlock(covering: FrameNumber(index)) else { return }
       let end = head.index + 1 << order
-      takeFromFreeList(head)
-      _ = freeRun(head.index, range.start.index, in: zone)
-      _ = freeRun(range.endIndex, end, in: zone)
+      buddy.takeFromFreeList(head)
+      _ = buddy.freeRun(head.index, range.start.index, in: zone)
+      _ = buddy.freeRun(range.endIndex, end, in: zone)
       for i in max(head.index, range.start.index)..<min(end, range.endIndex) { prepareTaken(FrameNumber(i)) }
       index = end
     }
@@ -170,8 +172,8 @@ extension Machine {
   /// Turns a frame that was free into an allocated one: one reference, no flags.
   ///
   /// - Kernel: mm/compaction.c:split_map_pages (6.1)
-  func prepareTaken(_ frame: FrameNumber) {
-    let descriptor = page(frame)
+  package func prepareTaken(_ frame: FrameNumber) {
+    let descriptor = memmap.page(frame)
     descriptor.type = .none
     descriptor.order = 0
     descriptor.clear(.clearedAtFree)

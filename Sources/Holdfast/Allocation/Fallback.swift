@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Taking over memory of another type when the lists of a type are empty, and the HIGHATOMIC reserve.
-extension Machine {
+extension Buddy {
   /// The types to steal from for a type, in order (the table `fallbacks` of mm/page_alloc.c).
   @inline(__always)
   private func fallbacks(of type: MigrateType) -> (MigrateType, MigrateType) {

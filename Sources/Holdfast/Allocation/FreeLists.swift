@@ -1,9 +1,9 @@
-import Interleaving
+package import Interleaving
 
 /// Free blocks on lists, splitting and merging.
 ///
 /// - Locks: the caller of everything here holds the zone lock.
-extension Machine {
+extension Buddy {
   // MARK: - Free blocks
 
   /// Makes frames a free block on the list of a type, changing no count and without merging.
@@ -11,29 +11,29 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:add_to_free_list (6.1)
   /// - Kernel: mm/page_alloc.c:add_to_free_list_tail (6.1)
   @inline(__always)
-  package func addToFreeList(
+  func addToFreeList(
     _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
   ) {
-    page(frame).state = PageState(order: order, type: .buddy, listType: type)
+    memmap.page(frame).state = PageState(order: order, type: .buddy, listType: type)
     var list = zone.freeList(order: order, type)
-    if last { list.pushLast(frame, in: self) } else { list.pushFirst(frame, in: self) }
+    if last { list.pushLast(frame, in: memmap) } else { list.pushFirst(frame, in: memmap) }
   }
 
   /// Takes a free block off its list, changing no count; its frames are then neither free nor allocated.
   ///
   /// - Kernel: mm/page_alloc.c:del_page_from_free_list (6.1)
   @inline(__always)
-  package func removeFromFreeList(_ frame: FrameNumber, order: Int, in zone: Zone) {
-    let page = page(frame)
+  func removeFromFreeList(_ frame: FrameNumber, order: Int, in zone: Zone) {
+    let page = memmap.page(frame)
     let type = page.listType
     var list = zone.freeList(order: order, type)
-    list.remove(frame, in: self)
+    list.remove(frame, in: memmap)
     page.state = PageState(order: order, type: .none, listType: type)
   }
 
   /// Adds to a zone's count that is written under one lock, the zone's or that of hotplug, and read without it.
   @inline(__always)
-  func add(_ frames: Int, to cell: AtomicUInt64) {
+  package func add(_ frames: Int, to cell: AtomicUInt64) {
     cell.store(cell.load(.relaxed) &+ UInt64(bitPattern: Int64(frames)), .relaxed)
   }
 
@@ -54,7 +54,7 @@ extension Machine {
   /// - Kernel: mm/internal.h:find_buddy_page_pfn (6.1)
   @inline(__always)
   private func isFreeBlock(_ index: Int, order: Int, zoneBits: UInt64) -> Bool {
-    let page = page(FrameNumber(index))
+    let page = memmap.page(FrameNumber(index))
     return page.state.isFreeBlock(order: order)
       && page.flagWord.load(.relaxed) &>> PageFlags.zoneShift == zoneBits
   }
@@ -69,10 +69,10 @@ extension Machine {
   ///   page reporting.
   /// - Kernel: mm/page_alloc.c:buddy_merge_likely (6.1)
   @inline(__always)
-  package func insertFree(
+  func insertFree(
     _ frame: FrameNumber, order: Int, _ type: MigrateType, in zone: Zone, last: Bool = false
   ) {
-    let zoneBits = page(frame).flagWord.load(.relaxed) &>> PageFlags.zoneShift
+    let zoneBits = memmap.page(frame).flagWord.load(.relaxed) &>> PageFlags.zoneShift
     let largest = geometry.maxOrder
     var index = frame.index
     var order = order
@@ -87,7 +87,7 @@ extension Machine {
       index &= buddy
       order &+= 1
     }
-    if index != frame.index { page(frame).type = .none }
+    if index != frame.index { memmap.page(frame).type = .none }
     var last = last
     if !last && order < largest &- 1 {
       // If the block next to the merged pair is free, the pair may soon be complete: this block is taken
@@ -109,12 +109,12 @@ extension Machine {
     var current = order
     while current <= geometry.maxOrder {
       var list = zone.freeList(order: current, type)
-      if let frame = list.popFirst(in: self) {
+      if let frame = list.popFirst(in: memmap) {
         while current > order {
           current &-= 1
           addToFreeList(frame + (1 &<< current), order: current, type, in: zone)
         }
-        page(frame).state = PageState(order: order, type: .none, listType: type)
+        memmap.page(frame).state = PageState(order: order, type: .none, listType: type)
         return frame
       }
       current &+= 1
@@ -141,7 +141,7 @@ extension Machine {
   /// - Locks: the caller holds the zone lock.
   /// - Kernel: mm/page_alloc.c:move_freepages_block (6.1)
   @discardableResult
-  package func moveFreePages(
+  func moveFreePages(
     inPageblockOf frame: FrameNumber, from: MigrateType, to: MigrateType
   ) -> Int {
     guard from != to else { return 0 }
@@ -154,15 +154,15 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:move_freepages (6.1); without movable pages off the LRU; blocks go to the head
   ///   of their list, in the kernel to its tail.
   func moveFreePages(inPageblockOf frame: FrameNumber, to: MigrateType, movable: inout Int) -> Int {
-    let zone = zone(page(frame).zone)
+    let zone = zone(memmap.page(frame).zone)
     let range = pageblock(of: frame)
     splitFreeBlock(over: range, in: zone)
     var moved = 0
     var next = range.start
     while next.index < range.endIndex {
-      let state = page(next).state
+      let state = memmap.page(next).state
       guard state.type == .buddy else {
-        if page(head(of: next)).has(.lru) { movable += 1 }
+        if memmap.page(memmap.head(of: next)).has(.lru) { movable += 1 }
         next = next + 1
         continue
       }
@@ -188,8 +188,10 @@ extension Machine {
     var order = geometry.pageblockOrder + 1
     while order <= geometry.maxOrder {
       let first = FrameNumber(range.start.index & ~((1 << order) - 1))
-      if page(first).state.isFreeBlock(order: order), self.zone(page(first).zone).row.raw == zone.row.raw {
-        let old = page(first).listType
+      if memmap.page(first).state.isFreeBlock(order: order),
+        self.zone(memmap.page(first).zone).row.raw == zone.row.raw
+      {
+        let old = memmap.page(first).listType
         removeFromFreeList(first, order: order, in: zone)
         var part = first
         while part.index < first.index + 1 << order {
@@ -204,6 +206,27 @@ extension Machine {
       }
       order += 1
     }
+  }
+
+  /// The free block that holds a frame, with its order.
+  ///
+  /// - Locks: the caller holds the zone lock.
+  package func freeBlock(covering frame: FrameNumber) -> (head: FrameNumber, order: Int)? {
+    for order in 0...geometry.maxOrder {
+      let head = FrameNumber((frame.index >> order) << order)
+      let descriptor = memmap.page(head)
+      if descriptor.type == .buddy { return descriptor.order >= order ? (head, descriptor.order) : nil }
+    }
+    return nil
+  }
+
+  /// Takes a free block off its list; its frames are neither free nor allocated afterwards.
+  ///
+  /// - Locks: the caller holds the zone lock.
+  package func takeFromFreeList(_ head: FrameNumber) {
+    let descriptor = memmap.page(head)
+    removeFromFreeList(head, order: descriptor.order, in: zone(descriptor.zone))
+    descriptor.order = 0
   }
 }
 

@@ -18,7 +18,7 @@ package struct FreeRecount: Equatable {
   package var problems: [String] = []
 }
 
-extension Machine {
+extension Buddy {
   /// Counts the free memory of a zone again and compares it with the zone's lists and counts.
   ///
   /// Checks invariants 3 and 5 to 7. No allocation or freeing may happen meanwhile.
@@ -35,8 +35,8 @@ extension Machine {
       }
       let frame = FrameNumber(next)
       next += 1
-      guard hasMetadata(frame), page(frame).zone == id else { continue }
-      let state = page(frame).state
+      guard memmap.hasMetadata(frame), memmap.page(frame).zone == id else { continue }
+      let state = memmap.page(frame).state
       if state.type == .perCPU { recount.perCPU += 1 << state.order }
       guard state.type == .buddy else { continue }
       blocks[state, default: 0] += 1
@@ -64,7 +64,7 @@ extension Machine {
     }
     if frame.index & (frames - 1) != 0 { recount.problems.append("\(frame) is not aligned to its order") }
     for part in 0..<frames {
-      let page = page(frame + part)
+      let page = memmap.page(frame + part)
       if page.refcount.load() != 0 || page.mapcount.load() != 0 {
         recount.problems.append("\(frame + part) is free and in use")
       }
@@ -76,8 +76,9 @@ extension Machine {
       recount.problems.append("\(frame) of a pageblock \(type) is on list \(state.listType)")
     }
     let buddy = FrameNumber(frame.index ^ frames)
-    if state.order < geometry.pageblockOrder, hasMetadata(buddy), page(buddy).zone == page(frame).zone,
-      page(buddy).state.isFreeBlock(order: state.order)
+    if state.order < geometry.pageblockOrder, memmap.hasMetadata(buddy),
+      memmap.page(buddy).zone == memmap.page(frame).zone,
+      memmap.page(buddy).state.isFreeBlock(order: state.order)
     {
       recount.problems.append("\(frame) and its buddy are both free and did not merge")
     }
@@ -90,7 +91,8 @@ extension Machine {
     let first = zone.start.index & ~(geometry.pageblockFrames - 1)
     return stride(from: first, to: zone.start.index + zone.spanned, by: geometry.pageblockFrames).count {
       let frame = FrameNumber($0)
-      return pageblockType(of: frame) == .isolate && hasMetadata(frame) && page(frame).zone == id
+      return pageblockType(of: frame) == .isolate && memmap.hasMetadata(frame)
+        && memmap.page(frame).zone == id
     }
   }
 
@@ -98,9 +100,9 @@ extension Machine {
   private func deferredCMA(_ id: ZoneID) -> Int {
     var frames = 0
     for index in configuration.cmaAreas.indices {
-      let area = cmaArea(index)
+      let area = cma.cmaArea(index)
       let range = FrameRange(start: area.base, count: area.count)
-      guard extent(of: area.base)?.zone == id else { continue }
+      guard machine.extent(of: area.base)?.zone == id else { continue }
       let last = (range.endIndex - 1) >> geometry.sectionOrder
       for section in range.start.index >> geometry.sectionOrder...last
       where sectionState(section) == .deferred {
@@ -126,7 +128,7 @@ extension Machine {
       }
     }
     var held = 0
-    for processor in 0..<configuration.processors { held += perCPULists(processor, id).count }
+    for processor in 0..<configuration.processors { held += allocator.perCPULists(processor, id).count }
     let counts = [
       ("free", Int(zone.free.load()), recount.free),
       ("free CMA", Int(zone.freeCMA.load()), recount.freeCMA),
@@ -144,12 +146,14 @@ extension Machine {
     var previous = FrameNumber.none
     var next = list.first
     while next != .none {
-      guard next.index < frameCount, isRight(page(next).state), page(next).previous == previous else {
+      guard next.index < machine.frameCount, isRight(memmap.page(next).state),
+        memmap.page(next).previous == previous
+      else {
         return nil
       }
       count += 1
-      if count > frameCount { return nil }
-      (previous, next) = (next, page(next).next)
+      if count > machine.frameCount { return nil }
+      (previous, next) = (next, memmap.page(next).next)
     }
     return list.last == previous ? count : nil
   }
@@ -157,7 +161,7 @@ extension Machine {
   /// Free blocks of an order in a zone, of all types, as /proc/buddyinfo counts them.
   ///
   /// Memory without metadata counts as blocks of the largest order.
-  package func freeBlocks(_ id: ZoneID, order: Int) -> Int {
+  func freeBlocks(_ id: ZoneID, order: Int) -> Int {
     let zone = zone(id)
     let listed = MigrateType.allCases.reduce(0) { $0 + zone.freeList(order: order, $1).count }
     return order == geometry.maxOrder ? listed + Int(zone.deferred.load(.relaxed)) >> order : listed

@@ -19,25 +19,11 @@ extension Machine {
     if node == nil, !slab, process.scope.isEmpty, gfp.isDisjoint(with: [.compound, .zero]) {
       let frame =
         order == 0
-        ? allocateQuickly(0, gfp, cpu, on: number) : allocateQuickly(order, gfp, cpu, on: number)
+        ? allocator.allocateQuickly(0, gfp, cpu, on: number)
+        : allocator.allocateQuickly(order, gfp, cpu, on: number)
       if frame != .none { return frame }
     }
-    return try allocateCarefully(order, gfp, node, slab, process)
-  }
-
-  /// `allocate` for every request.
-  @inline(never)
-  private func allocateCarefully(
-    _ order: Int, _ gfp: GFPFlags, _ node: Int?, _ slab: Bool, _ process: Process
-  ) throws(AllocationError) -> FrameNumber {
-    let frame = try search(order, gfp, node ?? processor(process.processor).node, for: process)
-    prepare(frame, order, gfp)
-    if slab {
-      let page = page(frame)
-      page.set(.slab)
-      count(.slabUnreclaimable, node: page.node, by: 1 << order, on: process.processor)
-    }
-    return frame
+    return try allocator.allocateCarefully(order, gfp, node, slab, process)
   }
 
   /// Drops the reference of `allocate`, and frees the frames if it was the last one.
@@ -56,29 +42,47 @@ extension Machine {
     var refused = false
     if frame.index < frameCount,
       order == 0
-        ? giveQuickly(frame, 0, cpu, on: number, refused: &refused)
-        : giveQuickly(frame, order, cpu, on: number, refused: &refused)
+        ? allocator.giveQuickly(frame, 0, cpu, on: number, refused: &refused)
+        : allocator.giveQuickly(frame, order, cpu, on: number, refused: &refused)
     {
-      if refused { returnBlock(frame, order: order, on: number) }
+      if refused { allocator.returnBlock(frame, order: order, on: number) }
     } else {
-      try freeCarefully(frame, order, on: number)
+      try allocator.freeCarefully(frame, order, on: number)
     }
+  }
+}
+
+extension Allocator {
+  /// `allocate` for every request.
+  @inline(never)
+  fileprivate func allocateCarefully(
+    _ order: Int, _ gfp: GFPFlags, _ node: Int?, _ slab: Bool, _ process: Process
+  ) throws(AllocationError) -> FrameNumber {
+    let frame = try search(order, gfp, node ?? machine.processor(process.processor).node, for: process)
+    prepare(frame, order, gfp)
+    if slab {
+      let page = memmap.page(frame)
+      page.set(.slab)
+      counters.count(.slabUnreclaimable, node: page.node, by: 1 << order, on: process.processor)
+    }
+    return frame
   }
 
   /// `free` for every kind of allocation.
   @inline(never)
-  private func freeCarefully(
+  fileprivate func freeCarefully(
     _ frame: FrameNumber, _ order: Int, on processor: Int
   ) throws(AllocationError) {
-    guard order >= 0, order <= geometry.maxOrder, hasMetadata(frame), !page(frame).has(.reserved),
-      page(frame).type == .none, !page(frame).isTail, page(frame).refcount.load() > 0,
-      !page(frame).isLarge || page(frame).order == order
+    guard order >= 0, order <= geometry.maxOrder, memmap.hasMetadata(frame),
+      !memmap.page(frame).has(.reserved),
+      memmap.page(frame).type == .none, !memmap.page(frame).isTail, memmap.page(frame).refcount.load() > 0,
+      !memmap.page(frame).isLarge || memmap.page(frame).order == order
     else { throw AllocationError(order: order, gfp: [], cause: .notAllocated(frame)) }
-    let page = page(frame)
+    let page = memmap.page(frame)
     let large = page.isLarge
     let slab = page.has(.slab)
     if page.refcount.fetchAdd(-1) == 1 {
-      if slab { count(.slabUnreclaimable, node: page.node, by: -(1 << order), on: processor) }
+      if slab { counters.count(.slabUnreclaimable, node: page.node, by: -(1 << order), on: processor) }
       freeBlock(frame, order: order, on: processor)
     } else if !large {
       for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// The per-CPU lists of free blocks, one set for each processor in each zone.
-extension Machine {
+extension Allocator {
   /// The list for blocks of an order and type; negative if such blocks are not kept on per-CPU lists.
   ///
   /// - Kernel: mm/page_alloc.c:order_to_pindex (6.1)
@@ -17,7 +17,7 @@ extension Machine {
     if order &>> 2 == 0 && order <= geometry.pageblockOrder {
       return order &* MigrateType.perCPUCount &+ Int(number)
     }
-    if order == perCPUHugeOrder { return number == MigrateType.movable.number ? 13 : 12 }
+    if order == machine.perCPUHugeOrder { return number == MigrateType.movable.number ? 13 : 12 }
     return -1
   }
 
@@ -50,7 +50,7 @@ extension Machine {
   @inline(__always)
   func popFirst(of list: FrameList, in lists: PerCPULists, _ order: Int) -> FrameNumber {
     var list = list
-    guard let frame = list.popFirst(in: self) else { return .none }
+    guard let frame = list.popFirst(in: memmap) else { return .none }
     lists.count = lists.count &- 1 &<< order
     return frame
   }
@@ -73,13 +73,13 @@ extension Machine {
     var list = list
     var taken = 0
     while taken < batch {
-      let frame = takeBlock(order, request.type, request.flags, id, zone)
+      let frame = buddy.takeBlock(order, request.type, request.flags, id, zone)
       if frame == .none { break }
-      page(frame).type = .perCPU
-      list.pushLast(frame, in: self)
+      memmap.page(frame).type = .perCPU
+      list.pushLast(frame, in: memmap)
       taken += 1
     }
-    add(-(taken << order), to: zone.free)
+    buddy.add(-(taken << order), to: zone.free)
     zone.lock.unlock()
     lists.count = lists.count &+ taken << order
   }
@@ -100,15 +100,15 @@ extension Machine {
     lists.lock.lock()
     // Both are read under the lock: a path that isolates a pageblock or disables the lists drains them under
     // it.
-    let type = pageblockTypeNumber(of: frame)
+    let type = buddy.pageblockTypeNumber(of: frame)
     if type == MigrateType.isolate.number || lists.limit == 0 {
       lists.lock.unlock()
       return false
     }
-    page(frame).state = PageState(order: order, type: .perCPU, listTypeNumber: type)
+    memmap.page(frame).state = PageState(order: order, type: .perCPU, listTypeNumber: type)
     let index = perCPUIndex(order, number: MigrateType.listed(type))
     var list = lists.list(index)
-    list.pushFirst(frame, in: self)
+    list.pushFirst(frame, in: memmap)
     let count = lists.count &+ 1 &<< order
     lists.count = count
     if count >= lists.limit {
@@ -134,10 +134,10 @@ extension Machine {
       let order = perCPUOrder(index)
       while left > 0, list.last != .none {
         let frame = list.last
-        list.remove(frame, in: self)
-        let type = pageblockType(of: frame)
-        countFree(1 &<< order, type, in: zone)
-        insertFree(frame, order: order, type, in: zone)
+        list.remove(frame, in: memmap)
+        let type = buddy.pageblockType(of: frame)
+        buddy.countFree(1 &<< order, type, in: zone)
+        buddy.insertFree(frame, order: order, type, in: zone)
         lists.count = lists.count &- 1 &<< order
         left &-= 1 &<< order
       }
@@ -151,7 +151,7 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:drain_all_pages (6.1)
   /// - Kernel: mm/page_alloc.c:drain_pages_zone (6.1); without dropping the lock between batches.
   package func drainPerCPULists(_ id: ZoneID) {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     for processor in 0..<configuration.processors {
       let lists = perCPULists(processor, id)
       lists.lock.withLock {
@@ -166,7 +166,7 @@ extension Machine {
   ///
   /// - Kernel: mm/page_alloc.c:zone_pcp_disable (6.1)
   package func disablePerCPULists(_ id: ZoneID) {
-    zone(id).perCPUDisabled.fetchAdd(1)
+    buddy.zone(id).perCPUDisabled.fetchAdd(1)
     for processor in 0..<configuration.processors { limitLists(processor, id) }
     drainPerCPULists(id)
   }
@@ -175,7 +175,7 @@ extension Machine {
   ///
   /// - Kernel: mm/page_alloc.c:zone_pcp_enable (6.1)
   package func enablePerCPULists(_ id: ZoneID) {
-    zone(id).perCPUDisabled.fetchAdd(UInt32.max)
+    buddy.zone(id).perCPUDisabled.fetchAdd(UInt32.max)
     for processor in 0..<configuration.processors { limitLists(processor, id) }
   }
 
@@ -183,7 +183,7 @@ extension Machine {
   ///
   /// - Kernel: mm/page_alloc.c:pageset_update (6.1)
   func limitLists(_ processor: Int, _ id: ZoneID) {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     let lists = perCPULists(processor, id)
     lists.lock.withLock {
       lists.limit = zone.perCPUDisabled.load() != 0 ? 0 : max(1, Int(zone.perCPUHigh.load(.relaxed)))

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Whether a section has metadata.
-enum SectionState: UInt8 {
+package enum SectionState: UInt8 {
   /// No memory, or offline memory, which needs no metadata.
   case absent
   /// Memory of a single zone, all of it free and counted as free, without metadata.
@@ -14,41 +14,22 @@ enum SectionState: UInt8 {
 ///
 /// A deferred section lies wholly in one zone, whose lock protects its state and count. Sections that span
 /// zones or have holes are made at boot.
-extension Machine {
+extension Buddy {
   /// Whether a section has metadata.
   ///
   /// - Locks: written under the lock of its zone while deferred, else under the hotplug lock; read without a
   ///   lock.
-  func sectionState(_ section: Int) -> SectionState {
-    SectionState(rawValue: ByteCells(arena + layout.sections.start).load(section)) ?? .absent
+  package func sectionState(_ section: Int) -> SectionState {
+    SectionState(rawValue: ByteCells(machine.arena + machine.layout.sections.start).load(section)) ?? .absent
   }
 
-  func setSectionState(_ section: Int, _ state: SectionState) {
-    ByteCells(arena + layout.sections.start).store(section, state.rawValue)
+  package func setSectionState(_ section: Int, _ state: SectionState) {
+    ByteCells(machine.arena + machine.layout.sections.start).store(section, state.rawValue)
   }
 
   /// The frames of a section.
-  func frames(ofSection section: Int) -> FrameRange {
+  package func frames(ofSection section: Int) -> FrameRange {
     FrameRange(start: FrameNumber(section << geometry.sectionOrder), count: geometry.sectionFrames)
-  }
-
-  /// The boot extent that holds a frame.
-  func extent(of frame: FrameNumber) -> ZoneExtent? {
-    var low = 0
-    var high = extents.count
-    while low < high {
-      let middle = (low + high) / 2
-      if extents[middle].frames.endIndex <= frame.index { low = middle + 1 } else { high = middle }
-    }
-    return low < extents.count && extents[low].frames.contains(frame) ? extents[low] : nil
-  }
-
-  /// The zone of a frame that is online memory, whether its metadata is there or not.
-  package func zoneOf(_ frame: FrameNumber) -> ZoneID? {
-    guard frame.index < frameCount else { return nil }
-    let block = block(block(of: frame))
-    guard block.state == .online || block.state == .goingOffline else { return nil }
-    return block.zone ?? extent(of: frame)?.zone
   }
 
   /// Makes the metadata of all deferred sections that touch a range, before frames are looked at by number.
@@ -59,11 +40,11 @@ extension Machine {
   package func materialise(_ range: FrameRange) -> Bool {
     guard range.count > 0 else { return true }
     var complete = true
-    let last = min(range.endIndex, frameCount) - 1
+    let last = min(range.endIndex, machine.frameCount) - 1
     for section in range.start.index >> geometry.sectionOrder...max(range.start.index, last)
-      >> geometry.sectionOrder where section << geometry.sectionOrder < frameCount
+      >> geometry.sectionOrder where section << geometry.sectionOrder < machine.frameCount
     {
-      guard let id = extent(of: frames(ofSection: section).start)?.zone else { continue }
+      guard let id = machine.extent(of: frames(ofSection: section).start)?.zone else { continue }
       let zone = zone(id)
       if zone.deferred.load(.relaxed) == 0 { continue }
       zone.lock.lock()
@@ -82,7 +63,7 @@ extension Machine {
   func growZone(_ id: ZoneID, _ zone: Zone, forCMA: Bool) -> Bool {
     if forCMA { return growCMA(id, zone) }
     var section = zone.deferredCursor
-    while section < frameCount >> geometry.sectionOrder, zone.deferred.load(.relaxed) > 0 {
+    while section < machine.frameCount >> geometry.sectionOrder, zone.deferred.load(.relaxed) > 0 {
       if isDeferred(section, of: id) {
         // A section whose bytes the host refuses stays deferred and is tried again.
         guard makeDeferred(section, in: zone) else { return false }
@@ -98,7 +79,7 @@ extension Machine {
   /// Makes the first deferred section with frames of a CMA area.
   private func growCMA(_ id: ZoneID, _ zone: Zone) -> Bool {
     for index in configuration.cmaAreas.indices {
-      let area = cmaArea(index)
+      let area = cma.cmaArea(index)
       let last = area.base.index + area.count - 1
       for section in area.base.index >> geometry.sectionOrder...last >> geometry.sectionOrder
       where isDeferred(section, of: id) {
@@ -109,7 +90,7 @@ extension Machine {
   }
 
   private func isDeferred(_ section: Int, of id: ZoneID) -> Bool {
-    sectionState(section) == .deferred && extent(of: frames(ofSection: section).start)?.zone == id
+    sectionState(section) == .deferred && machine.extent(of: frames(ofSection: section).start)?.zone == id
   }
 
   /// Makes a deferred section; its frames were counted as free already.
@@ -122,12 +103,11 @@ extension Machine {
 
   /// Gives a section's block its bytes.
   func populate(_ section: Int) -> Bool {
-    guard let store else { return true }
-    let id = block(of: frames(ofSection: section).start)
+    guard let store = machine.store else { return true }
+    let id = machine.block(of: frames(ofSection: section).start)
     return global.tablesLock.withLock {
       if store.hasBytes(id) { return true }
       do { try store.populate(id) } catch { return false }
-      block(id).hasBytes = true
       return true
     }
   }
@@ -139,16 +119,16 @@ extension Machine {
   func makeSection(_ section: Int) -> Int {
     let range = frames(ofSection: section)
     var managed = 0
-    for extent in extents {
+    for extent in machine.extents {
       guard let part = extent.frames.intersection(range) else { continue }
-      for frame in part.frames { page(frame).initialise(zone: extent.zone, type: .none) }
+      for frame in part.frames { memmap.page(frame).initialise(zone: extent.zone, type: .none) }
       let zone = zone(extent.zone)
       var start = part.start.index
       for held in reservedRuns(in: part) {
         managed += freeRun(start, held.start.index, in: zone)
         for frame in held.frames {
-          page(frame).set(.reserved)
-          page(frame).refcount.store(1)
+          memmap.page(frame).set(.reserved)
+          memmap.page(frame).refcount.store(1)
         }
         start = held.endIndex
       }
@@ -180,7 +160,7 @@ extension Machine {
   }
 
   /// The reserved frames in a range of boot memory, ascending, the zero page among them.
-  func reservedRuns(in range: FrameRange) -> [FrameRange] {
+  package func reservedRuns(in range: FrameRange) -> [FrameRange] {
     var runs = configuration.reserved.compactMap { $0.intersection(range) }
     let zeroPage = global.zeroPage
     if range.contains(zeroPage) && !runs.contains(where: { $0.contains(zeroPage) }) {

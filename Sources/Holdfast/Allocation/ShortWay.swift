@@ -4,7 +4,7 @@ import Interleaving
 ///
 /// Most calls end here. Nothing rare is done here, not even waiting for a lock, so that no registers have to
 /// be saved for it. The short way refuses before it changes anything, and the caller then takes the long way.
-extension Machine {
+extension Allocator {
   /// `allocate` for plain flags, if the list has a block; otherwise `.none`, and nothing has changed.
   ///
   /// The caller is in no allocation scope, and `gfp` asks neither for zeros nor for a folio.
@@ -12,7 +12,7 @@ extension Machine {
   func allocateQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let frame = takeQuickly(order, gfp, cpu, on: processor)
     if frame == .none { return frame }
-    let page = page(frame)
+    let page = memmap.page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
     page.refcount.store(1)
     return frame
@@ -26,10 +26,12 @@ extension Machine {
   func takeQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let route = self.route(processor, gfp)
     let index = perCPUIndex(order, number: route.type)
-    if !route.isOpen || index < 0 || allocationFailures.load(.relaxed) != 0 || hasChoices { return .none }
-    let zone = self.zone(at: route.zoneOffset)
+    if !route.isOpen || index < 0 || machine.allocationFailures.load(.relaxed) != 0 || hasChoices {
+      return .none
+    }
+    let zone = buddy.zone(at: route.zoneOffset)
     let flags: AllocationFlags = route.type == MigrateType.movable.number ? [.low, .cma] : .low
-    guard enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
+    guard buddy.enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
     // As `hasBlock`, where one look suffices.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
     let lists = perCPULists(at: route.listsOffset)
@@ -50,7 +52,7 @@ extension Machine {
   func giveQuickly(
     _ frame: FrameNumber, _ order: Int, _ cpu: Processor, on processor: Int, refused: inout Bool
   ) -> Bool {
-    let page = page(frame)
+    let page = memmap.page(frame)
     // The guard below finds the page allocated with that order, so the order is valid.
     let word = page.flagWord.load(.relaxed)
     guard page.state.isAllocated(order: order),
@@ -73,11 +75,11 @@ extension Machine {
   @inline(__always)
   func listQuickly(_ frame: FrameNumber, _ page: Page, _ order: Int, _ lists: PerCPULists) -> Bool {
     let word = page.flagWord.load(.relaxed)
-    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && self.page(frame + 1).isTail {
+    if word & PageFlags.clearedAtFree.rawValue != 0 || order > 0 && memmap.page(frame + 1).isTail {
       return false
     }
     guard lists.lock.tryLock() else { return false }
-    let type = pageblockTypeNumber(of: frame)
+    let type = buddy.pageblockTypeNumber(of: frame)
     let index = perCPUIndex(order, number: MigrateType.listed(type))
     let count = lists.count &+ 1 &<< order
     if type == MigrateType.isolate.number || index < 0 || count >= lists.limit {
@@ -86,7 +88,7 @@ extension Machine {
     }
     page.state = PageState(order: order, type: .perCPU, listTypeNumber: type)
     var list = lists.list(index)
-    list.pushFirst(frame, in: self)
+    list.pushFirst(frame, in: memmap)
     lists.count = count
     lists.lock.unlock()
     return true

@@ -1,6 +1,6 @@
 import Interleaving
 
-extension Machine {
+extension Buddy {
   /// Computes watermarks, lowmem reserves and the sizes of per-CPU lists from the zones' managed frames.
   ///
   /// A lowmem reserve is what a lower zone keeps from requests that a higher one could serve.
@@ -11,8 +11,8 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:calculate_min_free_kbytes (6.1); without subtracting the high watermarks from
   ///   the managed pages (nr_free_zone_pages).
   /// - Kernel: mm/page_alloc.c:__setup_per_zone_wmarks (6.1); without highmem zones, WMARK_PROMO, boosts.
-  func recomputeWatermarks() {
-    let zones = (0..<layout.zones.count).map { ZoneID(rawValue: $0) }
+  package func recomputeWatermarks() {
+    let zones = (0..<machine.layout.zones.count).map { ZoneID(rawValue: $0) }
     func managed(_ id: ZoneID) -> Int { Int(zone(id).managed.load(.relaxed)) }
     // In 6.1 ZONE_MOVABLE gets its share of the watermarks, but does not raise their sum.
     let total = zones.reduce(0) { $0 + managed($1) }
@@ -27,7 +27,7 @@ extension Machine {
       protect(id, managed: managed)
       sizeLists(id, managed: frames, low: minimum + step)
     }
-    routeAllocations()
+    allocator.routeAllocations()
   }
 
   /// Sets the lowmem reserves of a zone.
@@ -65,7 +65,7 @@ extension Machine {
     let high = max(low / (local > 0 ? local : configuration.processors), batch * 4)
     zone(id).perCPUBatch.store(UInt32(batch), .relaxed)
     zone(id).perCPUHigh.store(UInt32(clamping: high), .relaxed)
-    for processor in 0..<configuration.processors { limitLists(processor, id) }
+    for processor in 0..<configuration.processors { allocator.limitLists(processor, id) }
   }
 
   /// The square root, rounded down.

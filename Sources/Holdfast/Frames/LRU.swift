@@ -4,20 +4,30 @@ import Interleaving
 ///
 /// A folio in a batch has one extra reference and no PG_lru. That hidden reference makes migration fail, so
 /// batches are drained in many places.
-extension Machine {
+package struct LRU: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// The LRU lists.
+  @inline(__always)
+  package var lru: LRU { LRU(machine: machine) }
+}
+
+extension LRU {
   /// Puts a folio that is on no list into this processor's batch.
   ///
   /// - Parameter drains: whether to empty the batch onto the lists at once, as a `drainLRU` after it would.
   /// - Kernel: mm/swap.c:folio_add_lru (6.1)
-  func addToLRU(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
-    getFolio(head)
-    let cpu = self.processor(processor)
+  package func addToLRU(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
+    folios.getFolio(head)
+    let cpu = machine.processor(processor)
     cpu.batchLock.withLock {
       let count = cpu.batchCount
       cpu.setBatchEntry(count, head)
       cpu.batchCount = count + 1
       // A large folio is worth a drain of its own, and while batches are disabled no folio may wait in one.
-      if drains || count + 1 == Processor.batchCapacity || page(head).isLarge
+      if drains || count + 1 == Processor.batchCapacity || memmap.page(head).isLarge
         || global.lruBatchesDisabled.load() > 0
       {
         flushBatch(cpu, on: processor)
@@ -30,7 +40,7 @@ extension Machine {
   /// - Kernel: mm/swap.c:lru_add_drain_cpu (6.1); without the batches for rotation, deactivation, lazy
   ///   freeing and activation.
   package func drainLRU(processor: Int, on current: Int) {
-    let cpu = self.processor(processor)
+    let cpu = machine.processor(processor)
     cpu.batchLock.withLock { flushBatch(cpu, on: current) }
   }
 
@@ -38,7 +48,7 @@ extension Machine {
   ///
   /// - Kernel: mm/swap.c:lru_add_drain (6.1)
   package func drainLRU(for process: Process) {
-    bump(.lruDrainLocal, on: process)
+    counters.bump(.lruDrainLocal, on: process)
     drainLRU(processor: process.processor, on: process.processor)
     trace?(.drain(allProcessors: false))
   }
@@ -47,7 +57,7 @@ extension Machine {
   ///
   /// - Kernel: mm/swap.c:lru_add_drain_all (6.1)
   package func drainLRUAll(for process: Process) {
-    bump(.lruDrainAll, on: process)
+    counters.bump(.lruDrainAll, on: process)
     for index in 0..<configuration.processors { drainLRU(processor: index, on: process.processor) }
     trace?(.drain(allProcessors: true))
   }
@@ -56,7 +66,7 @@ extension Machine {
   ///
   /// - Kernel: mm/swap.c:lru_cache_disable (6.1); without waiting for readers of the count (RCU): they hold
   ///   the batch lock here.
-  func disableLRUBatches(for process: Process) {
+  package func disableLRUBatches(for process: Process) {
     global.lruBatchesDisabled.fetchAdd(1)
     drainLRUAll(for: process)
   }
@@ -64,7 +74,7 @@ extension Machine {
   /// Ends one `disableLRUBatches`.
   ///
   /// - Kernel: include/linux/swap.h:lru_cache_enable (6.1)
-  func enableLRUBatches() { global.lruBatchesDisabled.fetchAdd(UInt32.max) }
+  package func enableLRUBatches() { global.lruBatchesDisabled.fetchAdd(UInt32.max) }
 
   /// Takes a folio off its list; the caller holds a reference, and gets one more if this succeeds.
   ///
@@ -73,60 +83,18 @@ extension Machine {
   /// - Kernel: mm/vmscan.c:folio_isolate_lru (6.1)
   /// - Kernel: mm/folio-compat.c:isolate_lru_page (6.1); without tail pages.
   package func isolateFromLRU(_ head: FrameNumber, on processor: Int) -> Bool {
-    if shouldFail(.isolation) { return false }
-    guard page(head).testAndClear(.lru) else { return false }
-    getFolio(head)
+    if failures.shouldFail(.isolation) { return false }
+    guard memmap.page(head).testAndClear(.lru) else { return false }
+    folios.getFolio(head)
     unlink(head, on: processor)
     return true
-  }
-
-  /// Isolates a folio for migration and counts it as isolated; a hugetlb folio is no longer migratable.
-  package func isolate(_ head: FrameNumber, on processor: Int) -> Bool {
-    let descriptor = page(head)
-    let succeeded: Bool
-    if descriptor.isHugetlb {
-      succeeded = !shouldFail(.isolation) && isolateHugetlb(head, on: processor)
-    } else {
-      succeeded = isolateFromLRU(head, on: processor)
-      if succeeded { countIsolated(head, by: 1, on: processor) }
-    }
-    if !succeeded { self.processor(processor).event(.isolationFailures).addAsOwner(1) }
-    trace?(.isolate(frame: head, succeeded: succeeded))
-    return succeeded
-  }
-
-  /// Puts an isolated folio back onto the lists and drops the isolation's reference.
-  ///
-  /// - Kernel: mm/migrate.c:putback_movable_pages (6.1); without movable pages off the LRU.
-  /// - Kernel: mm/vmscan.c:folio_putback_lru (6.1)
-  package func putBack(_ head: FrameNumber, on processor: Int) {
-    if page(head).isHugetlb {
-      putBackHugetlb(head, on: processor)
-      return
-    }
-    countIsolated(head, by: -1, on: processor)
-    addToLRU(head, on: processor)
-    putFolio(head, on: processor)
-  }
-
-  /// Adjusts NR_ISOLATED_ANON or NR_ISOLATED_FILE by a folio's pages.
-  func countIsolated(_ head: FrameNumber, by sign: Int, on processor: Int) {
-    let counter: NodeCounter = page(head).has(.swapBacked) ? .isolatedAnon : .isolatedFile
-    count(counter, node: page(head).node, by: sign * folioPages(head), on: processor)
-  }
-
-  /// The pages of a folio, given its head.
-  @inline(__always)
-  package func folioPages(_ head: FrameNumber) -> Int {
-    let descriptor = page(head)
-    return descriptor.isLarge ? 1 << descriptor.order : 1
   }
 
   /// The list that a folio belongs on.
   ///
   /// - Kernel: include/linux/mm_inline.h:folio_lru_list (6.1)
-  package func lruList(of head: FrameNumber) -> LRUList {
-    let flags = page(head).flags
+  private func lruList(of head: FrameNumber) -> LRUList {
+    let flags = memmap.page(head).flags
     if flags.contains(.unevictable) { return .unevictable }
     if flags.contains(.swapBacked) { return flags.contains(.active) ? .activeAnon : .inactiveAnon }
     return flags.contains(.active) ? .activeFile : .inactiveFile
@@ -142,15 +110,15 @@ extension Machine {
   /// - Kernel: mm/swap.c:folio_mark_accessed (6.1); without the multi-generational LRU,
   ///   workingset_activation, PG_idle.
   /// - Kernel: mm/swap.c:folio_activate (6.1); without a batch: the folio moves at once.
-  func markAccessed(_ head: FrameNumber, on processor: Int) {
-    let descriptor = page(head)
+  package func markAccessed(_ head: FrameNumber, on processor: Int) {
+    let descriptor = memmap.page(head)
     guard descriptor.has(.referenced) else {
       descriptor.set(.referenced)
       return
     }
     guard !descriptor.has(.unevictable), !descriptor.has(.active) else { return }
     if descriptor.testAndClear(.lru) {
-      let node = self.node(descriptor.node)
+      let node = machine.node(descriptor.node)
       node.lruLock.withLock {
         remove(head, node, on: processor)
         descriptor.set(.active)
@@ -166,9 +134,11 @@ extension Machine {
   ///
   /// - Kernel: mm/swap.c:__lru_cache_activate_folio (6.1)
   private func activateInBatch(_ head: FrameNumber, on processor: Int) {
-    let cpu = self.processor(processor)
+    let cpu = machine.processor(processor)
     cpu.batchLock.withLock {
-      if (0..<cpu.batchCount).contains(where: { cpu.batchEntry($0) == head }) { page(head).set(.active) }
+      if (0..<cpu.batchCount).contains(where: { cpu.batchEntry($0) == head }) {
+        memmap.page(head).set(.active)
+      }
     }
   }
 
@@ -181,9 +151,9 @@ extension Machine {
   private func flushBatch(_ cpu: Processor, on processor: Int) {
     for i in 0..<cpu.batchCount {
       let head = cpu.batchEntry(i)
-      let node = self.node(page(head).node)
+      let node = machine.node(memmap.page(head).node)
       node.lruLock.withLock { link(head, node, on: processor) }
-      putFolio(head, on: processor)
+      folios.putFolio(head, on: processor)
     }
     cpu.batchCount = 0
   }
@@ -193,16 +163,16 @@ extension Machine {
   /// - Locks: the caller holds the node's LRU lock.
   /// - Kernel: include/linux/mm_inline.h:lruvec_add_folio (6.1); without the multi-generational LRU.
   private func link(_ head: FrameNumber, _ node: Node, on processor: Int) {
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     let which = lruList(of: head)
     var list = node.list(which)
-    list.pushFirst(head, in: self)
+    list.pushFirst(head, in: memmap)
     countList(which, head, by: 1, on: processor)
     descriptor.set(.lru)
   }
 
   private func unlink(_ head: FrameNumber, on processor: Int) {
-    let node = self.node(page(head).node)
+    let node = machine.node(memmap.page(head).node)
     node.lruLock.withLock { remove(head, node, on: processor) }
   }
 
@@ -210,9 +180,9 @@ extension Machine {
   ///
   /// - Kernel: mm/swap.c:__page_cache_release (6.1)
   func unlinkDying(_ head: FrameNumber, on processor: Int) {
-    let node = self.node(page(head).node)
+    let node = machine.node(memmap.page(head).node)
     node.lruLock.withLock {
-      if page(head).testAndClear(.lru) { remove(head, node, on: processor) }
+      if memmap.page(head).testAndClear(.lru) { remove(head, node, on: processor) }
     }
   }
 
@@ -221,10 +191,10 @@ extension Machine {
   /// - Locks: the caller holds the node's LRU lock.
   /// - Kernel: include/linux/mm_inline.h:lruvec_del_folio (6.1); without the multi-generational LRU.
   private func remove(_ head: FrameNumber, _ node: Node, on processor: Int) {
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     let which = lruList(of: head)
     var list = node.list(which)
-    list.remove(head, in: self)
+    list.remove(head, in: memmap)
     // A dump of a page that is on no list shows no neighbours.
     descriptor.next = .none
     descriptor.previous = .none
@@ -235,9 +205,9 @@ extension Machine {
   ///
   /// - Kernel: include/linux/mm_inline.h:update_lru_size (6.1); without memory control groups.
   private func countList(_ list: LRUList, _ head: FrameNumber, by sign: Int, on processor: Int) {
-    let pages = sign * folioPages(head)
-    let zone = page(head).zone
-    count(list.counter, node: zone.node, by: pages, on: processor)
-    self.processor(processor).count(list, zone: zone).addAsOwner(UInt64(bitPattern: Int64(pages)))
+    let pages = sign * memmap.folioPages(head)
+    let zone = memmap.page(head).zone
+    counters.count(list.counter, node: zone.node, by: pages, on: processor)
+    machine.processor(processor).count(list, zone: zone).addAsOwner(UInt64(bitPattern: Int64(pages)))
   }
 }

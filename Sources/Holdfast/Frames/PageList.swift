@@ -18,47 +18,47 @@ extension PageList {
 
   /// Puts a page at the front.
   @inline(__always)
-  package mutating func pushFirst(_ frame: FrameNumber, in machine: Machine) {
-    let page = machine.page(frame)
+  package mutating func pushFirst(_ frame: FrameNumber, in memmap: Memmap) {
+    let page = memmap.page(frame)
     let next = first
     page.previous = .none
     page.next = next
-    if next == .none { last = frame } else { machine.page(next).previous = frame }
+    if next == .none { last = frame } else { memmap.page(next).previous = frame }
     first = frame
     count = count &+ 1
   }
 
   /// Puts a page at the end.
   @inline(__always)
-  package mutating func pushLast(_ frame: FrameNumber, in machine: Machine) {
-    let page = machine.page(frame)
+  package mutating func pushLast(_ frame: FrameNumber, in memmap: Memmap) {
+    let page = memmap.page(frame)
     let previous = last
     page.next = .none
     page.previous = previous
-    if previous == .none { first = frame } else { machine.page(previous).next = frame }
+    if previous == .none { first = frame } else { memmap.page(previous).next = frame }
     last = frame
     count = count &+ 1
   }
 
   /// Takes a page off the list that it is on.
   @inline(__always)
-  package mutating func remove(_ frame: FrameNumber, in machine: Machine) {
-    let page = machine.page(frame)
+  package mutating func remove(_ frame: FrameNumber, in memmap: Memmap) {
+    let page = memmap.page(frame)
     let next = page.next
     let previous = page.previous
-    if previous == .none { first = next } else { machine.page(previous).next = next }
-    if next == .none { last = previous } else { machine.page(next).previous = previous }
+    if previous == .none { first = next } else { memmap.page(previous).next = next }
+    if next == .none { last = previous } else { memmap.page(next).previous = previous }
     count = count &- 1
   }
 
   /// Takes the page at the front off the list; nil if it is empty.
   @inline(__always)
-  package mutating func popFirst(in machine: Machine) -> FrameNumber? {
+  package mutating func popFirst(in memmap: Memmap) -> FrameNumber? {
     let frame = first
     if frame == .none { return nil }
-    let next = machine.page(frame).next
+    let next = memmap.page(frame).next
     first = next
-    if next == .none { last = .none } else { machine.page(next).previous = .none }
+    if next == .none { last = .none } else { memmap.page(next).previous = .none }
     count = count &- 1
     return frame
   }

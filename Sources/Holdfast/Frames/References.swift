@@ -1,7 +1,7 @@
 import Interleaving
 
 /// The references on a folio that its mappings, its cache and its owner's data account for.
-struct ExpectedReferences: Equatable {
+package struct ExpectedReferences: Equatable {
   /// One for each mapping.
   var mappings: Int
   /// Those of its object's cache.
@@ -14,13 +14,13 @@ struct ExpectedReferences: Equatable {
 }
 
 /// References to folios: taking, trying and dropping them, and freeing a folio with the last one.
-extension Machine {
+extension Folios {
   /// Takes references on a folio on which the caller holds one already.
   ///
   /// - Kernel: include/linux/mm.h:folio_get (6.1)
   @inline(__always)
   package func getFolio(_ head: FrameNumber, refs: Int32 = 1) {
-    page(head).refcount.fetchAdd(refs)
+    memmap.page(head).refcount.fetchAdd(refs)
   }
 
   /// Takes references on the folio of a frame that may be free, frozen, or about to be split.
@@ -32,9 +32,9 @@ extension Machine {
   @inline(__always)
   package func tryGetFolio(_ frame: FrameNumber, refs: Int32 = 1, processor: Int) -> FrameNumber? {
     while true {
-      let head = head(of: frame)
-      guard addReferences(page(head), refs) else { return nil }
-      if !isEnabled(.folioRecheck) || self.head(of: frame) == head { return head }
+      let head = memmap.head(of: frame)
+      guard addReferences(memmap.page(head), refs) else { return nil }
+      if !isEnabled(.folioRecheck) || memmap.head(of: frame) == head { return head }
       putFolio(head, refs: refs, on: processor)
     }
   }
@@ -43,7 +43,7 @@ extension Machine {
   ///
   /// - Kernel: include/linux/page_ref.h:folio_ref_try_add_rcu (6.1)
   @inline(__always)
-  func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
+  package func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
     if isEnabled(.freePageRefusal), isEnabled(.overflowRefusal) {
       return descriptor.refcount.addIfPositive(refs)
     }
@@ -62,7 +62,7 @@ extension Machine {
   /// whatever its size.
   ///
   /// - Kernel: include/linux/mm.h:folio_expected_ref_count (6.1); without the swap cache.
-  func expectedReferences(of head: FrameNumber) -> ExpectedReferences {
+  package func expectedReferences(of head: FrameNumber) -> ExpectedReferences {
     expectedReferences(of: head, mappings: mappingCount(head))
   }
 
@@ -70,8 +70,8 @@ extension Machine {
   ///
   /// - Kernel: mm/migrate.c:folio_expected_refs (6.1); without the isolation's own reference, which the
   ///   caller adds.
-  func expectedReferences(of head: FrameNumber, mappings: Int) -> ExpectedReferences {
-    let folio = page(head)
+  package func expectedReferences(of head: FrameNumber, mappings: Int) -> ExpectedReferences {
+    let folio = memmap.page(head)
     guard folio.mapping.object != nil else {
       return ExpectedReferences(mappings: mappings, cache: 0, ownerData: 0)
     }
@@ -83,7 +83,9 @@ extension Machine {
   /// the pool.
   ///
   /// mm/filemap.c:__filemap_add_folio (6.1) takes them.
-  func cacheReferences(of head: FrameNumber) -> Int { page(head).isHugetlb ? 1 : folioPages(head) }
+  package func cacheReferences(of head: FrameNumber) -> Int {
+    memmap.page(head).isHugetlb ? 1 : memmap.folioPages(head)
+  }
 
   /// Drops references; with the last one the folio is freed.
   ///
@@ -91,7 +93,7 @@ extension Machine {
   /// - Kernel: include/linux/mm.h:folio_put (6.1)
   @inline(__always)
   package func putFolio(_ head: FrameNumber, refs: Int32 = 1, on processor: Int) {
-    let before = page(head).refcount.fetchAdd(0 &- refs)
+    let before = memmap.page(head).refcount.fetchAdd(0 &- refs)
     if before == refs { destroyFolio(head, on: processor) }
     assert(before >= refs || before < 0, "refcount of \(head) fell from \(before) by \(refs)")
   }
@@ -100,9 +102,9 @@ extension Machine {
   ///
   /// - Kernel: mm/swap.c:__folio_put (6.1); without device memory, memory control groups.
   @inline(never)
-  func destroyFolio(_ head: FrameNumber, on processor: Int) {
-    let descriptor = page(head)
-    if descriptor.has(.lru) { unlinkDying(head, on: processor) }
+  private func destroyFolio(_ head: FrameNumber, on processor: Int) {
+    let descriptor = memmap.page(head)
+    if descriptor.has(.lru) { lru.unlinkDying(head, on: processor) }
     let order = descriptor.isLarge ? descriptor.order : 0
     if descriptor.pincount.load(.relaxed) != 0 || descriptor.entireMapcount.load(.relaxed) != 0 {
       fatalError("\(head) is freed while pinned or mapped")
@@ -111,16 +113,38 @@ extension Machine {
     let isPooled = descriptor.isHugetlb
     let cleared = isPooled ? PageFlags.clearedAtFree.subtracting(.head) : .clearedAtFree
     for i in 0..<(1 << order) {
-      let part = page(head + i)
+      let part = memmap.page(head + i)
       if part.mapcount.load(.relaxed) != 0 { fatalError("\(head + i) is freed while mapped") }
       part.clear(cleared)
       if !isPooled { part.headOffset.store(0) }
     }
     descriptor.mapping = .none
     if isPooled {
-      returnHugePage(head, on: processor)
+      hugetlb.returnHugePage(head, on: processor)
     } else {
-      freeBlock(head, order: order, on: processor)
+      allocator.freeBlock(head, order: order, on: processor)
     }
+  }
+
+  /// Where a folio's references are about to be compared with those that can be explained.
+  package enum BystanderPlace: String {
+    /// By the migration of the folio.
+    case migration
+    /// By a scan for movable folios: contiguous allocation and compaction.
+    case rangeScan = "a range's scan"
+    /// By a pass of an offline over its block, in all its attempts.
+    case offlinePass = "an offline's pass"
+  }
+
+  /// Lets a bystander take a reference on a folio, if a failure was injected or an explorer chooses so.
+  ///
+  /// - Returns: whether the bystander has a reference now, which the caller drops at the end of its attempt.
+  @inline(__always)
+  package func bystanderRefers(to head: FrameNumber, before place: BystanderPlace, on processor: Int) -> Bool
+  {
+    guard failures.shouldFail(.reference, "a bystander's reference before \(place.rawValue)") else {
+      return false
+    }
+    return tryGetFolio(head, processor: processor) != nil
   }
 }

@@ -80,40 +80,7 @@ extension Machine {
     global.hotplugLock.lock()
     defer { global.hotplugLock.unlock() }
     tick()
-    try remove(id)
-  }
-
-  /// Removes an offline block, for a caller that holds the hotplug lock.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:try_remove_memory (6.1); without the memory map on the memory itself,
-  ///   try_offline_node.
-  private func remove(_ id: BlockID) throws(RemoveError) {
-    guard isBlock(id) else { throw RemoveError(block: id, cause: .noSuchBlock) }
-    guard block(id).state == .offline else {
-      throw RemoveError(block: id, cause: .wrongState(block(id).state))
-    }
-    if let store {
-      do {
-        try store.depopulate(id)
-      } catch {
-        throw RemoveError(block: id, cause: error == .resourceBusy ? .hostPin : .host(error))
-      }
-    }
-    discardMetadata(of: frames(of: id))
-    block(id).hasBytes = false
-    block(id).present = 0
-    block(id).zone = nil
-    setState(id, .absent)
-  }
-
-  /// Gives the host back the memory of a removed block's descriptors, which the offline has zeroed.
-  private func discardMetadata(of range: FrameRange) {
-    let start = page(range.start).row.raw
-    let whole = UInt(bitPattern: start + 4095) & ~4095
-    let end = UInt(bitPattern: start + range.count * PageRow.stride) & ~4095
-    guard whole < end, let first = UnsafeMutableRawPointer(bitPattern: whole) else { return }
-    // The descriptors read as zeros either way: a refusal costs memory only.
-    _ = hf_discard(first, UInt64(end - whole))
+    try blocks.remove(id)
   }
 
   /// Takes blocks offline and removes them, all or none.
@@ -140,36 +107,70 @@ extension Machine {
     defer { global.hotplugLock.unlock() }
     tick()
     for id in blocks {
-      guard isBlock(id) else { throw RemoveError(block: id, cause: .noSuchBlock) }
-      if block(id).state == .absent { throw RemoveError(block: id, cause: .wrongState(.absent)) }
+      guard self.blocks.isBlock(id) else { throw RemoveError(block: id, cause: .noSuchBlock) }
+      if self.blocks.block(id).state == .absent { throw RemoveError(block: id, cause: .wrongState(.absent)) }
     }
     var reports: [OfflineReport] = []
-    for id in blocks where block(id).state != .offline {
+    for id in blocks where self.blocks.block(id).state != .offline {
       do {
-        reports.append(try takeOffline(id, by: process, limits: limits, notify: notify))
+        reports.append(try self.blocks.takeOffline(id, by: process, limits: limits, notify: notify))
       } catch {
-        throw rollBack(reports, RemoveError(block: id, cause: .offline(error)), notify)
+        throw self.blocks.rollBack(reports, RemoveError(block: id, cause: .offline(error)), notify)
       }
     }
     var removed: [(id: BlockID, node: Int)] = []
     for id in blocks {
-      let node = block(id).node
+      let node = self.blocks.block(id).node
       do {
-        try remove(id)
+        try self.blocks.remove(id)
         removed.append((id, node))
       } catch {
-        for (id, node) in removed { add(id, node: node) }
-        throw rollBack(reports.filter { $0.block != id }, error, notify)
+        for (id, node) in removed { self.blocks.add(id, node: node) }
+        throw self.blocks.rollBack(reports.filter { $0.block != id }, error, notify)
       }
     }
     return reports
+  }
+}
+
+extension Blocks {
+  /// Removes an offline block, for a caller that holds the hotplug lock.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:try_remove_memory (6.1); without the memory map on the memory itself,
+  ///   try_offline_node.
+  fileprivate func remove(_ id: BlockID) throws(RemoveError) {
+    guard isBlock(id) else { throw RemoveError(block: id, cause: .noSuchBlock) }
+    guard block(id).state == .offline else {
+      throw RemoveError(block: id, cause: .wrongState(block(id).state))
+    }
+    if let store = machine.store {
+      do {
+        try store.depopulate(id)
+      } catch {
+        throw RemoveError(block: id, cause: error == .resourceBusy ? .hostPin : .host(error))
+      }
+    }
+    discardMetadata(of: machine.frames(of: id))
+    block(id).present = 0
+    block(id).zone = nil
+    setState(id, .absent)
+  }
+
+  /// Gives the host back the memory of a removed block's descriptors, which the offline has zeroed.
+  private func discardMetadata(of range: FrameRange) {
+    let start = memmap.page(range.start).row.raw
+    let whole = UInt(bitPattern: start + 4095) & ~4095
+    let end = UInt(bitPattern: start + range.count * PageRow.stride) & ~4095
+    guard whole < end, let first = UnsafeMutableRawPointer(bitPattern: whole) else { return }
+    // The descriptors read as zeros either way: a refusal costs memory only.
+    _ = hf_discard(first, UInt64(end - whole))
   }
 
   /// Brings blocks online again in the kind of zone that they were in, the last one first.
   ///
   /// - Kernel: mm/memory_hotplug.c:try_reonline_memory_block (6.1); without the order, which in the kernel is
   ///   ascending.
-  private func rollBack(
+  fileprivate func rollBack(
     _ reports: [OfflineReport], _ error: RemoveError, _ notify: HotplugNotifier?
   ) -> RemoveError {
     var back: [BlockID] = []

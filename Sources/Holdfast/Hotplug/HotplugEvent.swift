@@ -51,14 +51,14 @@ public enum OnlinePolicy: Hashable, Sendable {
   case autoMovable(ratio: Int = 301, perNode: Bool = true)
 }
 
-extension Machine {
+extension Blocks {
   /// Asks a notifier about an event that can be refused.
   ///
   /// - Throws: the notifier's error, or EBUSY where a failure was injected or chosen.
   /// - Kernel: drivers/base/memory.c:memory_notify (6.1); without a chain of several notifiers, the range and
   ///   the node states as arguments.
   func ask(_ notify: HotplugNotifier?, _ event: HotplugEvent) throws(Errno) {
-    if shouldFail(.notifier) { throw .resourceBusy }
+    if failures.shouldFail(.notifier) { throw .resourceBusy }
     try notify?(event)
   }
 
@@ -81,5 +81,5 @@ extension Machine {
   }
 
   /// Whether the tables have room for a block of that number.
-  func isBlock(_ id: BlockID) -> Bool { id.rawValue >= 0 && id.rawValue < blockCount }
+  func isBlock(_ id: BlockID) -> Bool { id.rawValue >= 0 && id.rawValue < machine.blockCount }
 }

@@ -45,9 +45,11 @@ extension Machine {
     global.hotplugLock.lock()
     defer { global.hotplugLock.unlock() }
     tick()
-    return try takeOffline(id, by: process, limits: limits, notify: notify)
+    return try blocks.takeOffline(id, by: process, limits: limits, notify: notify)
   }
+}
 
+extension Blocks {
   /// `offline` for a caller that holds the hotplug lock.
   ///
   /// - Kernel: mm/memory_hotplug.c:offline_pages (6.1); without memory groups, node states, and in the order
@@ -64,23 +66,23 @@ extension Machine {
       throw refusal(id, .holes, .holes(present: block.present, of: geometry.blockFrames))
     }
     guard let zone = block.zone else { throw refusal(id, .zone, .severalZones) }
-    var attempt = OfflineAttempt(id: id, range: frames(of: id), zone: zone, limits: limits)
+    var attempt = OfflineAttempt(id: id, range: machine.frames(of: id), zone: zone, limits: limits)
     if !asks(notify), takeUntouched(attempt.range, from: zone) {
       setState(id, .goingOffline)
       leaveZone(id, zone, managed: attempt.range.count)
       setState(id, .offline)
       return OfflineReport(block: id, zone: zone, passes: 0, movedPages: 0, messages: [])
     }
-    guard materialise(attempt.range) else { throw refusal(id, .holes, .noBytes) }
+    guard buddy.materialise(attempt.range) else { throw refusal(id, .holes, .noBytes) }
     setState(id, .goingOffline)
-    disablePerCPULists(zone)
-    disableLRUBatches(for: process)
+    allocator.disablePerCPULists(zone)
+    lru.disableLRUBatches(for: process)
     do {
       try empty(&attempt, by: process, notify)
     } catch {
       if isEnabled(.offlineListsBack) {
-        enableLRUBatches()
-        enablePerCPULists(zone)
+        lru.enableLRUBatches()
+        allocator.enablePerCPULists(zone)
       }
       setState(id, .online)
       throw error
@@ -98,7 +100,7 @@ extension Machine {
     _ attempt: inout OfflineAttempt, by process: Process, _ notify: HotplugNotifier?
   ) throws(OfflineError) {
     do {
-      try isolateRange(attempt.range, for: .movable, memoryOffline: true, by: process)
+      try isolation.isolateRange(attempt.range, for: .movable, memoryOffline: true, by: process)
     } catch {
       throw failure(attempt, .isolate, .isolation(error), around: error.frame)
     }
@@ -107,14 +109,14 @@ extension Machine {
     } catch {
       // As in the kernel, a notifier that was asked before the refusal is told that the block stays online.
       announce(.cancelOffline, to: notify)
-      if isEnabled(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
+      if isEnabled(.offlineUndo) { isolation.undoIsolation(attempt.range, to: .movable) }
       throw failure(attempt, .notify, .vetoed(error))
     }
     do {
       try moveEverything(&attempt, by: process)
     } catch {
       announce(.cancelOffline, to: notify)
-      if isEnabled(.offlineUndo) { undoIsolation(attempt.range, to: .movable) }
+      if isEnabled(.offlineUndo) { isolation.undoIsolation(attempt.range, to: .movable) }
       throw error
     }
   }
@@ -126,16 +128,16 @@ extension Machine {
   /// - Kernel: mm/page_alloc.c:__offline_isolated_pages (6.1)
   private func commit(_ attempt: OfflineAttempt) {
     let range = attempt.range
-    let zone = zone(attempt.zone)
+    let zone = buddy.zone(attempt.zone)
     var alreadyAway = 0
     zone.lock.withLock {
       var index = range.start.index
       while index < range.endIndex {
         let frame = FrameNumber(index)
-        let descriptor = page(frame)
+        let descriptor = memmap.page(frame)
         if descriptor.type == .buddy {
           index += 1 << descriptor.order
-          takeFromFreeList(frame)
+          buddy.takeFromFreeList(frame)
         } else {
           if descriptor.type == .offline { alreadyAway += 1 }
           index += 1
@@ -144,13 +146,13 @@ extension Machine {
       // The pageblocks' marks are reset too: an absent pageblock has no type, and zeroed memory reads as
       // movable.
       for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
-        setPageblockType(of: FrameNumber(start), .movable)
+        buddy.setPageblockType(of: FrameNumber(start), .movable)
       }
-      add(-(range.count / geometry.pageblockFrames), to: zone.isolatedPageblocks)
+      buddy.add(-(range.count / geometry.pageblockFrames), to: zone.isolatedPageblocks)
     }
-    enableLRUBatches()
-    enablePerCPULists(attempt.zone)
-    page(range.start).row.raw
+    lru.enableLRUBatches()
+    allocator.enablePerCPULists(attempt.zone)
+    memmap.page(range.start).row.raw
       .initializeMemory(as: UInt8.self, repeating: 0, count: range.count * PageRow.stride)
     setSections(of: range, .absent)
     leaveZone(attempt.id, attempt.zone, managed: range.count - alreadyAway)
@@ -162,17 +164,17 @@ extension Machine {
   ///
   /// - Returns: false if any of it was allocated, is reserved, or belongs to a CMA area.
   private func takeUntouched(_ range: FrameRange, from id: ZoneID) -> Bool {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     return zone.lock.withLock {
       let sections = range.start.index >> geometry.sectionOrder..<range.endIndex >> geometry.sectionOrder
       let pageblocks = stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames)
-      guard sections.allSatisfy({ sectionState($0) == .deferred }),
-        pageblocks.allSatisfy({ pageblockType(of: FrameNumber($0)) == .movable }),
-        reservedRuns(in: range).isEmpty
+      guard sections.allSatisfy({ buddy.sectionState($0) == .deferred }),
+        pageblocks.allSatisfy({ buddy.pageblockType(of: FrameNumber($0)) == .movable }),
+        buddy.reservedRuns(in: range).isEmpty
       else { return false }
-      for section in sections { setSectionState(section, .absent) }
-      add(-range.count, to: zone.deferred)
-      add(-range.count, to: zone.free)
+      for section in sections { buddy.setSectionState(section, .absent) }
+      buddy.add(-range.count, to: zone.deferred)
+      buddy.add(-range.count, to: zone.free)
       return true
     }
   }
@@ -185,13 +187,13 @@ extension Machine {
   /// - Kernel: mm/memory_hotplug.c:adjust_present_page_count (6.1); without memory groups, counts of the
   ///   node.
   private func leaveZone(_ id: BlockID, _ zoneID: ZoneID, managed: Int) {
-    let range = frames(of: id)
-    let zone = zone(zoneID)
-    add(-managed, to: zone.managed)
-    add(-range.count, to: zone.present)
+    let range = machine.frames(of: id)
+    let zone = buddy.zone(zoneID)
+    buddy.add(-managed, to: zone.managed)
+    buddy.add(-range.count, to: zone.present)
     block(id).zone = nil
     shrinkSpan(of: zoneID, by: range)
-    recomputeWatermarks()
+    buddy.recomputeWatermarks()
   }
 
   // MARK: - Errors
@@ -200,7 +202,7 @@ extension Machine {
   private func refusal(_ id: BlockID, _ stage: OfflineError.Stage, _ cause: OfflineError.Cause)
     -> OfflineError
   {
-    let range = frames(of: id)
+    let range = machine.frames(of: id)
     let reason = OfflineError.kernelReason(stage, cause)
     let log = stage == .holes || stage == .zone
     return OfflineError(
@@ -219,15 +221,15 @@ extension Machine {
     var stuck: (described: [StuckFrame], total: Int) = ([], 0)
     var place = attempt.range
     if let frame {
-      let head = head(of: frame)
-      let pages = folioPages(head)
+      let head = memmap.head(of: frame)
+      let pages = memmap.folioPages(head)
       place = FrameRange(start: head, count: pages)
-      if page(head).type != .buddy { stuck = ([describeStuck(head, pages: pages)], 1) }
+      if memmap.page(head).type != .buddy { stuck = ([migration.describeStuck(head, pages: pages)], 1) }
     } else if case .vetoed = cause {
     } else {
-      stuck = stuckFrames(in: place, memoryOffline: true)
+      stuck = migration.stuckFrames(in: place, memoryOffline: true)
     }
-    let holders = stuck.total > 0 ? holders(of: place) : []
+    let holders = stuck.total > 0 ? ledger.holders(of: place) : []
     let reason = OfflineError.kernelReason(stage, cause)
     return OfflineError(
       block: attempt.id, range: attempt.range, stage: stage, cause: cause, passes: attempt.passes,
@@ -236,7 +238,7 @@ extension Machine {
   }
 
   /// `[mem 0x08000000-0x0fffffff]`: a range in bytes, as the kernel's log writes it.
-  func memoryText(_ range: FrameRange) -> String {
+  private func memoryText(_ range: FrameRange) -> String {
     func hex(_ value: Int) -> String {
       let digits = String(value, radix: 16)
       return "0x" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits

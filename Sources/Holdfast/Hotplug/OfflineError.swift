@@ -69,7 +69,7 @@ public struct OfflineError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Number of folios that were still there.
   public let frameTotal: Int
   /// The most folios that an error describes one by one.
-  public static var frameLimit: Int { Machine.describedFrames }
+  public static var frameLimit: Int { Migration.describedFrames }
   /// The holders of pins or references on frames of the block.
   public let holders: [PinHolder]
   /// What the kernel would have logged.

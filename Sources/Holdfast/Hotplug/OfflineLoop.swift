@@ -2,7 +2,7 @@ import Interleaving
 import SystemPackage
 
 /// The loop that empties an isolated block: the two inner loops of mm/memory_hotplug.c:offline_pages (6.1).
-extension Machine {
+extension Blocks {
   /// Result of a search through the block.
   private enum Scan {
     /// Nothing more in it can be moved.
@@ -19,11 +19,11 @@ extension Machine {
   func moveEverything(_ attempt: inout OfflineAttempt, by process: Process) throws(OfflineError) {
     while true {
       try moveMovable(&attempt, by: process)
-      guard dissolveFreeHugePages(in: attempt.range, on: process.processor) else {
+      guard hugetlb.dissolveFreeHugePages(in: attempt.range, on: process.processor) else {
         let kept = firstHugePage(in: attempt.range)
         throw failure(attempt, .dissolve, .hugePageKept(kept), around: kept)
       }
-      guard testRangeIsolated(attempt.range, memoryOffline: true) != nil else { return }
+      guard isolation.testRangeIsolated(attempt.range, memoryOffline: true) != nil else { return }
       attempt.stage = .test
       guard attempt.mayGoOn else { throw failure(attempt, .test, .passesUsedUp) }
       try endPass(&attempt, unmoved: 1, by: process)
@@ -54,7 +54,7 @@ extension Machine {
     _ attempt: inout OfflineAttempt, unmoved: Int, by process: Process
   ) throws(OfflineError) {
     attempt.passes += 1
-    bump(.offlinePasses, on: process)
+    counters.bump(.offlinePasses, on: process)
     trace?(.offlinePass(block: attempt.id, pass: attempt.passes, unmoved: unmoved))
     guard unmoved > 0 else { return }
     guard isEnabled(.offlineRetry) else { throw failure(attempt, attempt.stage, .passesUsedUp) }
@@ -68,7 +68,7 @@ extension Machine {
   ///
   /// - Kernel: mm/memory_hotplug.c:scan_movable_pages (6.1); without movable pages off the LRU.
   private func scan(from start: FrameNumber, to end: Int) -> Scan {
-    let zone = zone(page(start).zone)
+    let zone = buddy.zone(memmap.page(start).zone)
     var index = start.index
     while index < end {
       // One pageblock at a time under the zone lock, which keeps the free blocks from changing.
@@ -77,18 +77,18 @@ extension Machine {
       defer { zone.lock.unlock() }
       while index < upper {
         let frame = FrameNumber(index)
-        let descriptor = page(frame)
+        let descriptor = memmap.page(frame)
         if descriptor.type == .buddy {
           index += 1 << descriptor.order
           continue
         }
-        let head = head(of: frame)
-        if page(head).has(.lru) { return .found(frame) }
-        let references = page(head).refcount.load()
+        let head = memmap.head(of: frame)
+        if memmap.page(head).has(.lru) { return .found(frame) }
+        let references = memmap.page(head).refcount.load()
         if descriptor.type == .offline, references > 0 { return .unmovable(frame) }
-        if page(head).isHugetlb {
-          if page(head).isHugetlbMigratable { return .found(frame) }
-          index = head.index + folioPages(head)
+        if memmap.page(head).isHugetlb {
+          if memmap.page(head).isHugetlbMigratable { return .found(frame) }
+          index = head.index + memmap.folioPages(head)
         } else {
           index += 1
         }
@@ -109,45 +109,45 @@ extension Machine {
     let cpu = process.processor
     var list = FolioList()
     var referredTo: [FrameNumber] = []
-    defer { for head in referredTo { putFolio(head, on: cpu) } }
+    defer { for head in referredTo { folios.putFolio(head, on: cpu) } }
     var unmoved = 0
     var index = start.index
     while index < attempt.range.endIndex {
       let frame = FrameNumber(index)
       index += 1
-      guard let head = tryGetFolio(frame, processor: cpu) else { continue }
-      index = max(index, head.index + folioPages(head))
-      if bystanderRefers(to: head, before: .offlinePass, on: cpu) { referredTo.append(head) }
-      if isolate(head, on: cpu) {
-        list.pushLast(head, in: self)
+      guard let head = folios.tryGetFolio(frame, processor: cpu) else { continue }
+      index = max(index, head.index + memmap.folioPages(head))
+      if folios.bystanderRefers(to: head, before: .offlinePass, on: cpu) { referredTo.append(head) }
+      if migration.isolate(head, on: cpu) {
+        list.pushLast(head, in: memmap)
       } else {
         unmoved += 1
         attempt.log("failed to isolate pfn \(String(frame.index, radix: 16))")
       }
-      putFolio(head, on: cpu)
+      folios.putFolio(head, on: cpu)
     }
     guard !list.isEmpty else { return unmoved }
-    let outcome = migratePages(
+    let outcome = migration.migratePages(
       &list, reason: .memoryHotplug, mode: .sync,
       target: .allocate(
         gfp: [.user, .movable, .retryMayFail], node: otherNode(than: attempt.zone.node)), for: process)
     attempt.movedPages += outcome.succeededPages
     let result = outcome.aborted.map { -Int($0.rawValue) } ?? outcome.remaining
-    while let head = list.popFirst(in: self) {
+    while let head = list.popFirst(in: memmap) {
       unmoved += 1
       attempt.log("migrating pfn \(String(head.index, radix: 16)) failed ret:\(result)")
-      putBack(head, on: cpu)
+      migration.putBack(head, on: cpu)
     }
     return unmoved
   }
 
   /// The node that is tried first for moved pages: the nearest other one with memory; nil if there is none.
   private func otherNode(than node: Int) -> Int? {
-    zonelists[node].first { $0.node != node && zone($0).isPopulated }?.node
+    machine.zonelists[node].first { $0.node != node && buddy.zone($0).isPopulated }?.node
   }
 
   /// The first huge page of a range.
   private func firstHugePage(in range: FrameRange) -> FrameNumber {
-    range.frames.first { page($0).isHugetlb } ?? range.start
+    range.frames.first { memmap.page($0).isHugetlb } ?? range.start
   }
 }

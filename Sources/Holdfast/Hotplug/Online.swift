@@ -75,74 +75,7 @@ extension Machine {
     global.hotplugLock.lock()
     defer { global.hotplugLock.unlock() }
     tick()
-    return try bringOnline(id, as: kind, policy, notify)
-  }
-
-  /// `online` for a caller that holds the hotplug lock.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:online_pages (6.1); without memory groups, node states, rebuilding the
-  ///   zonelists, shuffle_zone, and in the order of steps: the notifier is asked before the zone spans the
-  ///   block, in the kernel after.
-  /// - Kernel: drivers/base/memory.c:memory_block_online (6.1); without the memory map on the memory itself.
-  func bringOnline(
-    _ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy, _ notify: HotplugNotifier?
-  ) throws(OnlineError) -> ZoneID {
-    guard isBlock(id) else { throw OnlineError(block: id, cause: .outsideMachine(blocks: blockCount)) }
-    guard block(id).state == .offline else {
-      throw OnlineError(block: id, cause: .wrongState(block(id).state))
-    }
-    if let store {
-      do { try store.populate(id) } catch { throw OnlineError(block: id, cause: .host(error)) }
-      block(id).hasBytes = true
-    }
-    do {
-      try ask(notify, .goingOnline)
-    } catch {
-      announce(.cancelOnline, to: notify)
-      throw OnlineError(block: id, cause: .vetoed(error))
-    }
-    let zoneID = zoneForOnline(id, as: kind, policy)
-    give(frames(of: id), to: zoneID)
-    block(id).zone = zoneID
-    // The state is set before the first allocation can get a page, so that no page of an offline block is in
-    // use.
-    setState(id, .online)
-    undoIsolation(frames(of: id), to: .movable)
-    recomputeWatermarks()
-    announce(.online, to: notify)
-    return zoneID
-  }
-
-  /// Makes the metadata of new frames of a zone and gives them to its allocator, isolated and all free.
-  ///
-  /// Allocations can take them only when the isolation is undone, one whole pageblock at a time.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:move_pfn_range_to_zone (6.1); without the span of the node, device memory.
-  /// - Kernel: mm/memory_hotplug.c:online_pages_range (6.1); without an online page callback.
-  /// - Kernel: mm/memory_hotplug.c:generic_online_page (6.1)
-  private func give(_ range: FrameRange, to id: ZoneID) {
-    for frame in range.frames { page(frame).initialise(zone: id, type: .none) }
-    setSections(of: range, .made)
-    growSpan(of: id, by: range)
-    let zone = zone(id)
-    zone.lock.withLock {
-      for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
-        setPageblockType(of: FrameNumber(start), .isolate)
-      }
-      add(range.count / geometry.pageblockFrames, to: zone.isolatedPageblocks)
-      _ = freeRun(range.start.index, range.endIndex, in: zone)
-    }
-    add(range.count, to: zone.managed)
-    add(range.count, to: zone.present)
-  }
-
-  /// Records whether the sections of a block have metadata.
-  ///
-  /// - Locks: the caller holds the hotplug lock.
-  func setSections(of range: FrameRange, _ state: SectionState) {
-    for start in stride(from: range.start.index, to: range.endIndex, by: geometry.sectionFrames) {
-      setSectionState(start >> geometry.sectionOrder, state)
-    }
+    return try blocks.bringOnline(id, as: kind, policy, notify)
   }
 
   // MARK: - Hot-add
@@ -172,10 +105,82 @@ extension Machine {
     defer { global.hotplugLock.unlock() }
     tick()
     let blocks = (0..<range.count / size).map { BlockID(rawValue: first.rawValue + $0) }
-    if let taken = blocks.first(where: { block($0).state != .absent || block($0).present > 0 }) {
+    if let taken = blocks.first(where: {
+      self.blocks.block($0).state != .absent || self.blocks.block($0).present > 0
+    }) {
       throw OnlineError(block: taken, cause: .alreadyPresent)
     }
-    for id in blocks { add(id, node: node) }
+    for id in blocks { self.blocks.add(id, node: node) }
+  }
+}
+
+extension Blocks {
+  /// `online` for a caller that holds the hotplug lock.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:online_pages (6.1); without memory groups, node states, rebuilding the
+  ///   zonelists, shuffle_zone, and in the order of steps: the notifier is asked before the zone spans the
+  ///   block, in the kernel after.
+  /// - Kernel: drivers/base/memory.c:memory_block_online (6.1); without the memory map on the memory itself.
+  func bringOnline(
+    _ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy, _ notify: HotplugNotifier?
+  ) throws(OnlineError) -> ZoneID {
+    guard isBlock(id) else {
+      throw OnlineError(block: id, cause: .outsideMachine(blocks: machine.blockCount))
+    }
+    guard block(id).state == .offline else {
+      throw OnlineError(block: id, cause: .wrongState(block(id).state))
+    }
+    if let store = machine.store {
+      do { try store.populate(id) } catch { throw OnlineError(block: id, cause: .host(error)) }
+    }
+    do {
+      try ask(notify, .goingOnline)
+    } catch {
+      announce(.cancelOnline, to: notify)
+      throw OnlineError(block: id, cause: .vetoed(error))
+    }
+    let zoneID = zoneForOnline(id, as: kind, policy)
+    give(machine.frames(of: id), to: zoneID)
+    block(id).zone = zoneID
+    // The state is set before the first allocation can get a page, so that no page of an offline block is in
+    // use.
+    setState(id, .online)
+    isolation.undoIsolation(machine.frames(of: id), to: .movable)
+    buddy.recomputeWatermarks()
+    announce(.online, to: notify)
+    return zoneID
+  }
+
+  /// Makes the metadata of new frames of a zone and gives them to its allocator, isolated and all free.
+  ///
+  /// Allocations can take them only when the isolation is undone, one whole pageblock at a time.
+  ///
+  /// - Kernel: mm/memory_hotplug.c:move_pfn_range_to_zone (6.1); without the span of the node, device memory.
+  /// - Kernel: mm/memory_hotplug.c:online_pages_range (6.1); without an online page callback.
+  /// - Kernel: mm/memory_hotplug.c:generic_online_page (6.1)
+  private func give(_ range: FrameRange, to id: ZoneID) {
+    for frame in range.frames { memmap.page(frame).initialise(zone: id, type: .none) }
+    setSections(of: range, .made)
+    growSpan(of: id, by: range)
+    let zone = buddy.zone(id)
+    zone.lock.withLock {
+      for start in stride(from: range.start.index, to: range.endIndex, by: geometry.pageblockFrames) {
+        buddy.setPageblockType(of: FrameNumber(start), .isolate)
+      }
+      buddy.add(range.count / geometry.pageblockFrames, to: zone.isolatedPageblocks)
+      _ = buddy.freeRun(range.start.index, range.endIndex, in: zone)
+    }
+    buddy.add(range.count, to: zone.managed)
+    buddy.add(range.count, to: zone.present)
+  }
+
+  /// Records whether the sections of a block have metadata.
+  ///
+  /// - Locks: the caller holds the hotplug lock.
+  func setSections(of range: FrameRange, _ state: SectionState) {
+    for start in stride(from: range.start.index, to: range.endIndex, by: geometry.sectionFrames) {
+      buddy.setSectionState(start >> geometry.sectionOrder, state)
+    }
   }
 
   /// Makes an absent block an offline one.

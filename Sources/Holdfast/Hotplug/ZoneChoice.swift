@@ -4,6 +4,31 @@ import Interleaving
 ///
 /// - Locks: the callers hold the hotplug lock.
 extension Machine {
+  /// The words in a block's `valid_zones`.
+  ///
+  /// For an online block they name its zone, for an offline one the zones that it may go to.
+  ///
+  /// - Kernel: drivers/base/memory.c:valid_zones_show (6.1)
+  public func validZones(of id: BlockID, policy: OnlinePolicy = .contiguousZones) -> String {
+    guard blocks.isBlock(id) else { return "none" }
+    let block = blocks.block(id)
+    switch block.state {
+    case .absent: return "none"
+    case .online, .goingOffline: return block.zone.map(\.kind.description) ?? "none"
+    case .offline:
+      global.hotplugLock.lock()
+      defer { global.hotplugLock.unlock() }
+      var kinds: [ZoneKind] = []
+      for kind in OnlineKind.allCases {
+        let zone = blocks.zoneForOnline(id, as: kind, policy).kind
+        if !kinds.contains(zone) { kinds.append(zone) }
+      }
+      return kinds.map(\.description).joined(separator: " ")
+    }
+  }
+}
+
+extension Blocks {
   /// The zone for an offline block.
   ///
   /// - Kernel: mm/memory_hotplug.c:zone_for_pfn_range (6.1); without memory groups.
@@ -48,7 +73,7 @@ extension Machine {
   /// - Kernel: include/linux/mmzone.h:zone_intersects (6.1)
   private func spans(_ zone: ZoneID, _ id: BlockID) -> Bool {
     let (start, count) = span(of: zone)
-    let range = frames(of: id)
+    let range = machine.frames(of: id)
     return count > 0 && start.index < range.endIndex && range.start.index < start.index + count
   }
 
@@ -61,7 +86,7 @@ extension Machine {
     var kernel = 0
     for node in node.map({ $0...$0 }) ?? 0...(configuration.nodes.count - 1) {
       for kind in ZoneKind.allCases where kind != .device {
-        let zone = zone(ZoneID(node: node, kind: kind))
+        let zone = buddy.zone(ZoneID(node: node, kind: kind))
         if kind == .movable {
           movable += Int(zone.present.load(.relaxed))
         } else {
@@ -71,8 +96,8 @@ extension Machine {
         }
       }
     }
-    for extent in extents where extent.zone.kind != .movable && (node ?? extent.zone.node) == extent.zone.node
-    {
+    for extent in machine.extents
+    where extent.zone.kind != .movable && (node ?? extent.zone.node) == extent.zone.node {
       kernel += onlineFrames(of: extent.frames)
     }
     return movable <= ratio * kernel / 100
@@ -83,123 +108,11 @@ extension Machine {
     var sum = 0
     var index = range.start.index
     while index < range.endIndex {
-      let id = block(of: FrameNumber(index))
-      let upper = min(range.endIndex, frames(of: id).endIndex)
+      let id = machine.block(of: FrameNumber(index))
+      let upper = min(range.endIndex, machine.frames(of: id).endIndex)
       if block(id).state != .offline, block(id).state != .absent { sum += upper - index }
       index = upper
     }
     return sum
-  }
-
-  /// The words in a block's `valid_zones`.
-  ///
-  /// For an online block they name its zone, for an offline one the zones that it may go to.
-  ///
-  /// - Kernel: drivers/base/memory.c:valid_zones_show (6.1)
-  public func validZones(of id: BlockID, policy: OnlinePolicy = .contiguousZones) -> String {
-    guard isBlock(id) else { return "none" }
-    let block = block(id)
-    switch block.state {
-    case .absent: return "none"
-    case .online, .goingOffline: return block.zone.map(\.kind.description) ?? "none"
-    case .offline:
-      global.hotplugLock.lock()
-      defer { global.hotplugLock.unlock() }
-      var kinds: [ZoneKind] = []
-      for kind in OnlineKind.allCases {
-        let zone = zoneForOnline(id, as: kind, policy).kind
-        if !kinds.contains(zone) { kinds.append(zone) }
-      }
-      return kinds.map(\.description).joined(separator: " ")
-    }
-  }
-
-  // MARK: - Extents
-
-  /// First frame and frames spanned.
-  ///
-  /// Both are written under the hotplug lock and the zone lock together, so either lock suffices to read
-  /// them.
-  ///
-  /// - Locks: takes the zone lock.
-  func span(of id: ZoneID) -> (start: FrameNumber, count: Int) {
-    let zone = zone(id)
-    return zone.lock.withLock { (zone.start, zone.spanned) }
-  }
-
-  /// Extends the span of a zone by a range.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:resize_zone_range (6.1)
-  func growSpan(of id: ZoneID, by range: FrameRange) {
-    let zone = zone(id)
-    zone.lock.withLock {
-      let isEmpty = zone.spanned == 0
-      let start = isEmpty ? range.start : min(zone.start, range.start)
-      let end = isEmpty ? range.endIndex : max(zone.start.index + zone.spanned, range.endIndex)
-      zone.start = start
-      zone.spanned = end - start.index
-    }
-  }
-
-  /// Shrinks the span of a zone to the memory that it still has, after a range has left it.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:shrink_zone_span (6.1)
-  func shrinkSpan(of id: ZoneID, by range: FrameRange) {
-    let (start, count) = span(of: id)
-    var first = start.index
-    var end = start.index + count
-    if range.start.index <= first {
-      first = firstFrame(of: id, in: range.endIndex..<max(range.endIndex, end))
-    }
-    if range.endIndex >= end, first < end { end = lastFrame(of: id, in: first..<range.start.index) }
-    let zone = zone(id)
-    zone.lock.withLock {
-      let isEmpty = first >= end
-      zone.start = isEmpty ? FrameNumber(0) : FrameNumber(first)
-      zone.spanned = isEmpty ? 0 : end - first
-      // The scanners of compaction begin anew, because they may have stopped outside the new span.
-      zone.compactionMigrate = FrameNumber(0)
-      zone.compactionFree = FrameNumber(0)
-    }
-  }
-
-  /// The first frame of a zone in a range, or the end of the range.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:find_smallest_section_pfn (6.1)
-  private func firstFrame(of zone: ZoneID, in range: Range<Int>) -> Int {
-    var index = range.lowerBound
-    while index < range.upperBound {
-      let id = block(of: FrameNumber(index))
-      let upper = min(range.upperBound, frames(of: id).endIndex)
-      if let only = block(id).zone {
-        if only == zone { return index }
-        index = upper
-      } else if block(id).present > 0, zoneOf(FrameNumber(index)) == zone {
-        return index
-      } else {
-        index = min(upper, index + geometry.pageblockFrames)
-      }
-    }
-    return range.upperBound
-  }
-
-  /// One past the last frame of a zone in a range, or the start of the range.
-  ///
-  /// - Kernel: mm/memory_hotplug.c:find_biggest_section_pfn (6.1)
-  private func lastFrame(of zone: ZoneID, in range: Range<Int>) -> Int {
-    var end = range.upperBound
-    while end > range.lowerBound {
-      let id = block(of: FrameNumber(end - 1))
-      let lower = max(range.lowerBound, frames(of: id).start.index)
-      if let only = block(id).zone {
-        if only == zone { return end }
-        end = lower
-      } else if block(id).present > 0, zoneOf(FrameNumber(end - 1)) == zone {
-        return end
-      } else {
-        end = max(lower, end - geometry.pageblockFrames)
-      }
-    }
-    return range.lowerBound
   }
 }

@@ -96,28 +96,3 @@ package struct PoolState {
     nonmutating set { row[PoolRow.used] = newValue }
   }
 }
-
-/// A place at which a failure can be asked for, to see that nothing leaks.
-public enum FailurePoint: Int, CaseIterable, Hashable, Sendable {
-  /// A folio allocation finds no memory.
-  case allocation
-  /// A page cannot be taken from its LRU list.
-  case isolation
-  /// A page lock cannot be got by trying.
-  case pageLock
-  /// The contents of a page cannot be copied.
-  case copy
-  /// A mapping of a page cannot be replaced.
-  case unmap
-  /// The charge against RLIMIT_MEMLOCK is refused.
-  case memlock
-  /// A row of a table cannot be had.
-  case table
-  /// A bystander has a reference on a folio while somebody compares its count.
-  case reference
-  /// A memory notifier refuses a block's way in or out of use.
-  case notifier
-
-  /// How many there are.
-  @inlinable @_transparent package static var count: Int { 9 }
-}

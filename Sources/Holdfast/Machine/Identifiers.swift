@@ -116,8 +116,6 @@ extension MigrateType {
     }
   }
 
-  /// How many types there are.
-  @inlinable @_transparent package static var count: Int { 6 }
   /// How many of the types have per-CPU lists: the first three.
   package static let perCPUCount = 3
 }

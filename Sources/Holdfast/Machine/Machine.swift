@@ -21,16 +21,17 @@ public final class Machine: @unchecked Sendable {
 
   package let layout: TableLayout
   let arena: UnsafeMutableRawPointer
-  let memmap: UnsafeMutableRawPointer
+  /// The descriptors of all frames.
+  package let memmap: Memmap
   let tableArena: UnsafeMutableRawPointer
   let tableShift: Int
   // Where tables begin that every allocation looks at.
   private let processorTable: UnsafeMutableRawPointer
-  private let zoneTable: UnsafeMutableRawPointer
-  private let perCPUTable: UnsafeMutableRawPointer
+  let zoneTable: UnsafeMutableRawPointer
+  let perCPUTable: UnsafeMutableRawPointer
   let routeTable: UnsafeMutableRawPointer
   private let nodeTable: UnsafeMutableRawPointer
-  private let pageblockTypes: ByteCells
+  let pageblockTypes: ByteCells
   /// Pending injected failures of allocations.
   let allocationFailures: AtomicUInt32
   /// The order besides 0 to 3 that per-CPU lists keep, or -1.
@@ -77,7 +78,7 @@ public final class Machine: @unchecked Sendable {
         expected: "a size that the host grants (errno \(-result))")
     }
     arena = at
-    memmap = at + layout.frames.start
+    memmap = Memmap(base: at + layout.frames.start, count: plan.frameCount)
     tableArena = at + layout.tablePages.start
     processorTable = at + layout.processors.start
     zoneTable = at + layout.zones.start
@@ -111,22 +112,12 @@ public final class Machine: @unchecked Sendable {
 
   /// A row of a table whose rows have one size.
   @inline(__always)
-  private func row<Layout: FixedRow>(_ table: Table<Layout>, _ index: Int) -> Row {
+  func row<Layout: FixedRow>(_ table: Table<Layout>, _ index: Int) -> Row {
     Row(arena + table.offset(index))
   }
 
   @inline(__always)
   package var global: Globals { Globals(row(layout.global, 0)) }
-
-  /// The descriptor of a frame.
-  @inline(__always)
-  package func page(_ frame: FrameNumber) -> Page { Page(Row(memmap + (frame.index &* PageRow.stride))) }
-
-  /// The head of the folio that a frame is part of.
-  @inline(__always)
-  package func head(of frame: FrameNumber) -> FrameNumber {
-    FrameNumber(rawValue: frame.rawValue &- page(frame).headOffset.load(.acquire))
-  }
 
   @inline(__always)
   package func processor(_ index: Int) -> Processor {
@@ -135,59 +126,6 @@ public final class Machine: @unchecked Sendable {
 
   @inline(__always)
   package func node(_ index: Int) -> Node { Node(Row(nodeTable + index &* NodeRow.stride)) }
-
-  /// The pool of huge pages of a node.
-  package func hugetlbPool(_ node: Int) -> HugetlbPool { HugetlbPool(row(layout.hugetlbPools, node)) }
-
-  @inline(__always)
-  package func zone(_ id: ZoneID) -> Zone { zone(at: id.rawValue &* layout.zones.stride) }
-
-  /// The zone whose row begins at an offset in the table of zones.
-  @inline(__always)
-  func zone(at offset: Int) -> Zone { Zone(Row(zoneTable + offset)) }
-
-  @inline(__always)
-  package func perCPULists(_ processor: Int, _ zone: ZoneID) -> PerCPULists {
-    perCPULists(at: (processor &* layout.zones.count &+ zone.rawValue) &* PerCPUListsRow.stride)
-  }
-
-  /// The lists whose row begins at an offset in their table.
-  @inline(__always)
-  func perCPULists(at offset: Int) -> PerCPULists { PerCPULists(Row(perCPUTable + offset)) }
-
-  package func block(_ id: BlockID) -> MemoryBlock { MemoryBlock(row(layout.blocks, id.rawValue)) }
-
-  package func process(_ id: ProcessID) -> Process { Process(row(layout.processes, Int(id.rawValue))) }
-
-  @inline(__always)
-  package func space(_ id: RowID) -> AddressSpace { AddressSpace(row(layout.spaces, id.index)) }
-
-  package func area(_ id: RowID) -> Area { Area(row(layout.areas, id.index), id: id) }
-
-  package func anonGroup(_ id: RowID) -> AnonGroup { AnonGroup(row(layout.anonGroups, id.index)) }
-
-  package func object(_ id: RowID) -> BackingObject { BackingObject(row(layout.objects, id.index)) }
-
-  package func pinRecord(_ id: RowID) -> PinRecord { PinRecord(row(layout.pinRecords, id.index), id: id) }
-
-  /// The slots of the ledger, one frame number each.
-  @inline(__always)
-  var pinSlots: UnsafeMutablePointer<FrameNumber> {
-    (arena + layout.pinSlots.start).assumingMemoryBound(to: FrameNumber.self)
-  }
-
-  package func tableMeta(_ id: RowID) -> TableMeta { TableMeta(row(layout.tableMeta, id.index)) }
-
-  @inline(__always)
-  package func tablePage(_ id: RowID) -> TablePage { TablePage(Row(tableArena + (id.index &<< tableShift))) }
-
-  package func cmaArea(_ index: Int) -> CMAArea { CMAArea(row(layout.cmaAreas, index)) }
-
-  /// A word of the CMA bitmaps.
-  func cmaBitmapWord(_ index: Int) -> Row { row(layout.cmaBitmaps, index) }
-
-  /// How many rows of a pool were ever in use; rows are numbered from 1.
-  package func usedRows(_ pool: TablePool) -> Int { Int(global.pool(pool).used) }
 
   // MARK: - Frames, blocks, pageblocks
 
@@ -205,36 +143,6 @@ public final class Machine: @unchecked Sendable {
   /// How many memory blocks the tables have room for.
   public var blockCount: Int { (frameCount + geometry.blockFrames - 1) >> geometry.blockOrder }
 
-  /// The type of the pageblock that holds a frame.
-  ///
-  /// Written under the zone's lock; read freely, as Linux does.
-  @inline(__always)
-  package func pageblockType(of frame: FrameNumber) -> MigrateType {
-    MigrateType(stored: pageblockTypeNumber(of: frame))
-  }
-
-  /// The raw value of `pageblockType(of:)`, for a test against a mask of types.
-  @inline(__always)
-  func pageblockTypeNumber(of frame: FrameNumber) -> UInt8 {
-    pageblockTypes.load(frame.index &>> geometry.pageblockOrder) ^ Self.zeroedType
-  }
-
-  /// Sets the type of the pageblock that holds a frame.
-  ///
-  /// The caller holds the zone's lock.
-  package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
-    pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.number ^ Self.zeroedType)
-  }
-
-  /// Types are stored so that zeroed memory means movable, the type of every new pageblock.
-  private static var zeroedType: UInt8 { MigrateType.movable.number }
-
-  /// Whether a frame has metadata: it is memory, and its section came into being.
-  @inline(__always)
-  package func hasMetadata(_ frame: FrameNumber) -> Bool {
-    frame.index < frameCount && page(frame).type != .absent
-  }
-
   /// Advances the logical clock.
   ///
   /// Calls as short as an allocation advance `Processor.calls` instead, since processors share this word.
@@ -251,5 +159,26 @@ public final class Machine: @unchecked Sendable {
     var sum: UInt64 = 0
     for index in 0..<layout.processors.count { sum &+= processor(index).calls.count }
     return sum
+  }
+}
+
+extension Machine {
+  /// The boot extent that holds a frame.
+  func extent(of frame: FrameNumber) -> ZoneExtent? {
+    var low = 0
+    var high = extents.count
+    while low < high {
+      let middle = (low + high) / 2
+      if extents[middle].frames.endIndex <= frame.index { low = middle + 1 } else { high = middle }
+    }
+    return low < extents.count && extents[low].frames.contains(frame) ? extents[low] : nil
+  }
+
+  /// The zero page.
+  public var zeroPageFrame: FrameNumber { global.zeroPage }
+
+  /// Zones that have memory, in order.
+  public var zones: [ZoneID] {
+    (0..<layout.zones.count).map(ZoneID.init(rawValue:)).filter { buddy.zone($0).isPopulated }
   }
 }

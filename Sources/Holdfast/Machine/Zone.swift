@@ -193,9 +193,4 @@ package struct MemoryBlock {
     get { Int(row[MemoryBlockRow.present]) }
     nonmutating set { row[MemoryBlockRow.present] = UInt32(newValue) }
   }
-  /// Whether the block's bytes were made (memory ground).
-  package var hasBytes: Bool {
-    get { row[MemoryBlockRow.hasBytes] != 0 }
-    nonmutating set { row[MemoryBlockRow.hasBytes] = newValue ? 1 : 0 }
-  }
 }

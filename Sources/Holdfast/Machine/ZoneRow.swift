@@ -138,11 +138,8 @@ package enum MemoryBlockRow: FixedRow {
   @inlinable @_transparent package static var present: Field<UInt32> {
     node.next("present", .guarded(by: .hotplug))
   }
-  @inlinable @_transparent package static var hasBytes: Field<UInt32> {
-    present.next("has bytes", .guarded(by: .hotplug))
-  }
 
-  @inlinable @_transparent package static var stride: Int { hasBytes.stride(align: 32) }
+  @inlinable @_transparent package static var stride: Int { present.stride(align: 32) }
 
-  @usableFromInline package static var fields: [any RowField] { [state, zone, node, present, hasBytes] }
+  @usableFromInline package static var fields: [any RowField] { [state, zone, node, present] }
 }

@@ -32,6 +32,16 @@ public struct CompactionResult: Hashable, Sendable {
 }
 
 /// Compaction: pages from the low end of a zone move into free pages at its high end.
+package struct Compaction: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Compaction of zones.
+  @inline(__always)
+  package var compaction: Compaction { Compaction(machine: machine) }
+}
+
 extension Machine {
   /// Order for which a whole zone is compacted.
   public static let wholeZone = -1
@@ -48,18 +58,25 @@ extension Machine {
   /// - Kernel: mm/compaction.c:compact_zone_order (6.1); without the migratetype, flags and highest zone of
   ///   the request, the minimum priority, capture.
   public func compact(zone id: ZoneID, order: Int, by process: Process) -> CompactionResult {
-    let zone = zone(id)
+    compaction.compact(zone: id, order: order, by: process)
+  }
+}
+
+extension Compaction {
+  /// `Machine.compact(zone:order:by:)`, for the rooms.
+  package func compact(zone id: ZoneID, order: Int, by process: Process) -> CompactionResult {
+    let zone = buddy.zone(id)
     guard zone.isPopulated else { return CompactionResult(outcome: .skipped) }
     guard order >= 0 else { return compactWholeZone(id, by: process) }
     if hasFreeBlock(zone, order: order) { return CompactionResult(outcome: .notNeeded) }
     guard hasRoom(zone, order: order) else { return CompactionResult(outcome: .skipped) }
-    bump(.compactStall, on: process)
+    counters.bump(.compactStall, on: process)
     var result = CompactionResult(outcome: .complete)
     for mode in [MigrationMode.async, .syncLight] {
       run(&result, id, order: order, mode, by: process)
       if result.outcome != .complete { break }
     }
-    bump(result.outcome == .success ? .compactSuccess : .compactFail, on: process)
+    counters.bump(result.outcome == .success ? .compactSuccess : .compactFail, on: process)
     return result
   }
 
@@ -69,7 +86,7 @@ extension Machine {
   private func compactWholeZone(_ id: ZoneID, by process: Process) -> CompactionResult {
     resetCompaction(of: id)
     var result = CompactionResult(outcome: .complete)
-    run(&result, id, order: Self.wholeZone, .sync, by: process)
+    run(&result, id, order: Machine.wholeZone, .sync, by: process)
     return result
   }
 
@@ -110,17 +127,17 @@ extension Machine {
   private func run(
     _ result: inout CompactionResult, _ id: ZoneID, order: Int, _ mode: MigrationMode, by process: Process
   ) {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     let cpu = process.processor
     let (start, end, migrate, free) = scannerPositions(id)
     guard end > start else { return }
-    let targets = CompactionTargets(self, zone: id, floor: migrate, cursor: free)
+    let targets = CompactionTargets(machine, zone: id, floor: migrate, cursor: free)
     var scan = MigrateScan(next: migrate)
     var list = FolioList()
-    drainLRU(for: process)
+    lru.drainLRU(for: process)
     result.outcome = .complete
     while true {
-      let block = pageblockSpan(of: FrameRange(start: FrameNumber(scan.next), count: 1))
+      let block = buddy.pageblockSpan(of: FrameRange(start: FrameNumber(scan.next), count: 1))
       targets.floor = block.endIndex
       if process.hasFatalSignal {
         result.outcome = .interrupted
@@ -138,24 +155,25 @@ extension Machine {
         scan.next = block.endIndex
         continue
       }
-      isolateBatch(&scan, upTo: min(block.endIndex, end), into: &list, .compaction, mode: mode, by: process)
+      migration.isolateBatch(
+        &scan, upTo: min(block.endIndex, end), into: &list, .compaction, mode: mode, by: process)
       if list.isEmpty { continue }
-      let outcome = migratePages(
+      let outcome = migration.migratePages(
         &list, reason: .compaction, mode: mode, target: .taken(from: targets), for: process)
       result.movedPages += outcome.succeededPages
-      while let head = list.popFirst(in: self) {
+      while let head = list.popFirst(in: memmap) {
         result.failedFolios += 1
-        putBack(head, on: cpu)
+        migration.putBack(head, on: cpu)
       }
       if scan.next >= block.endIndex {
         // Freed pages wait in per-CPU lists, where they cannot merge with their buddies.
-        drainLRU(for: process)
-        drainPerCPULists(id)
+        lru.drainLRU(for: process)
+        allocator.drainPerCPULists(id)
       }
       if outcome.aborted == .noMemory, targets.isExhausted { break }
     }
     targets.release(on: cpu)
-    drainPerCPULists(id)
+    allocator.drainPerCPULists(id)
     if result.outcome == .complete {
       if order >= 0, hasFreeBlock(zone, order: order) { result.outcome = .success }
       resetCompaction(of: id)
@@ -168,9 +186,9 @@ extension Machine {
     result.migrateScanned += scan.scanned
     result.freeScanned += targets.scanned
     result.isolated += scan.isolated + targets.isolated
-    bump(.compactMigrateScanned, by: UInt64(scan.scanned), on: process)
-    bump(.compactFreeScanned, by: UInt64(targets.scanned), on: process)
-    bump(.compactIsolated, by: UInt64(scan.isolated + targets.isolated), on: process)
+    counters.bump(.compactMigrateScanned, by: UInt64(scan.scanned), on: process)
+    counters.bump(.compactFreeScanned, by: UInt64(targets.scanned), on: process)
+    counters.bump(.compactIsolated, by: UInt64(scan.isolated + targets.isolated), on: process)
   }
 
   /// Whether pages of a pageblock are to be moved.
@@ -181,19 +199,19 @@ extension Machine {
   /// - Kernel: mm/compaction.c:suitable_migration_source (6.1); without the migratetype of the request,
   ///   persistent skip hints.
   private func isCompactionSource(_ first: FrameNumber, _ id: ZoneID, _ mode: MigrationMode) -> Bool {
-    guard hasMetadata(first), page(first).zone == id else { return false }
-    let type = pageblockType(of: first)
+    guard memmap.hasMetadata(first), memmap.page(first).zone == id else { return false }
+    let type = buddy.pageblockType(of: first)
     if type == .isolate { return false }
     return mode != .async || type == .movable || type == .cma
   }
 
   /// The zone's bounds, and where its scanners begin: at the ends, or where the last run stopped.
   private func scannerPositions(_ id: ZoneID) -> (start: Int, end: Int, migrate: Int, free: Int) {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     return zone.lock.withLock {
       let start = zone.start.index
       let end = start + zone.spanned
-      let top = pageblockSpan(of: FrameRange(start: zone.start, count: zone.spanned)).endIndex
+      let top = buddy.pageblockSpan(of: FrameRange(start: zone.start, count: zone.spanned)).endIndex
       let migrate = zone.compactionMigrate.index
       let free = zone.compactionFree.index
       guard migrate >= start, free > migrate, free <= top else { return (start, end, start, top) }
@@ -205,7 +223,7 @@ extension Machine {
   ///
   /// - Kernel: mm/compaction.c:reset_cached_positions (6.1)
   private func resetCompaction(of id: ZoneID) {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     zone.lock.withLock {
       zone.compactionMigrate = FrameNumber(0)
       zone.compactionFree = FrameNumber(0)

@@ -49,7 +49,7 @@ package final class CompactionTargets {
   /// - Kernel: mm/compaction.c:release_freepages (6.1); without moving the free scanner's start back to the
   ///   highest page.
   func release(on processor: Int) {
-    while let frame = frames.popLast() { machine.putFolio(frame, on: processor) }
+    while let frame = frames.popLast() { machine.folios.putFolio(frame, on: processor) }
   }
 
   /// Takes the free pages of the next pageblock downwards.
@@ -66,19 +66,19 @@ package final class CompactionTargets {
     let geometry = machine.geometry
     cursor -= geometry.pageblockFrames
     let first = FrameNumber(cursor)
-    guard machine.hasMetadata(first), machine.page(first).zone == id else { return }
-    let zone = machine.zone(id)
+    guard machine.memmap.hasMetadata(first), machine.memmap.page(first).zone == id else { return }
+    let zone = machine.buddy.zone(id)
     zone.lock.lock()
     defer { zone.lock.unlock() }
-    let type = machine.pageblockType(of: first)
+    let type = machine.buddy.pageblockType(of: first)
     // Only pageblocks that may hold movable pages, and not those that are wholly free already.
     guard type == .movable || type == .cma else { return }
-    if let (_, order) = machine.freeBlock(covering: first), order >= geometry.pageblockOrder { return }
+    if let (_, order) = machine.buddy.freeBlock(covering: first), order >= geometry.pageblockOrder { return }
     var index = cursor
     let end = cursor + geometry.pageblockFrames
     while index < end {
       let frame = FrameNumber(index)
-      let descriptor = machine.page(frame)
+      let descriptor = machine.memmap.page(frame)
       scanned += 1
       guard descriptor.type == .buddy else {
         index += 1
@@ -87,10 +87,10 @@ package final class CompactionTargets {
       let size = 1 << descriptor.order
       // Compaction must leave the minimum watermark free.
       guard Int(zone.free.load(.relaxed)) > Int(zone.watermark(0).load(.relaxed)) + size else { return }
-      machine.takeFromFreeList(frame)
-      machine.countFree(-size, type, in: zone)
+      machine.buddy.takeFromFreeList(frame)
+      machine.buddy.countFree(-size, type, in: zone)
       for i in 0..<size {
-        machine.prepareTaken(frame + i)
+        machine.allocator.prepareTaken(frame + i)
         frames.append(frame + i)
       }
       isolated += size

@@ -12,7 +12,7 @@ enum FolioMigration {
 }
 
 /// One folio's move: lock, unmap, check references, copy, remap.
-extension Machine {
+extension Migration {
   /// Moves an isolated folio, or leaves it exactly as it was.
   ///
   /// In older kernels the same steps are one function, mm/migrate.c:unmap_and_move (5.13).
@@ -28,12 +28,12 @@ extension Machine {
     _ source: FrameNumber, _ request: MigrationRequest, wait: Bool
   ) -> FolioMigration {
     let (reason, process) = (request.reason, request.process)
-    let from = page(source)
+    let from = memmap.page(source)
     let cpu = process.processor
     if from.refcount.load() == 1, !from.isHugetlb {
       // All other references are gone: the folio was freed meanwhile, which counts as moved.
       countIsolated(source, by: -1, on: cpu)
-      putFolio(source, on: cpu)
+      folios.putFolio(source, on: cpu)
       return .moved
     }
     guard let target = takeTarget(source, request) else {
@@ -49,10 +49,10 @@ extension Machine {
       giveTargetBack(target, request)
       return result
     }
-    putFolio(target, on: cpu)
-    trace?(.migrate(from: source, to: target, pages: folioPages(source), reason: reason))
+    folios.putFolio(target, on: cpu)
+    trace?(.migrate(from: source, to: target, pages: memmap.folioPages(source), reason: reason))
     if !from.isHugetlb { countIsolated(source, by: -1, on: cpu) }
-    putFolio(source, on: cpu)
+    folios.putFolio(source, on: cpu)
     return .moved
   }
 
@@ -69,8 +69,8 @@ extension Machine {
     _ source: FrameNumber, to target: FrameNumber, _ request: MigrationRequest
   ) -> FolioMigration {
     let (reason, mode, cpu) = (request.reason, request.mode, request.process.processor)
-    let (from, to) = (page(source), page(target))
-    let pages = folioPages(source)
+    let (from, to) = (memmap.page(source), memmap.page(target))
+    let pages = memmap.folioPages(source)
     if from.has(.writeback) {
       let failed = failure(source, .writeback, reason)
       return mode == .sync || mode == .syncNoCopy ? .again(failed) : .permanent(failed)
@@ -81,8 +81,8 @@ extension Machine {
     // The reference keeps the group alive if the areas are unmapped while entries are replaced.
     let group = from.mapping.anonGroup
     var isHeld = false
-    if let group { isHeld = holdGroup(group) }
-    defer { if isHeld, let group { releaseGroup(group) } }
+    if let group { isHeld = reverseMap.holdGroup(group) }
+    defer { if isHeld, let group { reverseMap.releaseGroup(group) } }
     let wasMapped = isMapped(source)
     if !isEnabled(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) {
       return .again(failed)
@@ -93,26 +93,26 @@ extension Machine {
       restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .again(failed)
     }
-    if mode != .syncNoCopy, shouldFail(.copy) {
+    if mode != .syncNoCopy, failures.shouldFail(.copy) {
       let failed = failure(source, .copy, reason)
       restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .permanent(failed)
     }
-    let isReferredTo = bystanderRefers(to: source, before: .migration, on: cpu)
-    defer { if isReferredTo { putFolio(source, on: cpu) } }
+    let isReferredTo = folios.bystanderRefers(to: source, before: .migration, on: cpu)
+    defer { if isReferredTo { folios.putFolio(source, on: cpu) } }
     let (switched, expected) = switchIdentity(from: source, to: target, pages: pages)
     guard switched else {
       let failed = failure(source, .references, reason, expected: expected)
       restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .again(failed)
     }
-    if mode != .syncNoCopy { copyContents(from: source, to: target, count: pages) }
+    if mode != .syncNoCopy { folios.copyContents(from: source, to: target, count: pages) }
     copyFlags(from: source, to: target)
     moveAccounting(from: source, to: target, pages: pages, on: cpu)
     if to.isHugetlb {
-      moveHugetlbState(from: source, to: target)
+      hugetlb.moveHugetlbState(from: source, to: target)
     } else {
-      addToLRU(target, on: cpu, drains: wasMapped)
+      lru.addToLRU(target, on: cpu, drains: wasMapped)
     }
     restoreMappings(from: source, to: target, groupIsHeld: isHeld, on: cpu)
     from.mapping = .none
@@ -123,19 +123,19 @@ extension Machine {
   private func failure(
     _ head: FrameNumber, _ stage: MigrationStage, _ reason: MigrationReason, expected: Int = 0
   ) -> MigrationFailure {
-    let pages = folioPages(head)
+    let pages = memmap.folioPages(head)
     trace?(.migrate(from: head, to: nil, pages: pages, reason: reason))
     return MigrationFailure(
-      frame: head, pages: pages, stage: stage, references: Int(page(head).refcount.load()),
-      expected: expected, maybePinned: isMaybePinned(head))
+      frame: head, pages: pages, stage: stage, references: Int(memmap.page(head).refcount.load()),
+      expected: expected, maybePinned: folios.isMaybePinned(head))
   }
 
   /// Whether any table maps the folio or a page of it.
-  package func isMapped(_ head: FrameNumber) -> Bool { mappingCount(head) > 0 }
+  func isMapped(_ head: FrameNumber) -> Bool { folios.mappingCount(head) > 0 }
 
   /// Takes the source's page lock; a process in reclaim (PF_MEMALLOC) never sleeps for it.
   private func lockForMigration(_ from: Page, wait: Bool, _ process: Process) -> Bool {
-    if shouldFail(.pageLock) { return false }
+    if failures.shouldFail(.pageLock) { return false }
     if from.lock.tryLock() { return true }
     guard wait, !process.scope.contains(.memalloc) else { return false }
     from.lock.lock()
@@ -151,15 +151,15 @@ extension Machine {
   private func takeTarget(_ source: FrameNumber, _ request: MigrationRequest) -> FrameNumber? {
     let process = request.process
     switch request.target {
-    case .taken(let targets): return folioPages(source) == 1 ? targets.take() : nil
+    case .taken(let targets): return memmap.folioPages(source) == 1 ? targets.take() : nil
     case .allocate(var gfp, let node):
-      let from = page(source)
+      let from = memmap.page(source)
       let node = node ?? from.node
-      if from.isHugetlb { return hugePageForMigration(node: node, for: process) }
+      if from.isHugetlb { return hugetlb.hugePageForMigration(node: node, for: process) }
       let order = from.isLarge ? from.order : 0
       if order > 0 { gfp = gfp.subtracting(.reclaim).union(.transhuge) }
       if from.isInMovableZone { gfp.formUnion(.highMem) }
-      return try? allocateFolio(order: order, gfp: gfp, node: node, for: process)
+      return try? allocator.allocateFolio(order: order, gfp: gfp, node: node, for: process)
     }
   }
 
@@ -167,7 +167,7 @@ extension Machine {
   private func giveTargetBack(_ frame: FrameNumber, _ request: MigrationRequest) {
     switch request.target {
     case .taken(let targets): targets.giveBack(frame)
-    case .allocate: putFolio(frame, on: request.process.processor)
+    case .allocate: folios.putFolio(frame, on: request.process.processor)
     }
   }
 
@@ -187,8 +187,8 @@ extension Machine {
   private func switchIdentity(
     from source: FrameNumber, to target: FrameNumber, pages: Int
   ) -> (switched: Bool, expected: Int) {
-    let (from, to) = (page(source), page(target))
-    let accounted = expectedReferences(of: source, mappings: 0)
+    let (from, to) = (memmap.page(source), memmap.page(target))
+    let accounted = folios.expectedReferences(of: source, mappings: 0)
     // The isolation's own reference comes on top.
     let expected = accounted.total + 1
     guard let object = from.mapping.object else {
@@ -199,7 +199,7 @@ extension Machine {
       to.mapping = from.mapping
       return (true, expected)
     }
-    let lock = self.object(object).lock
+    let lock = pageCache.object(object).lock
     lock.lock()
     defer { lock.unlock() }
     guard
@@ -209,8 +209,8 @@ extension Machine {
     else { return (false, expected) }
     to.index = from.index
     to.mapping = from.mapping
-    getFolio(target, refs: Int32(accounted.cache))
-    replaceCached(object, from: source, to: target, pages: pages)
+    folios.getFolio(target, refs: Int32(accounted.cache))
+    pageCache.replaceCached(object, from: source, to: target, pages: pages)
     from.refcount.store(Int32(expected - accounted.cache))
     return (true, expected)
   }
@@ -220,8 +220,9 @@ extension Machine {
   /// Its mappings and the isolation explain references. Asked before the folio is unmapped, if the safeguard
   /// `compareAfterUnmap` is off.
   private func referredToBeforeUnmap(_ source: FrameNumber, _ reason: MigrationReason) -> MigrationFailure? {
-    let expected = expectedReferences(of: source).total + 1
-    guard page(source).mapping.object == nil, page(source).refcount.load() != Int32(expected) else {
+    let expected = folios.expectedReferences(of: source).total + 1
+    guard memmap.page(source).mapping.object == nil, memmap.page(source).refcount.load() != Int32(expected)
+    else {
       return nil
     }
     return failure(source, .references, reason, expected: expected)
@@ -237,7 +238,7 @@ extension Machine {
       .referenced, .uptodate, .dirty, .active, .workingset, .ownerPrivate, .swapBacked, .unevictable,
       .mlocked,
     ]
-    page(target).set(page(source).flags.intersection(carried))
+    memmap.page(target).set(memmap.page(source).flags.intersection(carried))
   }
 
   /// Moves the statistics that follow a cached folio when its node changes.
@@ -245,12 +246,14 @@ extension Machine {
   /// In the kernel this is the end of mm/migrate.c:folio_migrate_mapping (6.1).
   private func moveAccounting(from source: FrameNumber, to target: FrameNumber, pages: Int, on processor: Int)
   {
-    let (old, new) = (page(source).node, page(target).node)
+    let (old, new) = (memmap.page(source).node, memmap.page(target).node)
     // Huge pages of the pool are in neither statistic.
-    guard old != new, page(target).mapping.object != nil, !page(target).isHugetlb else { return }
+    guard old != new, memmap.page(target).mapping.object != nil, !memmap.page(target).isHugetlb else {
+      return
+    }
     for counter in [NodeCounter.filePages, .shmem] {
-      count(counter, node: old, by: -pages, on: processor)
-      count(counter, node: new, by: pages, on: processor)
+      counters.count(counter, node: old, by: -pages, on: processor)
+      counters.count(counter, node: new, by: pages, on: processor)
     }
   }
 }

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Position of a scanner for movable folios, and what it has counted.
-struct MigrateScan {
+package struct MigrateScan {
   /// The frame to look at next, as an index.
   var next: Int
   /// Frames looked at, and pages isolated.
@@ -10,12 +10,12 @@ struct MigrateScan {
 }
 
 /// Taking movable folios off their lists a batch at a time: for contiguous allocation and for compaction.
-extension Machine {
+extension Migration {
   /// Pages that a batch holds at least before it is moved (COMPACT_CLUSTER_MAX).
-  static let isolationBatch = 32
+  private static let isolationBatch = 32
 
   /// What a scanner may take.
-  enum ScanPurpose {
+  package enum ScanPurpose {
     /// A range that must become empty: folios of every size, huge pages of the pool too.
     case wholeRange
     /// Compaction: small folios only, because a large one is no fragmentation.
@@ -32,7 +32,7 @@ extension Machine {
   ///   (isolate_or_dissolve_huge_page). A reference is taken before PG_lru is looked at, in the kernel after.
   /// - Kernel: mm/compaction.c:isolate_migratepages_range (6.1); without the test that a pageblock lies in
   ///   the zone.
-  func isolateBatch(
+  package func isolateBatch(
     _ scan: inout MigrateScan, upTo end: Int, into list: inout FolioList, _ purpose: ScanPurpose,
     mode: MigrationMode, by process: Process
   ) {
@@ -42,22 +42,22 @@ extension Machine {
       let frame = FrameNumber(scan.next)
       scan.next += 1
       scan.scanned += 1
-      if purpose == .wholeRange, page(frame).has(.head), page(frame).refcount.load() == 0 {
-        let folio = FrameRange(start: frame, count: folioPages(frame))
-        _ = dissolveFreeHugePages(in: folio, on: cpu)
+      if purpose == .wholeRange, memmap.page(frame).has(.head), memmap.page(frame).refcount.load() == 0 {
+        let folio = FrameRange(start: frame, count: memmap.folioPages(frame))
+        _ = hugetlb.dissolveFreeHugePages(in: folio, on: cpu)
       }
-      guard let head = tryGetFolio(frame, processor: cpu) else { continue }
-      let size = folioPages(head)
+      guard let head = folios.tryGetFolio(frame, processor: cpu) else { continue }
+      let size = memmap.folioPages(head)
       let after = head.index + size
       scan.scanned += max(0, min(after, end) - scan.next)
       scan.next = max(scan.next, after)
-      let isReferredTo = bystanderRefers(to: head, before: .rangeScan, on: cpu)
+      let isReferredTo = folios.bystanderRefers(to: head, before: .rangeScan, on: cpu)
       if isWorthMoving(head, size, purpose, mode), isolate(head, on: cpu) {
-        list.pushLast(head, in: self)
+        list.pushLast(head, in: memmap)
         pages += size
         scan.isolated += size
       }
-      putFolio(head, refs: isReferredTo ? 2 : 1, on: cpu)
+      folios.putFolio(head, refs: isReferredTo ? 2 : 1, on: cpu)
     }
   }
 
@@ -65,12 +65,12 @@ extension Machine {
   private func isWorthMoving(
     _ head: FrameNumber, _ pages: Int, _ purpose: ScanPurpose, _ mode: MigrationMode
   ) -> Bool {
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     if descriptor.isHugetlb { return purpose == .wholeRange }
     if pages > 1, purpose == .compaction { return false }
     guard descriptor.has(.lru) else { return false }
     if mode == .async, descriptor.has(.writeback) { return false }
     return descriptor.mapping.object != nil
-      || Int(descriptor.refcount.load()) - 1 <= expectedReferences(of: head).total
+      || Int(descriptor.refcount.load()) - 1 <= folios.expectedReferences(of: head).total
   }
 }

@@ -2,11 +2,21 @@ import Interleaving
 import SystemPackage
 
 /// The list driver: passes over isolated folios until they have moved or cannot move.
-extension Machine {
+package struct Migration: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Migration of folios.
+  @inline(__always)
+  package var migration: Migration { Migration(machine: machine) }
+}
+
+extension Migration {
   /// Passes over one batch (NR_MAX_MIGRATE_PAGES_RETRY).
-  package static let migrationPasses = 10
+  static let migrationPasses = 10
   /// Most base pages of a batch (NR_MAX_BATCHED_MIGRATION).
-  static let migrationBatch = 512
+  private static let migrationBatch = 512
 
   /// Migrates isolated folios.
   ///
@@ -24,25 +34,29 @@ extension Machine {
     // Hugetlb folios are moved first, in a loop of their own.
     var ordinary = FolioList()
     var huge = FolioList()
-    while let head = list.popFirst(in: self) {
-      if page(head).isHugetlb { huge.pushLast(head, in: self) } else { ordinary.pushLast(head, in: self) }
+    while let head = list.popFirst(in: memmap) {
+      if memmap.page(head).isHugetlb {
+        huge.pushLast(head, in: memmap)
+      } else {
+        ordinary.pushLast(head, in: memmap)
+      }
     }
     runBatch(&huge, request, &run)
     while !ordinary.isEmpty, run.outcome.aborted == nil {
       var batch = FolioList()
       var pages = 0
       while !ordinary.isEmpty {
-        pages += folioPages(ordinary.first)
+        pages += memmap.folioPages(ordinary.first)
         if pages > Self.migrationBatch, !batch.isEmpty { break }
-        if let head = ordinary.popFirst(in: self) { batch.pushLast(head, in: self) }
+        if let head = ordinary.popFirst(in: memmap) { batch.pushLast(head, in: memmap) }
       }
       runBatch(&batch, request, &run)
     }
     run.outcome.remaining = run.kept.count
-    while let head = run.kept.popFirst(in: self) { list.pushLast(head, in: self) }
-    while let head = ordinary.popFirst(in: self) { list.pushLast(head, in: self) }
-    bump(.pgmigrateSuccess, by: UInt64(run.outcome.succeededPages), on: process)
-    bump(.pgmigrateFail, by: UInt64(run.outcome.failedPages), on: process)
+    while let head = run.kept.popFirst(in: memmap) { list.pushLast(head, in: memmap) }
+    while let head = ordinary.popFirst(in: memmap) { list.pushLast(head, in: memmap) }
+    counters.bump(.pgmigrateSuccess, by: UInt64(run.outcome.succeededPages), on: process)
+    counters.bump(.pgmigrateFail, by: UInt64(run.outcome.failedPages), on: process)
     return run.outcome
   }
 
@@ -56,19 +70,19 @@ extension Machine {
     var pass = 0
     while !batch.isEmpty, pass < Self.migrationPasses {
       var again = FolioList()
-      while let head = batch.popFirst(in: self) {
-        let pages = folioPages(head)
+      while let head = batch.popFirst(in: memmap) {
+        let pages = memmap.folioPages(head)
         // Asked now, because after the move the frame may be part of anything.
         let isCounted = isTransparentHuge(head)
         // From the fourth pass on a synchronous migration waits for the page lock.
         switch migrateFolio(head, request, wait: pass > 2) {
         case .moved:
           run.outcome.succeededPages += pages
-          if isCounted { bump(.thpMigrationSuccess, on: process) }
+          if isCounted { counters.bump(.thpMigrationSuccess, on: process) }
         case .again(let failure):
           run.outcome.attempts[failure.stage.rawValue] += 1
           if pass + 1 < Self.migrationPasses {
-            again.pushLast(head, in: self)
+            again.pushLast(head, in: memmap)
           } else {
             fail(head, failure, &run, process)
           }
@@ -80,12 +94,12 @@ extension Machine {
           fail(head, failure, &run, process)
           run.outcome.aborted = .noMemory
           // The folios that this pass left for the next one count as failed too.
-          while let rest = again.popFirst(in: self) {
-            run.outcome.failedPages += folioPages(rest)
-            if isTransparentHuge(rest) { bump(.thpMigrationFail, on: process) }
-            run.kept.pushLast(rest, in: self)
+          while let rest = again.popFirst(in: memmap) {
+            run.outcome.failedPages += memmap.folioPages(rest)
+            if isTransparentHuge(rest) { counters.bump(.thpMigrationFail, on: process) }
+            run.kept.pushLast(rest, in: memmap)
           }
-          while let rest = batch.popFirst(in: self) { run.kept.pushLast(rest, in: self) }
+          while let rest = batch.popFirst(in: memmap) { run.kept.pushLast(rest, in: memmap) }
           return
         }
       }
@@ -99,13 +113,15 @@ extension Machine {
     _ head: FrameNumber, _ failure: MigrationFailure, _ run: inout MigrationRun, _ process: Process
   ) {
     run.outcome.failedPages += failure.pages
-    if isTransparentHuge(head) { bump(.thpMigrationFail, on: process) }
+    if isTransparentHuge(head) { counters.bump(.thpMigrationFail, on: process) }
     run.outcome.note(failure)
-    run.kept.pushLast(head, in: self)
+    run.kept.pushLast(head, in: memmap)
   }
 
   /// Whether the thp_migration counters count a folio: huge pages of the hugetlb pools are not counted there.
-  private func isTransparentHuge(_ head: FrameNumber) -> Bool { page(head).isLarge && !page(head).isHugetlb }
+  private func isTransparentHuge(_ head: FrameNumber) -> Bool {
+    memmap.page(head).isLarge && !memmap.page(head).isHugetlb
+  }
 
   /// Waits until a page that a migration entry names is unlocked; the caller then looks at the entry again.
   ///
@@ -118,9 +134,9 @@ extension Machine {
   /// - Kernel: mm/migrate.c:migration_entry_wait_huge (6.1)
   /// - Kernel: mm/filemap.c:migration_entry_wait_on_locked (6.1)
   package func waitForMigration(of frame: FrameNumber, on processor: Int) {
-    let held = isEnabled(.waitWithoutReference) ? nil : tryGetFolio(frame, processor: processor)
-    page(head(of: frame)).lock.waitUntilFree()
-    if let held { putFolio(held, on: processor) }
+    let held = isEnabled(.waitWithoutReference) ? nil : folios.tryGetFolio(frame, processor: processor)
+    memmap.page(memmap.head(of: frame)).lock.waitUntilFree()
+    if let held { folios.putFolio(held, on: processor) }
   }
 }
 

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Replacing a folio's mappings by migration entries, and back.
-extension Machine {
+extension Migration {
   /// Replaces every mapping of a locked folio by a migration entry.
   ///
   /// Order in each entry: clear it, then ask whether the page is pinned, then write the migration entry. A
@@ -20,36 +20,36 @@ extension Machine {
   func replaceMappings(of head: FrameNumber, groupIsHeld: Bool, on processor: Int) -> Bool {
     guard isMapped(head) else { return true }
     var refused = false
-    forEachMapping(of: head, groupIsHeld: groupIsHeld) { space, area, _ in
+    reverseMap.forEachMapping(of: head, groupIsHeld: groupIsHeld) { space, area, _ in
       space.pageTableLock.withLock {
         forEachSlot(of: head, in: area, space) { slot, _, first, count in
           if refused { return }
           let entry = slot.entry
           guard entry.mapsFrame, !entry.isSpecial, entry.frame == first else { return }
-          if shouldFail(.unmap) {
+          if failures.shouldFail(.unmap) {
             refused = true
             return
           }
-          let wasPinned = !isEnabled(.pinTestAfterClear) && isMaybePinned(head)
-          setEntry(slot, .none, isEnabled(.clearBeforeLook) ? .sequential : .release)
-          let exclusive = policy.tracksExclusive && page(first).has(.anonExclusive)
+          let wasPinned = !isEnabled(.pinTestAfterClear) && folios.isMaybePinned(head)
+          pageTables.setEntry(slot, .none, isEnabled(.clearBeforeLook) ? .sequential : .release)
+          let exclusive = policy.tracksExclusive && memmap.page(first).has(.anonExclusive)
           if exclusive {
-            if isEnabled(.pinTestAfterClear) ? isMaybePinned(head) : wasPinned {
-              setEntry(slot, entry, .sequential)
+            if isEnabled(.pinTestAfterClear) ? folios.isMaybePinned(head) : wasPinned {
+              pageTables.setEntry(slot, entry, .sequential)
               refused = true
               return
             }
-            page(first).clear(.anonExclusive)
+            memmap.page(first).clear(.anonExclusive)
           }
           let kind: PageTableEntry.SwapKind =
             entry.isWritable ? .migrationWrite : exclusive ? .migrationReadExclusive : .migrationRead
           let replacement = PageTableEntry.migration(
             kind, first, young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
             huge: count > 1)
-          if entry.has(PageTableEntry.dirty) { page(head).set(.dirty) }
-          setEntry(slot, replacement)
-          removeMapping(first, huge: count > 1, on: processor)
-          putFolio(head, on: processor)
+          if entry.has(PageTableEntry.dirty) { memmap.page(head).set(.dirty) }
+          pageTables.setEntry(slot, replacement)
+          reverseMap.removeMapping(first, huge: count > 1, on: processor)
+          folios.putFolio(head, on: processor)
         }
       }
       return !refused
@@ -70,7 +70,7 @@ extension Machine {
   func restoreMappings(
     from source: FrameNumber, to target: FrameNumber, groupIsHeld: Bool, on processor: Int
   ) {
-    forEachMapping(of: target, groupIsHeld: groupIsHeld) { space, area, _ in
+    reverseMap.forEachMapping(of: target, groupIsHeld: groupIsHeld) { space, area, _ in
       space.pageTableLock.withLock {
         forEachSlot(of: source, identity: target, in: area, space) { slot, virtual, first, count in
           let entry = slot.entry
@@ -83,12 +83,12 @@ extension Machine {
           if entry.has(PageTableEntry.dirty) { bits |= PageTableEntry.dirty }
           if count > 1 { bits |= PageTableEntry.huge }
           if kind == .migrationWrite, area.flags.contains(.write) { bits |= PageTableEntry.writable }
-          getFolio(target)
+          folios.getFolio(target)
           let exclusive =
-            policy.tracksExclusive && page(target).mapping.isAnonymous && kind != .migrationRead
-          addMapping(
+            policy.tracksExclusive && memmap.page(target).mapping.isAnonymous && kind != .migrationRead
+          reverseMap.addMapping(
             frame, area, page: virtual, huge: count > 1, exclusive: exclusive, on: processor)
-          setEntry(slot, .leaf(frame, bits), .sequential)
+          pageTables.setEntry(slot, .leaf(frame, bits), .sequential)
         }
       }
       return true
@@ -109,13 +109,13 @@ extension Machine {
     of head: FrameNumber, identity: FrameNumber? = nil, in area: Area, _ space: AddressSpace,
     _ body: (EntrySlot, UInt64, FrameNumber, Int) -> Void
   ) {
-    let pages = folioPages(head)
-    let index = page(identity ?? head).index
+    let pages = memmap.folioPages(head)
+    let index = memmap.page(identity ?? head).index
     var i = area.pageOffset > index ? Int(area.pageOffset - index) : 0
     while i < pages {
       let virtual = area.start + (index + UInt64(i) - area.pageOffset)
       guard virtual < area.end else { return }
-      guard let slot = leafSlot(space, virtual) else {
+      guard let slot = pageTables.leafSlot(space, virtual) else {
         i += 1
         continue
       }

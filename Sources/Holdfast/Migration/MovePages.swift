@@ -62,10 +62,10 @@ extension Machine {
     tick()
     func all(_ status: MoveStatus) -> [MoveStatus?] { [MoveStatus?](repeating: status, count: pages) }
     guard zones.contains(where: { $0.node == node }) else { return all(.noSuchNode) }
-    guard process.live != 0, let held = holdSpace(of: owner) else { return all(.noSuchProcess) }
-    defer { releaseSpace(held, on: process.processor) }
-    drainLRUAll(for: process)
-    let space = self.space(held)
+    guard process.live != 0, let held = spaces.holdSpace(of: owner) else { return all(.noSuchProcess) }
+    defer { spaces.releaseSpace(held, on: process.processor) }
+    lru.drainLRUAll(for: process)
+    let space = spaces.space(held)
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
     var statuses: [MoveStatus?] = []
@@ -74,48 +74,52 @@ extension Machine {
     var isolated: [Int] = []
     isolated.reserveCapacity(pages)
     for index in 0..<pages {
-      let (status, head) = isolateForMove(space, address.page + UInt64(index), node, on: process.processor)
+      let (status, head) = migration.isolateForMove(
+        space, address.page + UInt64(index), node, on: process.processor)
       statuses.append(status)
       if let head {
-        list.pushLast(head, in: self)
+        list.pushLast(head, in: memmap)
         isolated.append(index)
       }
     }
-    let outcome = migratePages(
+    let outcome = migration.migratePages(
       &list, reason: .systemCall, mode: .sync,
       target: .allocate(gfp: [.highUserMovable, .thisNode], node: node), for: process)
     if outcome.isComplete { return statuses }
-    while let head = list.popFirst(in: self) { putBack(head, on: process.processor) }
+    while let head = list.popFirst(in: memmap) { migration.putBack(head, on: process.processor) }
     for index in isolated {
-      guard let frame = space.pageTableLock.withLock({ mappedFrame(space, address.page + UInt64(index)) })
+      guard
+        let frame = space.pageTableLock.withLock({ faults.mappedFrame(space, address.page + UInt64(index)) })
       else { continue }
-      if page(frame).node != node {
-        let head = self.head(of: frame)
+      if memmap.page(frame).node != node {
+        let head = memmap.head(of: frame)
         statuses[index] = .notMoved(outcome.failures.first { $0.frame == head })
       }
     }
     return statuses
   }
+}
 
+extension Migration {
   /// Isolates the folio at an address, unless it is on the node already.
   ///
   /// - Kernel: mm/migrate.c:add_page_for_migration (6.1); without MPOL_MF_MOVE_ALL, device memory, EACCES for
   ///   a tail page of the hugetlb pool. The page is found by its entry, not by follow_page, and the test for
   ///   pages of several processes counts the mappings of the whole folio.
-  private func isolateForMove(
+  fileprivate func isolateForMove(
     _ space: AddressSpace, _ virtual: UInt64, _ node: Int, on processor: Int
   ) -> (MoveStatus?, FrameNumber?) {
-    guard findArea(space, virtual) != nil else { return (.notMapped, nil) }
+    guard spaces.findArea(space, virtual) != nil else { return (.notMapped, nil) }
     let (frame, head) = space.pageTableLock.withLock { () -> (FrameNumber?, FrameNumber?) in
-      guard let frame = mappedFrame(space, virtual) else { return (nil, nil) }
+      guard let frame = faults.mappedFrame(space, virtual) else { return (nil, nil) }
       if frame == global.zeroPage { return (frame, nil) }
-      return (frame, tryGetFolio(frame, processor: processor))
+      return (frame, folios.tryGetFolio(frame, processor: processor))
     }
     guard frame != nil else { return (.notPresent, nil) }
     guard let head else { return (.notMapped, nil) }
-    defer { putFolio(head, on: processor) }
-    if page(head).node == node { return (nil, nil) }
-    if mappingCount(head) > folioPages(head) { return (.shared, nil) }
+    defer { folios.putFolio(head, on: processor) }
+    if memmap.page(head).node == node { return (nil, nil) }
+    if folios.mappingCount(head) > memmap.folioPages(head) { return (.shared, nil) }
     guard isolate(head, on: processor) else { return (.notIsolated, nil) }
     return (nil, head)
   }

@@ -4,11 +4,11 @@ import Interleaving
 extension Machine {
   /// /proc/vmstat: the counters that the machine keeps, by name.
   public var vmstat: [(name: String, value: UInt64)] {
-    var rows: [(String, UInt64)] = [("nr_free_pages", sum(zones.map { zone($0).free.load() }))]
+    var rows: [(String, UInt64)] = [("nr_free_pages", sum(zones.map { buddy.zone($0).free.load() }))]
     for list in LRUList.allCases {
       rows.append((list.zoneCounterName, sum(zones.map { UInt64(max(0, total(list, zone: $0))) })))
     }
-    rows.append(("nr_free_cma", sum(zones.map { zone($0).freeCMA.load() })))
+    rows.append(("nr_free_cma", sum(zones.map { buddy.zone($0).freeCMA.load() })))
     for counter in NodeCounter.allCases {
       rows.append((counter.kernelName, UInt64(max(0, total(counter, node: nil)))))
     }
@@ -22,11 +22,6 @@ extension Machine {
   ///
   /// - Kernel: mm/vmstat.c:vmstat_show (6.1); without counters that no rule of the engine changes.
   public var vmstatText: String { vmstat.map { "\($0.name) \($0.value)\n" }.joined() }
-
-  /// Zones that have memory, in order.
-  public var zones: [ZoneID] {
-    (0..<layout.zones.count).map(ZoneID.init(rawValue:)).filter { zone($0).isPopulated }
-  }
 
   /// One LRU list's count of one zone.
   package func total(_ list: LRUList, zone: ZoneID) -> Int64 {
@@ -48,7 +43,7 @@ extension Machine {
       for kind in ZoneKind.allCases where kind != .device {
         let id = ZoneID(node: node, kind: kind)
         text += "Node \(node), zone \(Self.padded("\(kind)", 8))\n"
-        if statistics, zone(id).isPopulated {
+        if statistics, buddy.zone(id).isPopulated {
           text += nodeStatistics(node)
           statistics = false
         }
@@ -110,18 +105,18 @@ extension Machine {
   /// - Kernel: mm/vmstat.c:pagetypeinfo_showblockcount_print (6.1)
   public func pageblockCounts(_ id: ZoneID) -> [Int] {
     var counts = [Int](repeating: 0, count: MigrateType.allCases.count)
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     var index = zone.start.index & ~(geometry.pageblockFrames - 1)
     while index < zone.start.index + zone.spanned {
       let frame = FrameNumber(max(index, zone.start.index))
-      if zoneOf(frame) == id { counts[Int(pageblockType(of: frame).number)] += 1 }
+      if blocks.zoneOf(frame) == id { counts[Int(buddy.pageblockType(of: frame).number)] += 1 }
       index += geometry.pageblockFrames
     }
     return counts
   }
 
   private func freeBlocks(_ id: ZoneID, _ order: Int, _ type: MigrateType) -> Int {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     let listed = zone.lock.withLock { zone.freeList(order: order, type).count }
     guard order == geometry.maxOrder, type == .movable else { return listed }
     return listed + Int(zone.deferred.load()) >> order
@@ -135,7 +130,7 @@ extension Machine {
   }
 
   private func zoneStatistics(_ id: ZoneID) -> String {
-    let zone = zone(id)
+    let zone = buddy.zone(id)
     var text = "  pages free     \(zone.free.load())\n        boost    0\n"
     for (i, name) in ["min", "low", "high"].enumerated() {
       text += "        \(Self.trailing(name, 8)) \(zone.watermark(i).load())\n"
@@ -151,7 +146,7 @@ extension Machine {
     }
     text += "      nr_free_cma  \(zone.freeCMA.load())\n  pagesets\n"
     for index in 0..<configuration.processors {
-      text += "    cpu: \(index)\n              count: \(perCPULists(index, id).count)\n"
+      text += "    cpu: \(index)\n              count: \(allocator.perCPULists(index, id).count)\n"
       text +=
         "              high:  \(zone.perCPUHigh.load())\n              batch: \(zone.perCPUBatch.load())\n"
       text += "  vm stats threshold: \(statisticsThreshold(zone))\n"

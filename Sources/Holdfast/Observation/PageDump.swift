@@ -9,17 +9,17 @@ extension Machine {
   /// - Kernel: mm/debug.c:__dump_page (6.1); without the operations and name of a file's mapping, KSM.
   /// - Kernel: mm/debug.c:dump_page (6.1); without page owners.
   public func dump(_ frame: FrameNumber, reason: String? = nil) -> [String] {
-    guard hasMetadata(frame) else {
+    guard memmap.hasMetadata(frame) else {
       return ["page:\(pointer(frame)) is uninitialized and poisoned"] + Self.reasonLine(reason)
     }
-    let head = head(of: frame)
-    let top = page(head)
+    let head = memmap.head(of: frame)
+    let top = memmap.page(head)
     var lines = [summary(frame, head)]
     if top.isLarge, showsHead {
       lines.append(largeLine(head))
     }
     lines.append(flagLine(frame, head))
-    if policy == .linuxMainline || policy == .linux6_14, let type = Self.typeLine(page(frame).type) {
+    if policy == .linuxMainline || policy == .linux6_14, let type = Self.typeLine(memmap.page(frame).type) {
       lines.append(type)
     }
     if showsHead {
@@ -35,8 +35,8 @@ extension Machine {
   }
 
   private func summary(_ frame: FrameNumber, _ head: FrameNumber) -> String {
-    let top = page(head)
-    let own = page(frame)
+    let top = memmap.page(head)
+    let own = memmap.page(frame)
     let mapcount = top.has(.slab) ? 0 : own.mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)
     // Since 5.8 it is page_mapping's answer, which is none for anonymous memory.
     let hasNone = top.mapping == .none || (showsHead && top.mapping.isAnonymous)
@@ -65,11 +65,13 @@ extension Machine {
   }
 
   private func largeLine(_ head: FrameNumber) -> String {
-    let top = page(head)
+    let top = memmap.page(head)
     if policy == .linuxMainline || policy == .linux6_14 {
-      let mapped = (0..<folioPages(head)).reduce(0) { $0 + (page(head + $1).mapcount.load() > 0 ? 1 : 0) }
+      let mapped = (0..<memmap.folioPages(head)).reduce(0) {
+        $0 + (memmap.page(head + $1).mapcount.load() > 0 ? 1 : 0)
+      }
       return
-        "head: order:\(top.order) mapcount:\(mappingCount(head)) "
+        "head: order:\(top.order) mapcount:\(folios.mappingCount(head)) "
         + "entire_mapcount:\(top.entireMapcount.load()) nr_pages_mapped:\(mapped) pincount:\(top.pincount.load())"
     }
     var line = "head:\(pointer(head)) order:\(top.order) compound_mapcount:\(top.entireMapcount.load())"
@@ -80,23 +82,23 @@ extension Machine {
   }
 
   private func flagLine(_ frame: FrameNumber, _ head: FrameNumber) -> String {
-    let word = page(showsHead ? head : frame).flagWord.load()
+    let word = memmap.page(showsHead ? head : frame).flagWord.load()
     var names: [String] = []
     for (bit, name) in PageFlags.names.enumerated() where word & (1 << UInt64(bit)) != 0 {
       names.append(name)
     }
-    let zone = page(frame).zone
+    let zone = memmap.page(frame).zone
     names.append("node=\(zone.node)")
     names.append("zone=\(zone.kind.number)")
     names.append("lastcpupid=0x1fffff")
-    let kind = page(head).mapping.isAnonymous ? "anon " : ""
-    let cma = pageblockType(of: frame) == .cma ? " CMA" : ""
+    let kind = memmap.page(head).mapping.isAnonymous ? "anon " : ""
+    let cma = buddy.pageblockType(of: frame) == .cma ? " CMA" : ""
     return "\(kind)flags: 0x\(String(word, radix: 16))(\(names.joined(separator: "|")))\(cma)"
   }
 
   /// The descriptor as eight words of sixteen digits, four a row.
   private func rawLines(_ prefix: String, _ frame: FrameNumber) -> [String] {
-    let descriptor = page(frame)
+    let descriptor = memmap.page(frame)
     let words: [UInt64] = [
       descriptor.flagWord.load(), UInt64(descriptor.next.rawValue), UInt64(descriptor.previous.rawValue),
       UInt64(descriptor.mapping.rawValue), descriptor.index, UInt64(descriptor.privateWord),

@@ -6,11 +6,11 @@ extension Machine {
   ///
   /// - Kernel: fs/proc/page.c:stable_page_flags (6.1); without KSM, PG_idle, PG_uncached, PG_arch_1 and 2.
   public func kpageflags(_ frame: FrameNumber) -> UInt64 {
-    guard frame.index < frameCount, block(block(of: frame)).state == .online else { return 1 << 20 }
-    guard hasMetadata(frame) else { return isDeferred(frame) ? 1 << 10 : 1 << 20 }
-    let own = page(frame)
-    let head = head(of: frame)
-    let top = page(head)
+    guard frame.index < frameCount, blocks.block(block(of: frame)).state == .online else { return 1 << 20 }
+    guard memmap.hasMetadata(frame) else { return observation.isDeferred(frame) ? 1 << 10 : 1 << 20 }
+    let own = memmap.page(frame)
+    let head = memmap.head(of: frame)
+    let top = memmap.page(head)
     var word: UInt64 = 0
     func set(_ bit: Int, _ condition: Bool) { if condition { word |= 1 << UInt64(bit) } }
     let carried: [(Int, PageFlags)] = [
@@ -23,8 +23,8 @@ extension Machine {
     set(34, own.has(.anonExclusive))
     set(35, flags.contains(.hasPrivate))
     set(37, flags.contains(.ownerPrivate))
-    set(10, own.refcount.load() == 0 && freeBlock(covering: frame) != nil)
-    set(11, mappingCount(head) > 0)
+    set(10, own.refcount.load() == 0 && buddy.freeBlock(covering: frame) != nil)
+    set(11, folios.mappingCount(head) > 0)
     set(12, top.mapping.isAnonymous)
     set(15, own.has(.head))
     set(16, own.isTail)
@@ -41,10 +41,10 @@ extension Machine {
   ///
   /// - Kernel: fs/proc/page.c:kpagecount_read (6.1); without the file's offsets and errors.
   public func kpagecount(_ frame: FrameNumber) -> UInt64 {
-    guard hasMetadata(frame) else { return 0 }
-    let top = page(head(of: frame))
-    if top.has(.slab) || page(frame).type != .none { return 0 }
+    guard memmap.hasMetadata(frame) else { return 0 }
+    let top = memmap.page(memmap.head(of: frame))
+    if top.has(.slab) || memmap.page(frame).type != .none { return 0 }
     return UInt64(
-      max(0, page(frame).mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)))
+      max(0, memmap.page(frame).mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)))
   }
 }

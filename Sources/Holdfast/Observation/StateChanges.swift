@@ -1,28 +1,29 @@
 import Interleaving
 
 /// What differs between two copies of a machine's state, for the schedules that an explorer prints.
-extension Machine {
+extension StateObservation {
   /// Leaf entries, memory blocks and frames that differ, such as `refcount of pfn:0x21: 1 -> 1025`.
   ///
   /// - Parameter shown: the frames of which the counts and flags are compared.
   package func stateChanges(
     from before: [UInt8], to after: [UInt8], of shown: Set<FrameNumber>
   ) -> [String] {
-    guard before.count == layout.size, after.count == layout.size else { return [] }
+    guard before.count == machine.layout.size, after.count == machine.layout.size else { return [] }
     var changes: [String] = []
     before.withUnsafeBytes { before in
       after.withUnsafeBytes { after in
-        for offset in stride(from: layout.tablePages.start, to: layout.tablePages.end, by: 8) {
+        for offset in stride(from: machine.layout.tablePages.start, to: machine.layout.tablePages.end, by: 8)
+        {
           let (then, now) = (Self.entry(before, offset), Self.entry(after, offset))
           if then != now, !then.isTable, !now.isTable { note(offset, before, after, &changes) }
         }
         for frame in shown.sorted() {
           for field in Self.shownFields {
-            note(layout.frames.offset(frame.index) + field.offset, before, after, &changes)
+            note(machine.layout.frames.offset(frame.index) + field.offset, before, after, &changes)
           }
         }
-        for block in 0..<blockCount {
-          note(layout.blocks.offset(block) + MemoryBlockRow.state.offset, before, after, &changes)
+        for block in 0..<machine.blockCount {
+          note(machine.layout.blocks.offset(block) + MemoryBlockRow.state.offset, before, after, &changes)
         }
       }
     }
@@ -31,15 +32,16 @@ extension Machine {
 
   /// Frames that an entry of a table page maps or waits for.
   package func mappedFrames(in state: [UInt8]) -> Set<FrameNumber> {
-    guard state.count == layout.size else { return [] }
+    guard state.count == machine.layout.size else { return [] }
     var frames: Set<FrameNumber> = []
     state.withUnsafeBytes { state in
-      for offset in stride(from: layout.tablePages.start, to: layout.tablePages.end, by: 8) {
+      for offset in stride(from: machine.layout.tablePages.start, to: machine.layout.tablePages.end, by: 8) {
         let entry = Self.entry(state, offset)
-        guard !entry.isTable, entry.mapsFrame || entry.isMigration, entry.frame.index < frameCount else {
+        guard !entry.isTable, entry.mapsFrame || entry.isMigration, entry.frame.index < machine.frameCount
+        else {
           continue
         }
-        if entry.frame != zeroPageFrame { frames.insert(entry.frame) }
+        if entry.frame != machine.zeroPageFrame { frames.insert(entry.frame) }
       }
     }
     return frames

@@ -45,9 +45,20 @@ extension Process {
   package var unannouncedScope: AllocationScope { RawRow(row.raw)[ProcessRow.scope] }
 }
 
-extension Machine {
+/// What the laboratory sees of a machine's state: names, values and changes of its words.
+package struct StateObservation: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Names and values of the machine's words.
+  @inline(__always)
+  package var observation: StateObservation { StateObservation(machine: machine) }
+}
+
+extension StateObservation {
   /// The tables as bytes.
-  package var stateMap: StateMap { StateMap(self) }
+  package var stateMap: StateMap { StateMap(machine) }
 
   /// The order from which a large folio counts its pins exactly.
   package var leastExactOrder: Int { pinRules.leastExactOrder }

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Names of the words of a machine's state, for the schedules that an explorer prints.
-extension Machine {
+extension StateObservation {
   /// What the word at an address is, such as `refcount of pfn:0x21`; empty for one outside the tables.
   package func stateName(at address: UInt) -> String { statePlace(at: address)?.name ?? "" }
 
@@ -16,12 +16,12 @@ extension Machine {
   }
 
   func statePlace(at address: UInt) -> StatePlace? {
-    statePlace(Int(bitPattern: address) - Int(bitPattern: arena))
+    statePlace(Int(bitPattern: address) - Int(bitPattern: machine.arena))
   }
 
   /// The word that holds a byte of the state.
   func statePlace(_ offset: Int) -> StatePlace? {
-    guard let table = layout.tables.last(where: { $0.bytes.lowerBound <= offset }),
+    guard let table = machine.layout.tables.last(where: { $0.bytes.lowerBound <= offset }),
       table.bytes.contains(offset)
     else { return nil }
     let inside = offset - table.bytes.lowerBound

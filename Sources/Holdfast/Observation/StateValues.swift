@@ -1,7 +1,7 @@
 import Interleaving
 
 /// Values of the words of a machine's state, for the schedules that an explorer prints.
-extension Machine {
+extension StateObservation {
   /// What an operation found in a word and left there, such as `1 -> 1025`, or the one value if it left it alone.
   ///
   /// - Parameters:
@@ -9,8 +9,8 @@ extension Machine {
   ///   - isWrite: whether the operation may have written.
   /// - Returns: nil for an address outside the tables.
   package func stateChange(at address: UInt, since before: [UInt8], isWrite: Bool) -> String? {
-    guard let place = statePlace(at: address), before.count == layout.size else { return nil }
-    let now = text(place, state)
+    guard let place = statePlace(at: address), before.count == machine.layout.size else { return nil }
+    let now = text(place, machine.state)
     if !isWrite { return now }
     let then = before.withUnsafeBytes { text(place, $0) }
     guard let now, let then else { return nil }

@@ -1,6 +1,17 @@
 import Interleaving
 import SystemPackage
 
+/// Pins and references of user pages: how they are taken and released.
+package struct Pins: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Pins of user pages.
+  @inline(__always)
+  package var pins: Pins { Pins(machine: machine) }
+}
+
 extension Machine {
   /// Pins pages for DMA (FOLL_PIN).
   ///
@@ -35,8 +46,8 @@ extension Machine {
     let request = PinRequest(
       process: process, space: process.space, address: address, pages: pages, flags: flags, entry: entry,
       isPin: true, purpose: purpose, accounting: accounting)
-    let (record, taken) = try take(request, of: owner ?? process)
-    return PinnedPages(self, record, taken)
+    let (record, taken) = try pins.take(request, of: owner ?? process)
+    return PinnedPages(pins, record, taken)
   }
 
   /// Takes ordinary references on pages (FOLL_GET).
@@ -57,19 +68,21 @@ extension Machine {
     let request = PinRequest(
       process: process, space: process.space, address: address, pages: pages, flags: flags, entry: entry,
       isPin: false, purpose: purpose, accounting: .none)
-    let (record, taken) = try take(request, of: owner ?? process)
-    return GottenPages(self, record, taken)
+    let (record, taken) = try pins.take(request, of: owner ?? process)
+    return GottenPages(pins, record, taken)
   }
+}
 
+extension Pins {
   /// Serves a call of an entry point.
   ///
   /// - Returns: a record of the ledger with the pages; row zero if no pages were requested.
-  private func take(
+  fileprivate func take(
     _ asked: PinRequest, of owner: Process
   ) throws(PinError) -> (record: PinRecord, taken: Taken) {
-    let now = stamp()
+    let now = machine.stamp()
     let process = asked.process
-    let none = pinRecord(.none)
+    let none = ledger.pinRecord(.none)
     var request = asked
     do {
       request.flags = try completeFlags(asked)
@@ -91,23 +104,23 @@ extension Machine {
           .arguments, .illegalFlags("only the remote entry point takes another process's memory"),
           .invalidArgument)
       }
-      guard let held = holdSpace(of: owner) else { throw gone(owner) }
+      guard let held = spaces.holdSpace(of: owner) else { throw gone(owner) }
       remote = held
       request.space = held
     }
-    defer { if let remote { releaseSpace(remote, on: process.processor) } }
+    defer { if let remote { spaces.releaseSpace(remote, on: process.processor) } }
     if request.isFast, try isEmptyByOverflow(request) { return (none, Taken(count: 0)) }
 
-    guard let record = openRecord(count: request.pages) else {
+    guard let record = ledger.openRecord(count: request.pages) else {
       throw PinError(.ledger, .ledgerFull, .noMemory, address: request.address)
     }
-    let range = PinRange(start: request.address.page, frames: slots(of: record, count: request.pages))
+    let range = PinRange(start: request.address.page, frames: ledger.slots(of: record, count: request.pages))
     var taken =
       request.accounting == .none
       ? takePages(request, range) : takeCharged(request, range, to: record)
     if taken.count == range.count { taken.failure = nil }
     if taken.count == 0, let failure = taken.failure {
-      closeRecord(record)
+      ledger.closeRecord(record)
       throw failure
     }
     fill(record, request, pages: taken.count, now)
@@ -137,7 +150,7 @@ extension Machine {
     record.ownerName = request.process.storedName
     record.tick = now
     record.purpose = request.purpose
-    record.kind = request.isPin ? Self.pinRecordKind : Self.getRecord
+    record.kind = request.isPin ? Ledger.pinRecordKind : Ledger.getRecord
     global.ledgerLock.unlock()
   }
 

@@ -1,7 +1,7 @@
 import Interleaving
 
 /// The lockless path: walk the page tables, grab each page, then check that its entries did not change.
-extension Machine {
+extension Pins {
   /// Takes pages without any lock, as many from the start of the range as it can.
   ///
   /// The walk announces itself in `Processor.walkers`, for which `synchroniseWalkers` waits before page
@@ -11,20 +11,20 @@ extension Machine {
   /// - Returns: how many slots of the range were filled.
   /// - Kernel: mm/gup.c:lockless_pages_from_mm (6.1)
   func takeLockless(_ request: PinRequest, _ range: PinRange) -> Int {
-    let space = space(request.space)
+    let space = spaces.space(request.space)
     let processor = request.process.processor
     var sequence: UInt32 = 0
     if request.isPin {
       sequence = space.writeProtectSequence.read()
       if sequence & 1 != 0 { return 0 }
     }
-    let walkers = self.processor(processor).walkers
+    let walkers = machine.processor(processor).walkers
     if isEnabled(.walkAnnouncement) { walkers.fetchAdd(1, .sequential) }
     var walk = LocklessWalk(range, request.flags, on: processor)
     walkTables(space.rootTable, &walk)
     if isEnabled(.walkAnnouncement) { walkers.fetchAdd(UInt32.max, .sequential) }
     if request.isPin {
-      walk.flushCount(self)
+      walk.flushCount(machine)
       if space.writeProtectSequence.read() != sequence {
         // fork has write-protected entries meanwhile, so these pages may be shared now.
         releaseAll(range.prefix(walk.taken).frames, pins: true, markDirty: false, on: processor)
@@ -37,9 +37,9 @@ extension Machine {
   /// Walks down to each PMD entry of the range.
   ///
   /// - Kernel: mm/gup.c:gup_pgd_range (6.1); without huge entries.
+  /// - Kernel: mm/gup.c:gup_p4d_range (6.1)
   /// - Kernel: mm/gup.c:gup_pud_range (6.1); without huge entries, device pages.
-  /// - Kernel: mm/gup.c:gup_pmd_range (6.1); without device pages, following PROT_NONE with FOLL_FORCE: such
-  ///   an entry ends the walk.
+  /// - Kernel: mm/gup.c:gup_pmd_range (6.1); without device pages.
   @inline(__always)
   private func walkTables(_ root: RowID, _ walk: inout LocklessWalk) {
     let bits = UInt64(geometry.tableBits)
@@ -48,12 +48,12 @@ extension Machine {
       var table = root
       var shift = 3 &* bits
       while shift > bits {
-        let entry = tablePage(table).entry(Int((walk.page &>> shift) & mask)).load()
+        let entry = pageTables.tablePage(table).entry(Int((walk.page &>> shift) & mask)).load()
         guard entry.isTable else { return }
         table = entry.tableID
         shift &-= bits
       }
-      let upper = ReadEntry(tablePage(table).entry(Int((walk.page &>> bits) & mask)))
+      let upper = ReadEntry(pageTables.tablePage(table).entry(Int((walk.page &>> bits) & mask)))
       let regionEnd = min(walk.end, (walk.page | mask) &+ 1)
       if upper.entry.isTable {
         guard takeEntries(upper, upTo: regionEnd, &walk) else { return }
@@ -70,17 +70,16 @@ extension Machine {
   /// Runs of small pages are pinned by `takeSmallPages`; it leaves every other page to `takeEntry`. The two
   /// together are the loop of gup_pte_range.
   ///
-  /// - Kernel: mm/gup.c:gup_pte_range (6.1); without device pages, secret memory, following PROT_NONE with
-  ///   FOLL_FORCE: such an entry ends the walk.
+  /// - Kernel: mm/gup.c:gup_pte_range (6.1); without device pages, secret memory, protection keys.
   @inline(never)
   private func takeEntries(_ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
-    let table = tablePage(upper.entry.tableID)
+    let table = pageTables.tablePage(upper.entry.tableID)
     let mask = UInt64(geometry.tableEntries &- 1)
     while true {
       if walk.flags.contains(.pin) {
         let lost = takeSmallPages(upper, upTo: end, &walk)
         if lost != .none {
-          putFolio(lost, refs: pinRules.bias, on: walk.processor)
+          folios.putFolio(lost, refs: pinRules.bias, on: walk.processor)
           return false
         }
         if walk.page == end { return true }
@@ -109,7 +108,7 @@ extension Machine {
     let longterm = walk.flags.contains(.longterm)
     let first = walk.page
     let offset = Int(truncatingIfNeeded: first) & (geometry.tableEntries &- 1)
-    let entries = tablePage(upper.entry.tableID).entries(from: offset)
+    let entries = pageTables.tablePage(upper.entry.tableID).entries(from: offset)
     let frames = walk.room
     let count = Int(truncatingIfNeeded: end &- first)
     let zone = walk.zone
@@ -119,15 +118,15 @@ extension Machine {
       let read = ReadEntry(entries[taken])
       if read.entry.rawValue & (needed | PageTableEntry.special) != needed { break }
       let frame = read.entry.frame
-      let descriptor = page(frame)
+      let descriptor = memmap.page(frame)
       let word = descriptor.flagWord.load(.acquire)
       if word & PageFlags.head.rawValue != 0 || descriptor.isTail || frame == pinRules.uncountedZeroPage
         || word &>> PageFlags.zoneShift != zone
       {
         break
       }
-      if longterm, !pinRules.mayStay(inBlockOf: pageblockTypeNumber(of: frame)) { break }
-      if !addReferences(descriptor, pinRules.bias) { break }
+      if longterm, !pinRules.mayStay(inBlockOf: buddy.pageblockTypeNumber(of: frame)) { break }
+      if !folios.addReferences(descriptor, pinRules.bias) { break }
       let after = descriptor.flagWord.load(.acquire)
       // If the entry was changed before the reference was taken, whoever changed it did not see the
       // reference.
@@ -164,9 +163,9 @@ extension Machine {
       undoLocklessGrab(head, 1, flags, on: walk.processor)
       return false
     }
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     if !descriptor.has(.referenced) { descriptor.set(.referenced) }
-    walk.change(to: descriptor.flagWord.load(.relaxed), self)
+    walk.change(to: descriptor.flagWord.load(.relaxed), machine)
     walk.frames[walk.taken] = entry.frame
     walk.advance(by: 1, pins: flags.contains(.pin) && entry.frame != pinRules.uncountedZeroPage ? 1 : 0)
     return true
@@ -174,7 +173,7 @@ extension Machine {
 
   /// Takes the wanted part of a folio that one PMD entry maps, with one grab; false ends the walk.
   ///
-  /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages.
+  /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages, protection keys.
   /// - Kernel: mm/gup.c:record_subpages (6.1)
   private func takeLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let (flags, entry) = (walk.flags, read.entry)
@@ -187,8 +186,8 @@ extension Machine {
       undoLocklessGrab(head, refs, flags, on: walk.processor)
       return false
     }
-    if !page(head).has(.referenced) { page(head).set(.referenced) }
-    walk.change(to: page(head).flagWord.load(.relaxed), self)
+    if !memmap.page(head).has(.referenced) { memmap.page(head).set(.referenced) }
+    walk.change(to: memmap.page(head).flagWord.load(.relaxed), machine)
     let next = walk.room
     for i in 0..<Int(refs) { next[i] = frame + i }
     walk.advance(by: Int(refs), pins: flags.contains(.pin) ? Int(refs) : 0)
@@ -205,8 +204,8 @@ extension Machine {
     guard policy.tracksExclusive, flags.contains(.pin), !flags.contains(.write), !entry.isWritable else {
       return false
     }
-    let descriptor = page(frame)
-    if page(head(of: frame)).mapping.isAnonymous { return !descriptor.has(.anonExclusive) }
+    let descriptor = memmap.page(frame)
+    if memmap.page(memmap.head(of: frame)).mapping.isAnonymous { return !descriptor.has(.anonExclusive) }
     // Whether the mapping is private is not known without its area, so the slow path must find out.
     return policy.unsharesAnyPrivate && flags.contains(.longterm)
   }
@@ -279,7 +278,7 @@ private struct LocklessWalk {
   /// Counts the pins in the statistics of their node.
   @inline(never)
   mutating func flushCount(_ machine: Machine) {
-    if pending > 0 { machine.countAcquired(pending, node: node, on: processor) }
+    if pending > 0 { machine.pins.countAcquired(pending, node: node, on: processor) }
     pending = 0
   }
 }

@@ -22,7 +22,7 @@ public typealias GottenPages = Holding<Gotten>
 /// Fewer pages than requested are a success, as in Linux; `shortfall` keeps the reason, which Linux does not
 /// return.
 public struct Holding<Kind>: ~Copyable {
-  private let machine: Machine
+  private let pins: Pins
   /// The ledger's record; row zero, which has no pages, if none were requested.
   private var record: PinRecord
   /// The number of pages that were taken.
@@ -30,15 +30,15 @@ public struct Holding<Kind>: ~Copyable {
   /// The reason why there are fewer pages than requested; nil if there are not.
   public let shortfall: PinError?
 
-  init(_ machine: Machine, _ record: PinRecord, _ taken: Taken) {
-    self.machine = machine
+  init(_ pins: Pins, _ record: PinRecord, _ taken: Taken) {
+    self.pins = pins
     self.record = record
     count = taken.count
     shortfall = taken.failure
   }
 
   // A record that is not in use was taken before the explorer restored the machine.
-  deinit { if record.id != .none, record.kind != 0 { machine.endRecord(record) } }
+  deinit { if record.id != .none, record.kind != 0 { pins.endRecord(record) } }
 
   /// The frame of a page; `FrameNumber.none` after that page was released.
   public subscript(index: Int) -> FrameNumber {
@@ -54,16 +54,16 @@ public struct Holding<Kind>: ~Copyable {
   /// A second handle of the same pages, for a machine that will be restored to its state now.
   ///
   /// All but one of such handles must be forgotten.
-  package borrowing func again() -> Self { Self(machine, record, Taken(count: count, failure: shortfall)) }
+  package borrowing func again() -> Self { Self(pins, record, Taken(count: count, failure: shortfall)) }
 
   /// Makes the end of this value release nothing.
-  package mutating func forget() { record = machine.pinRecord(.none) }
+  package mutating func forget() { record = pins.ledger.pinRecord(.none) }
 
-  private var frames: UnsafeMutableBufferPointer<FrameNumber> { machine.slots(of: record, count: count) }
+  private var frames: UnsafeMutableBufferPointer<FrameNumber> { pins.ledger.slots(of: record, count: count) }
 
   private borrowing func release(_ range: Range<Int>, markDirty: Bool) {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "page range out of range")
-    if !range.isEmpty { machine.releasePart(record, range, markDirty: markDirty) }
+    if !range.isEmpty { pins.releasePart(record, range, markDirty: markDirty) }
   }
 
   /// Releases the pages that are left, which the end of `self` does.

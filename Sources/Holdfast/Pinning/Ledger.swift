@@ -4,13 +4,43 @@ import Interleaving
 ///
 /// A record costs a fixed amount for each call, not for each page: the run of slots that holds its frames is
 /// also the array that the caller gets.
+package struct Ledger: Room {
+  package let machine: Machine
+
+  func pinRecord(_ id: RowID) -> PinRecord {
+    PinRecord(machine.row(machine.layout.pinRecords, id.index), id: id)
+  }
+
+  /// The slots of the ledger, one frame number each.
+  @inline(__always)
+  private var pinSlots: UnsafeMutablePointer<FrameNumber> {
+    (machine.arena + machine.layout.pinSlots.start).assumingMemoryBound(to: FrameNumber.self)
+  }
+}
+
+extension Room {
+  /// The ledger of pins.
+  @inline(__always)
+  package var ledger: Ledger { Ledger(machine: machine) }
+}
+
 extension Machine {
+  /// The holders of pages in a range of frames: one for each record, largest first.
+  ///
+  /// Reads the whole ledger, so it is for reports and errors only.
+  public func holders(of range: FrameRange) -> [PinHolder] { ledger.holders(of: range) }
+
+  /// All records that hold pages now, oldest first.
+  public var pinHolders: [PinHolder] { ledger.pinHolders }
+}
+
+extension Ledger {
   /// Makes a record with `count` slots; nil if a table of the ledger is full.
   func openRecord(count: Int) -> PinRecord? {
     let order = Self.slotOrder(count)
     return global.ledgerLock.withLock {
-      guard !shouldFail(.table), let slots = takeSlots(order) else { return nil }
-      guard let id = takePoolRow(.pinRecords) else {
+      guard !failures.shouldFail(.table), let slots = takeSlots(order) else { return nil }
+      guard let id = pools.takePoolRow(.pinRecords) else {
         returnSlots(slots, order)
         return nil
       }
@@ -26,7 +56,7 @@ extension Machine {
   func closeRecord(_ record: PinRecord) {
     global.ledgerLock.withLock {
       returnSlots(record.slots, record.slotOrder)
-      returnPoolRow(.pinRecords, record.id)
+      pools.returnPoolRow(.pinRecords, record.id)
     }
   }
 
@@ -44,7 +74,7 @@ extension Machine {
 
   package static let getRecord: UInt32 = 1
   package static let pinRecordKind: UInt32 = 2
-  static let pendingRecord: UInt32 = 3
+  private static let pendingRecord: UInt32 = 3
 
   /// Calls `body` with every record in use and its frames.
   ///
@@ -65,10 +95,8 @@ extension Machine {
     }
   }
 
-  /// The holders of pages in a range of frames: one for each record, largest first.
-  ///
-  /// Reads the whole ledger, so it is for reports and errors only.
-  public func holders(of range: FrameRange) -> [PinHolder] {
+  /// `Machine.holders(of:)`, for the rooms.
+  package func holders(of range: FrameRange) -> [PinHolder] {
     var found: [PinHolder] = []
     forEachRecord { record, frames in
       let inside = frames.lazy.filter { $0 != .none && range.contains($0) }.count
@@ -77,8 +105,8 @@ extension Machine {
     return found.sorted { $0.pagesInRange > $1.pagesInRange }
   }
 
-  /// All records that hold pages now, oldest first.
-  public var pinHolders: [PinHolder] {
+  /// `Machine.pinHolders`, for the rooms.
+  var pinHolders: [PinHolder] {
     var found: [PinHolder] = []
     forEachRecord { record, _ in
       if record.remaining > 0 { found.append(holder(record, pagesInRange: record.remaining)) }
@@ -91,7 +119,7 @@ extension Machine {
       owner: record.owner, ownerName: record.ownerName.description, purpose: record.purpose.description,
       isPin: record.kind == Self.pinRecordKind,
       isLongterm: record.flags.contains(.longterm), address: VirtualAddress(page: record.startPage),
-      pagesInRange: pagesInRange, pages: record.remaining, age: now &- record.tick)
+      pagesInRange: pagesInRange, pages: record.remaining, age: machine.now &- record.tick)
   }
 
   // MARK: - Slots
@@ -110,7 +138,7 @@ extension Machine {
     }
     // Slot 0 stands for "none".
     let used = max(1, Int(global.slotsUsed))
-    guard used + (1 << order) <= layout.pinSlots.count else { return nil }
+    guard used + (1 << order) <= machine.layout.pinSlots.count else { return nil }
     global.slotsUsed = UInt32(used + (1 << order))
     return UInt32(used)
   }

@@ -3,7 +3,7 @@ import SystemPackage
 
 /// Long-term pins: pin the range, migrate the pages that may not stay where they are, and pin the range
 /// again.
-extension Machine {
+extension Pins {
   /// Takes pages for an indefinite time.
   ///
   /// The pin scope (PF_MEMALLOC_PIN) covers the whole call, so that neither faults nor migrations allocate
@@ -24,7 +24,7 @@ extension Machine {
       switch settle(request, range.prefix(taken.count), &attempt) {
       case .stay: return taken
       case .again:
-        bump(.longtermRetries, on: process)
+        counters.bump(.longtermRetries, on: process)
         giveWay(.retry, attempt: attempt.passes)
         attempt.passes += 1
       case .fail(let error): return Taken(count: 0, failure: error)
@@ -82,7 +82,7 @@ extension Machine {
         PinError(
           .isolate, .notIsolated(folios: found.failedFolios, passes: attempt.isolationFailures),
           .resourceBusy, frame: found.firstFailed,
-          holders: holders(of: FrameRange(start: found.firstFailed, count: 1))))
+          holders: ledger.holders(of: FrameRange(start: found.firstFailed, count: 1))))
     case .migrationFatal, .emptyListSucceeds:
       return outcome.isComplete ? .again : .fail(notMoved(outcome, .noMemory))
     }
@@ -94,7 +94,7 @@ extension Machine {
     let pages = outcome.failures.first?.pages ?? 1
     return PinError(
       .migrate, noTarget ? .noTarget(outcome.failures) : .notMigrated(outcome.failures), errno, frame: frame,
-      holders: frame.map { holders(of: FrameRange(start: $0, count: pages)) } ?? [])
+      holders: frame.map { ledger.holders(of: FrameRange(start: $0, count: pages)) } ?? [])
   }
 
   /// Migrates isolated folios away; those that did not move go back to their lists.
@@ -103,9 +103,9 @@ extension Machine {
     var gfp: GFPFlags = [.user, .noWarn]
     if !policy.scopeClearsMovable || !isEnabled(.immovableTarget) { gfp.insert(.movable) }
     let reason: MigrationReason = policy.scopeClearsMovable ? .longtermPin : .contigRange
-    let outcome = migratePages(
+    let outcome = migration.migratePages(
       &list, reason: reason, mode: .sync, target: .allocate(gfp: gfp, node: nil), for: process)
-    while let head = list.popFirst(in: self) { putBack(head, on: process.processor) }
+    while let head = list.popFirst(in: memmap) { migration.putBack(head, on: process.processor) }
     return outcome
   }
 
@@ -121,17 +121,17 @@ extension Machine {
     var i = 0
     while i < range.count {
       let frame = range.frames[i]
-      let head = head(of: frame)
+      let head = memmap.head(of: frame)
       // Up to 5.12 the loop assumes that a compound page fills consecutive entries of the array.
-      let step = policy.collectsByStep ? folioPages(head) - (frame.index - head.index) : 1
+      let step = policy.collectsByStep ? memmap.folioPages(head) - (frame.index - head.index) : 1
       i += max(step, 1)
       if head == previous { continue }
       previous = head
-      if isLongtermPinnable(head) { continue }
+      if folios.isLongtermPinnable(head) { continue }
       found.unpinnable += 1
       drainIfNeeded(head, request, &drained)
-      if isolate(head, on: request.process.processor) {
-        found.isolated.pushLast(head, in: self)
+      if migration.isolate(head, on: request.process.processor) {
+        found.isolated.pushLast(head, in: memmap)
       } else {
         if found.failedFolios == 0 { found.firstFailed = head }
         found.failedFolios += 1
@@ -143,26 +143,26 @@ extension Machine {
   /// Drains LRU batches that may hold a reference on a folio, as the policy's kernel does.
   private func drainIfNeeded(_ head: FrameNumber, _ request: PinRequest, _ drained: inout Drained) {
     let process = request.process
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     switch policy.drain {
     case .never: return
     case .always:
-      if !drained.all { drainLRUAll(for: process) }
+      if !drained.all { lru.drainLRUAll(for: process) }
       drained.all = true
     case .ifOffList:
       guard !drained.all, !descriptor.has(.lru), !descriptor.isHugetlb else { return }
-      drainLRUAll(for: process)
+      lru.drainLRUAll(for: process)
       drained.all = true
     case .ifUnexpectedReferences(let ownPins):
       // Large folios are never in a batch (folio_may_be_lru_cached).
       guard !descriptor.isLarge, !descriptor.isHugetlb else { return }
       let countsPins = ownPins && request.isPin
       if !drained.locally, hasUnexpectedReferences(head, countsPins: countsPins) {
-        drainLRU(for: process)
+        lru.drainLRU(for: process)
         drained.locally = true
       }
       if !drained.all, hasUnexpectedReferences(head, countsPins: countsPins) {
-        drainLRUAll(for: process)
+        lru.drainLRUAll(for: process)
         drained.all = true
       }
     }
@@ -176,8 +176,8 @@ extension Machine {
   ///
   /// - Parameter countsPins: whether the caller's pin is expected with all that it adds (mainline).
   private func hasUnexpectedReferences(_ head: FrameNumber, countsPins: Bool) -> Bool {
-    let descriptor = page(head)
-    let expected = Int32(expectedReferences(of: head).total)
+    let descriptor = memmap.page(head)
+    let expected = Int32(folios.expectedReferences(of: head).total)
     let own: Int32 =
       countsPins ? pinRules.references(1, exact: pinRules.countsExactly(descriptor)) : 1
     return descriptor.refcount.load() != expected + own

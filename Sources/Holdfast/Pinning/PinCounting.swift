@@ -3,32 +3,7 @@ import Interleaving
 /// Counting pins on folios: taking them, releasing them, and asking for them.
 ///
 /// What a pin adds to which count depends on the policy (`PinRules`).
-extension Machine {
-  /// Whether a folio may be pinned for DMA; never false for a pinned one.
-  ///
-  /// The answer is exact for folios that count their pins exactly. For others it is true from 1024 references
-  /// on, so that 1024 ordinary references are mistaken for a pin. The comparison is unsigned: a count that
-  /// has overflowed counts as pinned.
-  ///
-  /// - Kernel: include/linux/mm.h:folio_maybe_dma_pinned (6.1)
-  /// - Kernel: include/linux/mm.h:page_maybe_dma_pinned (6.1)
-  package func isMaybePinned(_ head: FrameNumber) -> Bool {
-    let descriptor = page(head)
-    if !pinRules.isTracked { return false }
-    if pinRules.countsExactly(descriptor) { return descriptor.pincount.load() > 0 }
-    return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(bitPattern: pinRules.bias)
-  }
-
-  /// Whether a long-term pin may stay on a frame under the policy.
-  ///
-  /// - Kernel: include/linux/mm.h:is_longterm_pinnable_page (6.1); without device-coherent pages.
-  /// - Kernel: include/linux/mm.h:folio_is_longterm_pinnable (6.1); without device-coherent pages.
-  package func isLongtermPinnable(_ frame: FrameNumber) -> Bool {
-    let head = head(of: frame)
-    return pinRules.mayStay(
-      frame, inBlockOf: pageblockTypeNumber(of: head), flagWord: page(head).flagWord.load(.relaxed))
-  }
-
+extension Pins {
   // MARK: - Grab
 
   /// Takes one reference or pin on the page of an entry.
@@ -38,8 +13,8 @@ extension Machine {
   /// - Kernel: mm/gup.c:try_grab_page (6.1)
   func grabStable(_ frame: FrameNumber, _ flags: PinFlags, on processor: Int) -> Bool {
     if flags.isDisjoint(with: [.get, .pin]) { return true }
-    let head = head(of: frame)
-    let descriptor = page(head)
+    let head = memmap.head(of: frame)
+    let descriptor = memmap.page(head)
     let references = descriptor.refcount.load()
     guard references > 0 || (!isEnabled(.overflowRefusal) && references != 0) else { return false }
     if flags.contains(.get) {
@@ -66,21 +41,22 @@ extension Machine {
   func grabLockless(
     _ frame: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int
   ) -> FrameNumber {
-    if flags.contains(.get) { return tryGetFolio(frame, refs: refs, processor: processor) ?? .none }
+    if flags.contains(.get) { return folios.tryGetFolio(frame, refs: refs, processor: processor) ?? .none }
     if frame == pinRules.uncountedZeroPage { return frame }
-    let head = head(of: frame)
-    let descriptor = page(head)
+    let head = memmap.head(of: frame)
+    let descriptor = memmap.page(head)
     let word = descriptor.flagWord.load(.acquire)
     if flags.contains(.longterm),
-      !pinRules.mayStay(frame, inBlockOf: pageblockTypeNumber(of: head), flagWord: word)
+      !pinRules.mayStay(frame, inBlockOf: buddy.pageblockTypeNumber(of: head), flagWord: word)
     {
       return .none
     }
     let exact = pinRules.countsExactly(descriptor, flagWord: word)
     let added = pinRules.references(refs, exact: exact)
-    guard addReferences(descriptor, added) else { return .none }
-    if isEnabled(.folioRecheck), self.head(of: frame) != head || pinRules.countsExactly(descriptor) != exact {
-      putFolio(head, refs: added, on: processor)
+    guard folios.addReferences(descriptor, added) else { return .none }
+    if isEnabled(.folioRecheck), memmap.head(of: frame) != head || pinRules.countsExactly(descriptor) != exact
+    {
+      folios.putFolio(head, refs: added, on: processor)
       return .none
     }
     if exact { descriptor.pincount.fetchAdd(refs, .sequential) }
@@ -94,20 +70,20 @@ extension Machine {
   @inline(never)
   func undoLocklessGrab(_ head: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int) {
     if flags.contains(.get) {
-      putFolio(head, refs: refs, on: processor)
+      folios.putFolio(head, refs: refs, on: processor)
       return
     }
     if head == pinRules.uncountedZeroPage { return }
-    let exact = pinRules.countsExactly(page(head))
-    if exact { page(head).pincount.fetchAdd(-refs) }
-    putFolio(head, refs: pinRules.references(refs, exact: exact), on: processor)
+    let exact = pinRules.countsExactly(memmap.page(head))
+    if exact { memmap.page(head).pincount.fetchAdd(-refs) }
+    folios.putFolio(head, refs: pinRules.references(refs, exact: exact), on: processor)
   }
 
   /// Adds to nr_foll_pin_acquired, which a kernel without pin tracking does not have.
   @inline(__always)
   func countAcquired(_ pins: Int, node: Int, on processor: Int) {
     if !pinRules.isTracked { return }
-    self.processor(processor).count(.follPinAcquired, node: node).addAsOwner(UInt64(pins))
+    machine.processor(processor).count(.follPinAcquired, node: node).addAsOwner(UInt64(pins))
   }
 
   // MARK: - Release
@@ -125,7 +101,7 @@ extension Machine {
   func releaseAll(
     _ frames: UnsafeMutableBufferPointer<FrameNumber>, pins: Bool, markDirty: Bool, on processor: Int
   ) {
-    let cpu = self.processor(processor)
+    let cpu = machine.processor(processor)
     // Without pin tracking a pin is a reference, and the bias is 1.
     let tracked = pins && pinRules.isTracked
     let bias = pins ? pinRules.bias : 1
@@ -135,8 +111,8 @@ extension Machine {
       let frame = frames[i]
       i &+= 1
       if frame == .none { continue }
-      let head = head(of: frame)
-      let descriptor = page(head)
+      let head = memmap.head(of: frame)
+      let descriptor = memmap.page(head)
       let word = descriptor.flagWord.load(.acquire)
       if markDirty, word & PageFlags.dirty.rawValue == 0 {
         descriptor.lock.lock()
@@ -147,7 +123,7 @@ extension Machine {
       let released = cpu.count(.follPinReleased, node: PageFlags.node(of: word))
       if word & PageFlags.head.rawValue == 0 {
         if tracked { released.addAsOwner(1) }
-        putFolio(head, refs: bias, on: processor)
+        folios.putFolio(head, refs: bias, on: processor)
         continue
       }
       // Its order does not change while it is held.
@@ -159,7 +135,7 @@ extension Machine {
       if tracked { released.addAsOwner(UInt64(truncatingIfNeeded: refs)) }
       let exact = tracked && pinRules.countsExactly(descriptor, flagWord: word)
       if exact { descriptor.pincount.fetchAdd(0 &- refs) }
-      putFolio(head, refs: exact ? refs : refs &* bias, on: processor)
+      folios.putFolio(head, refs: exact ? refs : refs &* bias, on: processor)
     }
   }
 

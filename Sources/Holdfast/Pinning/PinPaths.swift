@@ -1,7 +1,7 @@
 import Interleaving
 
 /// The way from an entry point to its pages: the lockless path where it is allowed, then the slow path.
-extension Machine {
+extension Pins {
   /// Takes the pages of a range as the request's entry point does.
   ///
   /// - Locks: takes the space's lock, shared, unless the lockless path takes every page; the caller holds
@@ -13,7 +13,7 @@ extension Machine {
   /// - Kernel: mm/gup.c:__get_user_pages_locked (6.1); without releasing the lock while a fault waits, and so
   ///   without FOLL_TRIED.
   func takePages(_ request: PinRequest, _ range: PinRange) -> Taken {
-    let space = space(request.space)
+    let space = spaces.space(request.space)
     var prefix = 0
     if request.isFast {
       if request.isPin { markHasPinned(space) }

@@ -9,10 +9,10 @@ extension PinAccounting {
 /// Pinning a range that is charged to the owner of the memory: all of it, or nothing.
 ///
 /// The ledger's record of the pin knows how many pages are charged for it.
-extension Machine {
+extension Pins {
   /// The most pages that VFIO and RDMA pin with one call: as many as a page has room for pointers
   /// (VFIO_BATCH_MAX_CAPACITY).
-  static let registrationBatch = 512
+  private static let registrationBatch = 512
 
   /// Pins a whole range and charges its pages, or pins and charges nothing.
   ///
@@ -35,7 +35,7 @@ extension Machine {
     let process = request.process
     let count = range.count
     let batch = accounting == .registered ? count : Self.registrationBatch
-    grabSpace(request.space)
+    spaces.grabSpace(request.space)
     record.space = request.space
     record.accounting = accounting
     var taken = 0
@@ -97,9 +97,9 @@ extension Machine {
     var pages = 0
     var latest = FrameNumber.none
     for (i, frame) in frames.enumerated() {
-      let head = head(of: frame)
+      let head = memmap.head(of: frame)
       if head == latest { continue }
-      let size = folioPages(head)
+      let size = memmap.folioPages(head)
       if size > 1 {
         latest = head
         // Two pages of one folio with another page between them are rare, so a search is good enough.
@@ -116,12 +116,12 @@ extension Machine {
     _ record: PinRecord, _ pages: Int, _ process: Process, at page: UInt64
   ) throws(PinError) {
     if pages == 0 { return }
-    let space = space(record.space)
+    let space = spaces.space(record.space)
     do {
       if record.accounting == .registered {
-        record.chargedToUser += Int(try chargeRegistered(space, pages: UInt64(pages), for: process))
+        record.chargedToUser += Int(try spaces.chargeRegistered(space, pages: UInt64(pages), for: process))
       } else {
-        try chargeLocked(space, pages: UInt64(pages), as: record.accounting.account, for: process)
+        try spaces.chargeLocked(space, pages: UInt64(pages), as: record.accounting.account, for: process)
       }
     } catch {
       throw PinError(
@@ -144,7 +144,7 @@ extension Machine {
       case .locked: unreserved(frames)
       }
     guard pages > 0 else { return }
-    unchargeLocked(space(record.space), pages: UInt64(pages), as: record.accounting.account)
+    spaces.unchargeLocked(spaces.space(record.space), pages: UInt64(pages), as: record.accounting.account)
     global.ledgerLock.withLock { record.charged -= pages }
   }
 
@@ -152,9 +152,9 @@ extension Machine {
   func endCharge(_ record: PinRecord) {
     let space = record.space
     if record.charged > 0 {
-      unchargeLocked(self.space(space), pages: UInt64(record.charged), as: record.accounting.account)
+      spaces.unchargeLocked(spaces.space(space), pages: UInt64(record.charged), as: record.accounting.account)
     }
-    if record.chargedToUser > 0 { unchargeUser(pages: UInt64(record.chargedToUser)) }
-    dropSpace(space)
+    if record.chargedToUser > 0 { spaces.unchargeUser(pages: UInt64(record.chargedToUser)) }
+    spaces.dropSpace(space)
   }
 }

@@ -24,7 +24,7 @@ private enum Followed {
 }
 
 /// The slow path: one page at a time, with a fault where an entry does not give the page.
-extension Machine {
+extension Pins {
   /// Takes pages one by one.
   ///
   /// - Returns: the number of pages, and the reason if they are fewer than requested. Linux returns the
@@ -33,7 +33,7 @@ extension Machine {
   /// - Kernel: mm/gup.c:__get_user_pages (6.1); without the gate page, FOLL_NOWAIT, calls that want no pages.
   func takeSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
-    let space = space(request.space)
+    let space = spaces.space(request.space)
     let flags = request.flags
     if request.isPin { markHasPinned(space) }
     var area: Area?
@@ -48,7 +48,7 @@ extension Machine {
         return ended(PinError(.signal, .interrupted, .interrupted, address: address))
       }
       if area == nil || virtual >= (area?.end ?? 0) {
-        area = findArea(space, virtual)
+        area = spaces.findArea(space, virtual)
         if let failure = checkArea(area, flags, address) { return ended(failure) }
       }
       guard let current = area else { return ended(nil) }
@@ -114,10 +114,10 @@ extension Machine {
     let address = place.address
     space.pageTableLock.lock()
     defer { space.pageTableLock.unlock() }
-    guard var slot = leafSlot(space, virtual) else { return hole(place) }
+    guard var slot = pageTables.leafSlot(space, virtual) else { return hole(place) }
     if slot.level == 1, flags.contains(.splitPMD), !area.flags.contains(.hugetlb), !slot.entry.isMigration {
-      splitHuge(space, slot, virtual, on: processor)
-      guard let small = leafSlot(space, virtual) else { return hole(place) }
+      pageTables.splitHuge(space, slot, virtual, on: processor)
+      guard let small = pageTables.leafSlot(space, virtual) else { return hole(place) }
       slot = small
     }
     let entry = slot.entry
@@ -135,28 +135,30 @@ extension Machine {
     }
     if needsUnsharing(first, entry, place) { return .fault(unshare: true) }
     if policy.refusesHugetlbMoves, area.flags.contains(.hugetlb), flags.contains([.pin, .longterm]),
-      !isLongtermPinnable(frame)
+      !folios.isLongtermPinnable(frame)
     {
       return .failed(
         PinError(.grab, .hugetlbMayNotStay, .noMemory, address: address, frame: frame))
     }
     guard grabStable(frame, flags, on: processor) else {
-      let head = head(of: frame)
+      let head = memmap.head(of: frame)
       return .failed(
         PinError(
-          .grab, .countOverflow(references: page(head).refcount.load()), .noMemory, address: address,
+          .grab, .countOverflow(references: memmap.page(head).refcount.load()), .noMemory, address: address,
           frame: frame))
     }
     if flags.contains(.touch), slot.level == 1 {
       // Only the entry of a huge page is marked, and none of hugetlb (follow_trans_huge_pmd,
       // follow_hugetlb_page).
-      if !area.flags.contains(.hugetlb) { touch(slot, entry, write: flags.contains(.write)) }
+      if !area.flags.contains(.hugetlb) { faults.touch(slot, entry, write: flags.contains(.write)) }
     } else if flags.contains(.touch) {
-      let head = head(of: frame)
-      if flags.contains(.write), !entry.has(PageTableEntry.dirty), !page(head).has(.dirty), !entry.isSpecial {
-        page(head).set(.dirty)
+      let head = memmap.head(of: frame)
+      if flags.contains(.write), !entry.has(PageTableEntry.dirty), !memmap.page(head).has(.dirty),
+        !entry.isSpecial
+      {
+        memmap.page(head).set(.dirty)
       }
-      markAccessed(head, on: processor)
+      lru.markAccessed(head, on: processor)
     }
     return .page(frame)
   }
@@ -183,9 +185,9 @@ extension Machine {
   ) -> Bool {
     let area = place.area
     return place.flags.contains(.force) && area.isCopyOnWrite && !area.flags.contains(.write)
-      && page(head(of: frame)).mapping.isAnonymous
+      && memmap.page(memmap.head(of: frame)).mapping.isAnonymous
       && (policy.tracksExclusive
-        ? page(frame).has(.anonExclusive) : place.wasCopied && entry.has(PageTableEntry.dirty))
+        ? memmap.page(frame).has(.anonExclusive) : place.wasCopied && entry.has(PageTableEntry.dirty))
   }
 
   /// Whether the page must be unshared before it is pinned; the area says whether the mapping is private.
@@ -193,7 +195,7 @@ extension Machine {
     _ frame: FrameNumber, _ entry: PageTableEntry, _ place: FollowedPlace
   ) -> Bool {
     guard mustUnshare(frame, entry, place.flags) else { return false }
-    return page(head(of: frame)).mapping.isAnonymous || place.area.isCopyOnWrite
+    return memmap.page(memmap.head(of: frame)).mapping.isAnonymous || place.area.isCopyOnWrite
   }
 
   /// Faults one page in.
@@ -206,7 +208,7 @@ extension Machine {
     if flags.contains(.write) { fault.insert(.write) }
     if flags.contains(.remote) { fault.insert(.remote) }
     if unshare { fault.insert(.unshare) }
-    switch handleFault(process, place.space, place.area, page: place.page, fault) {
+    switch faults.handleFault(process, place.space, place.area, page: place.page, fault) {
     case .success, .retry: return nil
     case .outOfMemory(let error):
       return PinError(

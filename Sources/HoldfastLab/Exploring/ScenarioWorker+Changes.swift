@@ -34,7 +34,11 @@ extension ScenarioWorker {
       }
     }
     while states.count <= ends.count { states.append(now) }
-    let frames = states.reduce(into: Set<FrameNumber>()) { $0.formUnion(machine.mappedFrames(in: $1)) }
-    return ends.indices.map { machine.stateChanges(from: states[$0], to: states[$0 + 1], of: frames) }
+    let frames = states.reduce(into: Set<FrameNumber>()) {
+      $0.formUnion(machine.observation.mappedFrames(in: $1))
+    }
+    return ends.indices.map {
+      machine.observation.stateChanges(from: states[$0], to: states[$0 + 1], of: frames)
+    }
   }
 }

@@ -53,7 +53,7 @@ final class ScenarioWorker {
 
   /// What a word is that an operation named; empty if nobody knows.
   func name(of address: UInt) -> String {
-    run.name(of: address) ?? machine.machine.stateName(at: address)
+    run.name(of: address) ?? machine.machine.observation.stateName(at: address)
   }
 
   /// A sentence with names instead of addresses, which are other ones in every run.
@@ -86,7 +86,8 @@ final class ScenarioWorker {
         if moment.isEnd { return nil }
         while values.count + 1 < moment.step { values.append(nil) }
         values.append(
-          machine.stateChange(at: moment.address, since: before, isWrite: moment.kind.changesItsWord))
+          machine.observation.stateChange(
+            at: moment.address, since: before, isWrite: moment.kind.changesItsWord))
         before.withUnsafeMutableBytes { $0.copyMemory(from: machine.state) }
         return nil
       }

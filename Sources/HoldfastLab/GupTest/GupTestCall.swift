@@ -101,8 +101,8 @@ struct GupTestCall: @unchecked Sendable {
   /// - Kernel: mm/gup_test.c:verify_dma_pinned (6.1)
   private func verify(_ frames: [FrameNumber], _ log: inout [String]) {
     for (index, frame) in frames.enumerated() {
-      let isPinned = machine.isMaybePinned(machine.head(of: frame))
-      if isPinned, request.command != .pinLongterm || machine.isLongtermPinnable(frame) { continue }
+      let isPinned = machine.folios.isMaybePinned(machine.memmap.head(of: frame))
+      if isPinned, request.command != .pinLongterm || machine.folios.isLongtermPinnable(frame) { continue }
       log.append("pages[\(index)] is NOT \(isPinned ? "pinnable but pinned" : "dma-pinned")")
       log += machine.dump(frame, reason: "gup_test failure")
       return

@@ -13,7 +13,7 @@ extension Invariant {
       var locked: [RowID: Int] = [:]
       var pinned: [RowID: Int] = [:]
       var user = 0
-      machine.forEachRecord { record, _ in
+      machine.ledger.forEachRecord { record, _ in
         user += record.chargedToUser
         if record.accounting == .locked {
           locked[record.space, default: 0] += record.charged
@@ -22,9 +22,9 @@ extension Invariant {
         }
       }
       var found: [String] = []
-      for index in 1...max(1, machine.usedRows(.spaces)) {
+      for index in 1...max(1, machine.pools.usedRows(.spaces)) {
         let id = RowID(rawValue: UInt32(index))
-        let space = machine.space(id)
+        let space = machine.spaces.space(id)
         guard space.live != 0 else { continue }
         let counts = [Int(space.lockedPages.load()), Int(space.pinnedPages.load())]
         let expected = [locked[id] ?? 0, pinned[id] ?? 0]
@@ -43,7 +43,7 @@ extension Invariant {
     ) { context in
       let machine = context.machine
       var records: [(accounting: PinAccounting, charged: Int, user: Int, frames: [FrameNumber])] = []
-      machine.forEachRecord { record, frames in
+      machine.ledger.forEachRecord { record, frames in
         records.append((record.accounting, record.charged, record.chargedToUser, Array(frames)))
       }
       return records.compactMap { record in
@@ -52,11 +52,11 @@ extension Invariant {
         switch record.accounting {
         case .none: expected = 0
         case .pinned: expected = held
-        case .locked: expected = machine.unreserved(record.frames)
+        case .locked: expected = machine.pins.unreserved(record.frames)
         case .registered:
           // A buffer that is given back in part stays charged whole.
           guard held == record.frames.count else { return nil }
-          expected = machine.wholeFolios(record.frames)
+          expected = machine.pins.wholeFolios(record.frames)
           guard record.user == 0 || record.user == expected else {
             return "\(held) registered pages are charged \(record.user) to the user, not \(expected)"
           }

@@ -24,7 +24,7 @@ extension Invariant {
       moment: .quiesced
     ) { context in
       context.recount.references.compactMap { head, expected in
-        let page = context.machine.page(head)
+        let page = context.machine.memmap.page(head)
         let found = Int(page.refcount.load())
         if page.type != .none && page.type != .table { return "\(head) is referred to but \(page.type)" }
         return found < 0 || found >= expected
@@ -60,7 +60,8 @@ extension Invariant {
     ) { context in
       guard context.machine.policy.counting != .reference else { return [] }
       return context.recount.pins.compactMap { head, pins in
-        pins > 0 && !context.machine.isMaybePinned(head) ? "\(head) has \(pins) pins that nobody sees" : nil
+        pins > 0 && !context.machine.folios.isMaybePinned(head)
+          ? "\(head) has \(pins) pins that nobody sees" : nil
       }
     },
     Invariant(
@@ -101,8 +102,8 @@ extension InvariantContext {
   /// Runs a check on every frame that has metadata.
   func frames(_ check: (FrameNumber, Page) -> String?) -> [String] {
     var found: [String] = []
-    machine.forEachFrameWithMetadata { frame in
-      if let what = check(frame, machine.page(frame)) { found.append(what) }
+    machine.observation.forEachFrameWithMetadata { frame in
+      if let what = check(frame, machine.memmap.page(frame)) { found.append(what) }
     }
     return found
   }

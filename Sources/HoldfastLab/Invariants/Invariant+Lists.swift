@@ -11,7 +11,7 @@ extension Invariant {
       context.frames { frame, page in
         guard page.type == .buddy || page.type == .perCPU else { return nil }
         for i in 0..<(1 << page.order) {
-          let part = context.machine.page(frame + i)
+          let part = context.machine.memmap.page(frame + i)
           if part.refcount.load() != 0 {
             return "\(frame + i) is free with \(part.refcount.load()) references"
           }
@@ -28,8 +28,8 @@ extension Invariant {
       moment: .quiesced
     ) { context in
       context.machine.zones.flatMap { id in
-        let zone = context.machine.zone(id)
-        let counted = context.machine.recountFree(zone: id)
+        let zone = context.machine.buddy.zone(id)
+        let counted = context.machine.buddy.recountFree(zone: id)
         var found: [String] = []
         if zone.free.load() != UInt64(counted.free) {
           found.append("\(id): \(zone.free.load()) frames free, the lists hold \(counted.free)")
@@ -52,11 +52,12 @@ extension Invariant {
         context.machine.total(.isolatedAnon, node: nil) + context.machine.total(.isolatedFile, node: nil)
       // Isolated huge pages of a pool are counted nowhere.
       let held = context.isolated.reduce(0) {
-        context.machine.page($1.key).isHugetlb ? $0 : $0 + $1.value * context.machine.folioPages($1.key)
+        context.machine.memmap.page($1.key).isHugetlb
+          ? $0 : $0 + $1.value * context.machine.memmap.folioPages($1.key)
       }
       var found: [String] = []
       if counted != Int64(held) { found.append("NR_ISOLATED is \(counted), callers hold \(held) pages") }
-      for id in context.machine.zones where context.machine.zone(id).isolatedPageblocks.load() != 0 {
+      for id in context.machine.zones where context.machine.buddy.zone(id).isolatedPageblocks.load() != 0 {
         found.append("\(id): pageblocks are left ISOLATE")
       }
       return found
@@ -68,7 +69,7 @@ extension Invariant {
       let machine = context.machine
       let batches = machine.global.lruBatchesDisabled.load()
       var found = batches == 0 ? [] : ["LRU batches are switched off \(batches) times"]
-      for id in machine.zones where machine.zone(id).perCPUDisabled.load() != 0 {
+      for id in machine.zones where machine.buddy.zone(id).perCPUDisabled.load() != 0 {
         found.append("\(id): per-CPU lists are switched off")
       }
       return found
@@ -80,7 +81,7 @@ extension Invariant {
     ) { context in
       var found = context.recount.brokenLists
       for (head, _) in context.recount.listed {
-        let page = context.machine.page(head)
+        let page = context.machine.memmap.page(head)
         if !page.has(.lru) { found.append("\(head) is on a list without PG_lru") }
         if page.refcount.load() == 0 { found.append("\(head) is on a list without a reference") }
       }
@@ -89,7 +90,7 @@ extension Invariant {
       }
       for which in LRUList.allCases {
         let pages = context.recount.listed.reduce(0) {
-          $0 + ($1.value == which ? context.machine.folioPages($1.key) : 0)
+          $0 + ($1.value == which ? context.machine.memmap.folioPages($1.key) : 0)
         }
         let counted = context.machine.total(which.counter, node: nil)
         if counted != Int64(pages) {
@@ -108,7 +109,7 @@ extension Invariant {
         if page.type == .buddy || page.type == .perCPU { freeUntil = frame.index + 1 << page.order }
         guard frame.index >= freeUntil, page.type == .none, page.refcount.load() == 0, !page.isTail,
           !page.isHugetlb, !page.has(.reserved),
-          context.machine.block(context.machine.block(of: frame)).state == .online
+          context.machine.blocks.block(context.machine.block(of: frame)).state == .online
         else { return nil }
         return "\(frame) is neither free nor allocated"
       }
@@ -120,7 +121,7 @@ extension Invariant {
       moment: .always
     ) { context in
       context.machine.zones.compactMap { id in
-        let zone = context.machine.zone(id)
+        let zone = context.machine.buddy.zone(id)
         let (managed, present) = (zone.managed.load(), zone.present.load())
         guard managed <= present, present <= UInt64(zone.spanned), zone.cma.load() <= managed else {
           return

@@ -14,7 +14,7 @@ extension Invariant {
     ) { context in
       context.held { _, _, frame in
         let machine = context.machine
-        let head = machine.page(machine.head(of: frame))
+        let head = machine.memmap.page(machine.memmap.head(of: frame))
         if frame == machine.zeroPageFrame { return nil }
         if head.type != .none { return "\(frame) is held and \(head.type)" }
         return head.mapping == .none ? "\(frame) is held and belongs to nothing: it was moved or freed" : nil
@@ -26,9 +26,9 @@ extension Invariant {
     ) { context in
       guard context.machine.policy.tracksExclusive else { return [] }
       return context.held { record, _, frame in
-        guard record.kind == Machine.pinRecordKind else { return nil }
-        let page = context.machine.page(frame)
-        let head = context.machine.page(context.machine.head(of: frame))
+        guard record.kind == Ledger.pinRecordKind else { return nil }
+        let page = context.machine.memmap.page(frame)
+        let head = context.machine.memmap.page(context.machine.memmap.head(of: frame))
         // Of a folio that one PMD entry maps, the head has the flag for all.
         let isExclusive = page.has(.anonExclusive) || head.has(.anonExclusive)
         return isExclusive || !head.mapping.isAnonymous ? nil : "\(frame) is pinned and not exclusive"
@@ -40,8 +40,10 @@ extension Invariant {
     ) { context in
       let places = context.places
       return context.held { record, page, frame in
-        guard record.kind == Machine.pinRecordKind else { return nil }
-        guard context.machine.page(context.machine.head(of: frame)).mapping.isAnonymous else { return nil }
+        guard record.kind == Ledger.pinRecordKind else { return nil }
+        guard context.machine.memmap.page(context.machine.memmap.head(of: frame)).mapping.isAnonymous else {
+          return nil
+        }
         let other = places[frame]?.first { $0 != MappedPlace(space: record.space, page: page) }
         return other.map {
           "\(frame) was pinned at page 0x\(String(page, radix: 16)) and is mapped at page "
@@ -74,7 +76,7 @@ extension InvariantContext {
   /// Runs a check on every page that the ledger has as held, with its record and the virtual page.
   fileprivate func held(_ check: (PinRecord, UInt64, FrameNumber) -> String?) -> [String] {
     var found: [String] = []
-    machine.forEachRecord { record, frames in
+    machine.ledger.forEachRecord { record, frames in
       for (index, frame) in frames.enumerated() where frame != .none {
         if let what = check(record, record.startPage + UInt64(index), frame) { found.append(what) }
       }
@@ -85,11 +87,12 @@ extension InvariantContext {
   /// Where each frame is mapped.
   fileprivate var places: [FrameNumber: Set<MappedPlace>] {
     var places: [FrameNumber: Set<MappedPlace>] = [:]
-    for index in 1...max(1, machine.usedRows(.spaces)) {
+    for index in 1...max(1, machine.pools.usedRows(.spaces)) {
       let id = RowID(rawValue: UInt32(index))
-      let space = machine.space(id)
+      let space = machine.spaces.space(id)
       guard space.live != 0, space.rootTable != .none else { continue }
-      for mapped in machine.mappings(of: space) where mapped.entry.mapsFrame && !mapped.entry.isSpecial {
+      for mapped in machine.spaces.mappings(of: space) where mapped.entry.mapsFrame && !mapped.entry.isSpecial
+      {
         for offset in 0..<(mapped.level == 1 ? 1 << machine.geometry.tableBits : 1) {
           places[mapped.entry.frame + offset, default: []]
             .insert(MappedPlace(space: id, page: mapped.page + UInt64(offset)))

@@ -15,12 +15,16 @@ extension Invariant {
       case .limited, .migrationFatal: break
       }
       var found: [String] = []
-      context.machine.forEachRecord { record, frames in
+      context.machine.ledger.forEachRecord { record, frames in
         guard record.flags.contains(.longterm) else { return }
         for frame in frames where frame != .none {
           // A block isolated after the pin was taken is not the pin's fault.
-          if context.machine.pageblockType(of: context.machine.head(of: frame)) == .isolate { continue }
-          if !context.machine.isLongtermPinnable(frame) { found.append("\(frame) is pinned long term") }
+          if context.machine.buddy.pageblockType(of: context.machine.memmap.head(of: frame)) == .isolate {
+            continue
+          }
+          if !context.machine.folios.isLongtermPinnable(frame) {
+            found.append("\(frame) is pinned long term")
+          }
         }
       }
       return found
@@ -33,10 +37,10 @@ extension Invariant {
       // Its frames have no metadata any more, so they are looked at one by one.
       let machine = context.machine
       let offline = (0..<machine.blockCount).lazy.map(BlockID.init(rawValue:)).filter {
-        machine.block($0).state == .offline
+        machine.blocks.block($0).state == .offline
       }
       return offline.flatMap { machine.frames(of: $0).frames }.compactMap { frame in
-        let page = machine.page(frame)
+        let page = machine.memmap.page(frame)
         if page.type == .buddy || page.type == .perCPU { return "\(frame) is free in an offline block" }
         return page.refcount.load() == 0 && page.mapcount.load() == 0 && !page.has(.lru)
           ? nil : "\(frame) is in use in an offline block"
@@ -48,7 +52,7 @@ extension Invariant {
     ) { context in
       (0..<context.machine.blockCount).compactMap { index in
         let id = BlockID(rawValue: index)
-        return context.machine.block(id).state == .goingOffline ? "\(id) is still going offline" : nil
+        return context.machine.blocks.block(id).state == .goingOffline ? "\(id) is still going offline" : nil
       }
     },
     Invariant(
@@ -56,8 +60,8 @@ extension Invariant {
       statement: "pages that a CMA area has handed out are in no free block", moment: .quiesced
     ) { context in
       context.machine.cmaAreas.flatMap { area in
-        context.machine.handedOut(area: area).flatMap(\.frames).compactMap { frame in
-          let page = context.machine.page(frame)
+        context.machine.cma.handedOut(area: area).flatMap(\.frames).compactMap { frame in
+          let page = context.machine.memmap.page(frame)
           return page.type == .buddy || page.type == .perCPU ? "\(frame) is handed out and free" : nil
         }
       }
@@ -68,8 +72,10 @@ extension Invariant {
     ) { context in
       context.recount.tableFrames.compactMap { frame in
         let machine = context.machine
-        if machine.page(frame).zone.kind == .movable { return "\(frame) holds a page table in ZONE_MOVABLE" }
-        return machine.pageblockType(of: frame) == .cma ? "\(frame) holds a page table in CMA" : nil
+        if machine.memmap.page(frame).zone.kind == .movable {
+          return "\(frame) holds a page table in ZONE_MOVABLE"
+        }
+        return machine.buddy.pageblockType(of: frame) == .cma ? "\(frame) holds a page table in CMA" : nil
       }
     },
     Invariant(
@@ -80,7 +86,9 @@ extension Invariant {
       var anon = 0
       // Huge pages of the pools count in no statistic.
       for (head, pages) in context.mappedPages
-      where machine.page(head).mapping.isAnonymous && !machine.page(head).isHugetlb { anon += pages }
+      where machine.memmap.page(head).mapping.isAnonymous && !machine.memmap.page(head).isHugetlb {
+        anon += pages
+      }
       let counted = machine.total(.anonPages, node: nil)
       return counted == Int64(anon) ? [] : ["nr_anon_pages is \(counted), \(anon) anonymous pages are mapped"]
     },
@@ -92,10 +100,12 @@ extension InvariantContext {
   var mappedPages: [FrameNumber: Int] {
     var mapped: [FrameNumber: Int] = [:]
     for (frame, count) in recount.smallMappings where count > 0 {
-      let head = machine.head(of: frame)
+      let head = machine.memmap.head(of: frame)
       if recount.hugeMappings[head] == nil { mapped[head, default: 0] += 1 }
     }
-    for (head, count) in recount.hugeMappings where count > 0 { mapped[head] = machine.folioPages(head) }
+    for (head, count) in recount.hugeMappings where count > 0 {
+      mapped[head] = machine.memmap.folioPages(head)
+    }
     return mapped
   }
 }

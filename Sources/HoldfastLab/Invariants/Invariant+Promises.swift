@@ -9,7 +9,7 @@ extension Invariant {
       moment: .always
     ) { context in
       var found: [String] = []
-      context.machine.forEachRecord { record, frames in
+      context.machine.ledger.forEachRecord { record, frames in
         if record.flags.contains(.write), frames.contains(context.machine.zeroPageFrame) {
           found.append("\(record.ownerName) may write \(context.machine.zeroPageFrame), the zero page")
         }

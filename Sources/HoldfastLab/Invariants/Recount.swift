@@ -39,11 +39,11 @@ struct Recount {
   private mutating func refer(_ head: FrameNumber, by count: Int) { references[head, default: 0] += count }
 
   private mutating func countSpaces() {
-    for index in 1...max(1, machine.usedRows(.spaces)) {
+    for index in 1...max(1, machine.pools.usedRows(.spaces)) {
       let id = RowID(rawValue: UInt32(index))
-      let space = machine.space(id)
+      let space = machine.spaces.space(id)
       guard space.live != 0, space.rootTable != .none else { continue }
-      for mapped in machine.mappings(of: space) { note(mapped.entry, level: mapped.level, space: id) }
+      for mapped in machine.spaces.mappings(of: space) { note(mapped.entry, level: mapped.level, space: id) }
     }
   }
 
@@ -53,35 +53,35 @@ struct Recount {
       return
     }
     guard entry.mapsFrame, !entry.isSpecial else { return }
-    let head = machine.head(of: entry.frame)
+    let head = machine.memmap.head(of: entry.frame)
     refer(head, by: 1)
     if level == 1 {
       hugeMappings[head, default: 0] += 1
     } else {
       smallMappings[entry.frame, default: 0] += 1
     }
-    let exclusive = machine.page(entry.frame).has(.anonExclusive)
-    guard machine.page(head).mapping.isAnonymous else { return }
+    let exclusive = machine.memmap.page(entry.frame).has(.anonExclusive)
+    guard machine.memmap.page(head).mapping.isAnonymous else { return }
     if exclusive { mappers[entry.frame, default: []].insert(space.rawValue) }
     if entry.isWritable, !exclusive { writableNotExclusive.append(entry.frame) }
   }
 
   private mutating func countObjects() {
-    for index in 1...max(1, machine.usedRows(.objects)) {
-      let object = machine.object(RowID(rawValue: UInt32(index)))
+    for index in 1...max(1, machine.pools.usedRows(.objects)) {
+      let object = machine.pageCache.object(RowID(rawValue: UInt32(index)))
       guard object.users != 0, object.rootTable != .none else { continue }
-      for cached in machine.cacheEntries(of: object) where cached.entry.mapsFrame {
-        let head = machine.head(of: cached.entry.frame)
+      for cached in machine.spaces.cacheEntries(of: object) where cached.entry.mapsFrame {
+        let head = machine.memmap.head(of: cached.entry.frame)
         // A hugetlb folio's cache holds one reference, whatever its size.
-        let isWhole = cached.level == 1 && !machine.page(head).isHugetlb
-        refer(head, by: isWhole ? machine.folioPages(head) : 1)
+        let isWhole = cached.level == 1 && !machine.memmap.page(head).isHugetlb
+        refer(head, by: isWhole ? machine.memmap.folioPages(head) : 1)
       }
     }
   }
 
   private mutating func countTables() {
-    for index in 1...max(1, machine.usedRows(.tablePages)) {
-      let meta = machine.tableMeta(RowID(rawValue: UInt32(index)))
+    for index in 1...max(1, machine.pools.usedRows(.tablePages)) {
+      let meta = machine.pageTables.tableMeta(RowID(rawValue: UInt32(index)))
       guard meta.live != 0 else { continue }
       tableFrames.insert(meta.frame)
       refer(meta.frame, by: 1)
@@ -90,17 +90,17 @@ struct Recount {
 
   private mutating func countRecords() {
     var held: [(FrameNumber, Bool)] = []
-    machine.forEachRecord { record, frames in
-      let isPin = record.kind == Machine.pinRecordKind
+    machine.ledger.forEachRecord { record, frames in
+      let isPin = record.kind == Ledger.pinRecordKind
       for frame in frames where frame != .none { held.append((frame, isPin)) }
     }
     for (frame, isPin) in held {
-      let head = machine.head(of: frame)
+      let head = machine.memmap.head(of: frame)
       if isPin {
         if frame == machine.pinRules.uncountedZeroPage { continue }
         pins[head, default: 0] += 1
         let exact =
-          machine.pinRules.countsExactly(machine.page(head)) || machine.policy.counting == .reference
+          machine.pinRules.countsExactly(machine.memmap.page(head)) || machine.policy.counting == .reference
         refer(head, by: exact ? 1 : Int(machine.configuration.pinBias))
       } else {
         refer(head, by: 1)
@@ -123,7 +123,7 @@ struct Recount {
         var previous = FrameNumber.none
         var count = 0
         while frame != .none, count <= list.count {
-          if machine.page(frame).previous != previous {
+          if machine.memmap.page(frame).previous != previous {
             brokenLists.append("\(which) of node \(node): \(frame) does not point back to \(previous)")
           }
           if listed.updateValue(which, forKey: frame) != nil {
@@ -131,7 +131,7 @@ struct Recount {
           }
           count += 1
           previous = frame
-          frame = machine.page(frame).next
+          frame = machine.memmap.page(frame).next
         }
         if count != list.count || list.last != previous {
           brokenLists.append("\(which) of node \(node): \(count) folios where \(list.count) are counted")

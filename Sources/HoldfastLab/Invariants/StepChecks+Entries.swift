@@ -147,8 +147,8 @@ extension StepChecks {
     while index <= used {
       let record = map.record(index)
       let kind = record.kind
-      let isPin = kind == Machine.pinRecordKind
-      if isPin || kind == Machine.getRecord, let found = look(record, isPin) { return found }
+      let isPin = kind == Ledger.pinRecordKind
+      if isPin || kind == Ledger.getRecord, let found = look(record, isPin) { return found }
       index &+= 1
     }
     return nil
@@ -171,7 +171,7 @@ extension StepChecks {
   @inline(never)
   private func forbidden(_ frame: FrameNumber) -> InvariantViolation {
     StepInvariant.longtermPlacement.broken(
-      "\(frame) in \(machine.page(frame).zone), pageblock \(machine.pageblockType(of: frame)), is pinned long term"
+      "\(frame) in \(machine.memmap.page(frame).zone), pageblock \(machine.buddy.pageblockType(of: frame)), is pinned long term"
     )
   }
 

@@ -42,7 +42,7 @@ extension StepChecks {
       return releasing == 0 ? held(frame) : nil
     case PageRow.flags.offset: return flags(frame, page, kind)
     case PageRow.contentTag.offset:
-      return frame == map.zeroPage && page.contentTag != Machine.zeroPattern ? writtenZeros() : nil
+      return frame == map.zeroPage && page.contentTag != Folios.zeroPattern ? writtenZeros() : nil
     default: return nil
     }
   }

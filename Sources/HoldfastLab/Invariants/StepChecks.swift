@@ -24,12 +24,12 @@ package final class StepChecks {
   /// The checks of a machine.
   package init(_ machine: Machine) {
     self.machine = machine
-    map = machine.stateMap
+    map = machine.observation.stateMap
     policy = machine.policy
-    leastExactOrder = machine.leastExactOrder
-    pinWeight = machine.pinWeight
+    leastExactOrder = machine.observation.leastExactOrder
+    pinWeight = machine.observation.pinWeight
     areas = machine.configuration.cmaAreas.indices.map { index in
-      FrameRange(start: machine.cmaArea(index).base, count: machine.cmaArea(index).count)
+      FrameRange(start: machine.cma.cmaArea(index).base, count: machine.cma.cmaArea(index).count)
     }
   }
 

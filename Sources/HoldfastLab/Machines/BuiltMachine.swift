@@ -65,7 +65,7 @@ struct BuiltMachine {
   private static func summary(
     _ machine: Machine, _ origin: MachineSummary.Origin, source: String?, changes: [String]
   ) -> MachineSummary {
-    let present = machine.zones.reduce(UInt64(0)) { $0 + machine.zone($1).present.load() }
+    let present = machine.zones.reduce(UInt64(0)) { $0 + machine.buddy.zone($1).present.load() }
     return MachineSummary(
       origin: origin, source: source, frames: present,
       blockBytes: UInt64(machine.geometry.blockFrames * pageSize), nodes: machine.configuration.nodes.count,

@@ -153,8 +153,8 @@ struct HostMachine {
       let use = ZoneUse(zone, snapshot)
       try use.apply(to: ZoneID(node: zone.node, kind: kind), of: machine, for: process)
     }
-    machine.drainLRUAll(for: process)
-    for id in machine.zones { machine.drainPerCPULists(id) }
+    machine.lru.drainLRUAll(for: process)
+    for id in machine.zones { machine.allocator.drainPerCPULists(id) }
     if snapshot.pageTypes == nil {
       changes.append("/proc/pagetypeinfo could not be read: free memory is taken to be movable")
     }

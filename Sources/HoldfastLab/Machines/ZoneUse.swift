@@ -61,7 +61,7 @@ struct ZoneUse {
       rest.fill(type, pageblocks: blocks, &source)
     }
     guard rest.anon + rest.file + rest.kernel > 0 || source.hasLeftover else { return }
-    let object = machine.makeHostObject(pages: UInt64(anon + file + 1))
+    let object = machine.pageCache.makeHostObject(pages: UInt64(anon + file + 1))
     rest.fillMovable(&source, object)
     source.freeLeftover()
   }
@@ -72,18 +72,18 @@ struct ZoneUse {
     var blocks = Holes(free[type] ?? [], limit: pageblocks * size)
     for _ in 0..<pageblocks {
       guard let first = source.nextPageblock() else { return }
-      source.machine.retypePageblock(of: first, type)
+      source.machine.allocator.retypePageblock(of: first, type)
       var offset = 0
       while offset < size {
         if let order = blocks.next(at: offset, size: size, canSeparate: kernel > 0) {
-          source.machine.putChunk(first + offset, order: order, for: source.process)
+          source.machine.allocator.putChunk(first + offset, order: order, for: source.process)
           offset += 1 << order
         } else if kernel > 0 {
-          source.machine.keepForKernel(first + offset, for: source.process)
+          source.machine.allocator.keepForKernel(first + offset, for: source.process)
           kernel -= 1
           offset += 1
         } else {
-          source.machine.putChunk(first + offset, order: 0, for: source.process)
+          source.machine.allocator.putChunk(first + offset, order: 0, for: source.process)
           offset += 1
         }
       }
@@ -95,12 +95,12 @@ struct ZoneUse {
     var blocks = Holes(free[.movable] ?? [], limit: .max)
     var index: UInt64 = 0
     while anon + file + kernel > 0, let first = source.nextPageblock() {
-      source.machine.retypePageblock(of: first, .movable)
+      source.machine.allocator.retypePageblock(of: first, .movable)
       var offset = 0
       while offset < size {
         let used = anon + file + kernel > 0
         if let order = blocks.next(at: offset, size: size, canSeparate: used) {
-          source.machine.putChunk(first + offset, order: order, for: source.process)
+          source.machine.allocator.putChunk(first + offset, order: order, for: source.process)
           offset += 1 << order
           continue
         }
@@ -108,7 +108,7 @@ struct ZoneUse {
         offset += 1
         if let object, anon + file > 0 {
           let isAnon = anon > 0
-          if source.machine.keepInCache(
+          if source.machine.pageCache.keepInCache(
             frame, of: object, at: index, swapBacked: isAnon, for: source.process)
           {
             index += 1
@@ -118,9 +118,9 @@ struct ZoneUse {
         }
         if kernel > 0 {
           kernel -= 1
-          source.machine.keepForKernel(frame, for: source.process)
+          source.machine.allocator.keepForKernel(frame, for: source.process)
         } else {
-          source.machine.putChunk(frame, order: 0, for: source.process)
+          source.machine.allocator.putChunk(frame, order: 0, for: source.process)
         }
       }
     }
@@ -175,7 +175,7 @@ private struct ChunkSource {
 
   mutating func nextPageblock() -> FrameNumber? {
     if left == 0 {
-      guard let chunk = machine.takeChunk(of: zone, for: process) else { return nil }
+      guard let chunk = machine.allocator.takeChunk(of: zone, for: process) else { return nil }
       next = chunk
       left = 1 << (machine.geometry.maxOrder - machine.geometry.pageblockOrder)
     }
@@ -188,8 +188,8 @@ private struct ChunkSource {
 
   mutating func freeLeftover() {
     while left > 0, let first = nextPageblock() {
-      machine.retypePageblock(of: first, .movable)
-      machine.putChunk(first, order: machine.geometry.pageblockOrder, for: process)
+      machine.allocator.retypePageblock(of: first, .movable)
+      machine.allocator.putChunk(first, order: machine.geometry.pageblockOrder, for: process)
     }
   }
 }

@@ -4,7 +4,7 @@ import HoldfastScenario
 /// Patterns in frames: real bytes where frames have them, else a tag that stands for the page's words.
 extension Stage {
   func store(_ pattern: Pattern, page index: Int, in frame: FrameNumber) {
-    machine.page(frame).contentTag = tag(pattern, index)
+    machine.memmap.page(frame).contentTag = tag(pattern, index)
     guard let bytes = machine.bytes(of: frame) else { return }
     let words = bytes.bindMemory(to: UInt64.self)
     let offset = UInt64(index) * UInt64(pageSize)
@@ -21,7 +21,7 @@ extension Stage {
 
   private func holds(_ pattern: Pattern, page index: Int, in frame: FrameNumber) -> Bool {
     guard let bytes = machine.bytes(of: frame) else {
-      return machine.page(frame).contentTag == tag(pattern, index)
+      return machine.memmap.page(frame).contentTag == tag(pattern, index)
     }
     let words = bytes.bindMemory(to: UInt64.self)
     let offset = UInt64(index) * UInt64(pageSize)

@@ -7,8 +7,8 @@ extension Machine {
   /// Pinned pages by frame, from the ledger.
   var pinnedFrames: [FrameNumber] {
     var found: Set<FrameNumber> = []
-    forEachRecord { record, frames in
-      guard record.kind == Machine.pinRecordKind else { return }
+    ledger.forEachRecord { record, frames in
+      guard record.kind == Ledger.pinRecordKind else { return }
       for frame in frames where frame != .none { found.insert(frame) }
     }
     return Array(found)
@@ -16,9 +16,9 @@ extension Machine {
 
   func zoneRecords() -> [ZoneRecord] {
     var pinned: [Int: Int64] = [:]
-    for frame in pinnedFrames { pinned[page(frame).zone.rawValue, default: 0] += 1 }
+    for frame in pinnedFrames { pinned[memmap.page(frame).zone.rawValue, default: 0] += 1 }
     return zones.map { id in
-      let zone = zone(id)
+      let zone = buddy.zone(id)
       return ZoneRecord(
         node: id.node, zone: id.kind, startFrame: UInt64(zone.start.rawValue),
         spanned: Int64(zone.spanned), present: Int64(zone.present.load()),
@@ -32,7 +32,7 @@ extension Machine {
     for frame in pinnedFrames { pinned[block(of: frame).rawValue, default: 0] += 1 }
     return (0..<blockCount).compactMap { index in
       let id = BlockID(rawValue: index)
-      let row = block(id)
+      let row = blocks.block(id)
       guard row.state != .absent else { return nil }
       let use = row.state == .online ? self.use(of: id) : BlockUse()
       return BlockRecord(
@@ -46,12 +46,12 @@ extension Machine {
 
   /// Whether all frames of a block are memory of one zone.
   func isWhole(_ id: BlockID) -> Bool {
-    block(id).zone != nil && block(id).present == geometry.blockFrames
+    blocks.block(id).zone != nil && blocks.block(id).present == geometry.blockFrames
   }
 
   /// The kinds of zones that frames of a block belong to.
   func zonesTouched(by id: BlockID) -> Set<ZoneKind> {
-    if let zone = block(id).zone { return [zone.kind] }
+    if let zone = blocks.block(id).zone { return [zone.kind] }
     let range = frames(of: id)
     return Set(
       extents.filter {
@@ -74,14 +74,14 @@ extension Machine {
     var index = range.start.index
     while index < range.endIndex {
       let frame = FrameNumber(index)
-      if isDeferred(frame) {
+      if observation.isDeferred(frame) {
         // Free since boot: its metadata does not exist yet.
         let end = min(range.endIndex, (index | (geometry.sectionFrames - 1)) + 1)
-        use.free += Int64(presentFrames(in: FrameRange(start: frame, count: end - index)))
+        use.free += Int64(observation.presentFrames(in: FrameRange(start: frame, count: end - index)))
         index = end
         continue
       }
-      let descriptor = page(frame)
+      let descriptor = memmap.page(frame)
       switch descriptor.type {
       case .absent, .offline: index += 1
       case .buddy, .perCPU:
@@ -91,8 +91,8 @@ extension Machine {
         use.unmovable += 1
         index += 1
       case .none:
-        let head = head(of: frame)
-        let top = page(head)
+        let head = memmap.head(of: frame)
+        let top = memmap.page(head)
         if top.mapping != .none || top.has(.lru) { use.movable += 1 } else { use.unmovable += 1 }
         index += 1
       }

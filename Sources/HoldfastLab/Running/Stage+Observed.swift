@@ -38,7 +38,7 @@ extension Stage: ObservedGround {
   }
 
   func digests(of range: Verb.RegionRange) -> [UInt64?] {
-    frames(of: range).map { $0.map(machine.contentDigest) }
+    frames(of: range).map { $0.map(machine.folios.contentDigest) }
   }
 
   func pages(
@@ -65,7 +65,7 @@ extension Stage: ObservedGround {
 
   func number(_ value: Subject.ProcessValue, ofProcess name: String) -> Int64? {
     guard let process = processes[name] else { return nil }
-    let space = machine.space(process.space)
+    let space = machine.spaces.space(process.space)
     switch value {
     case .locked: return Int64(space.lockedPages.load())
     case .pinned: return Int64(space.pinnedPages.load())
@@ -91,19 +91,19 @@ struct EnginePage: ObservedPage {
   init(machine: Machine, frame: FrameNumber?) {
     self.machine = machine
     self.frame = frame
-    head = frame.map(machine.head) ?? .none
+    head = frame.map(machine.memmap.head) ?? .none
   }
 
   /// What the folio's first page says.
   private func ofFolio<Value>(_ read: (Page) -> Value) -> Value? {
-    frame == nil ? nil : read(machine.page(head))
+    frame == nil ? nil : read(machine.memmap.page(head))
   }
 
-  var zone: ZoneKind? { frame.map { machine.page($0).zone.kind } }
-  var node: Int? { frame.map { machine.page($0).zone.node } }
-  var migratetype: MigrateType? { frame.map(machine.pageblockType) }
-  var pinnable: Bool? { frame.map { machine.isLongtermPinnable($0) } }
-  var maybePinned: Bool? { frame == nil ? nil : machine.isMaybePinned(head) }
+  var zone: ZoneKind? { frame.map { machine.memmap.page($0).zone.kind } }
+  var node: Int? { frame.map { machine.memmap.page($0).zone.node } }
+  var migratetype: MigrateType? { frame.map(machine.buddy.pageblockType) }
+  var pinnable: Bool? { frame.map { machine.folios.isLongtermPinnable($0) } }
+  var maybePinned: Bool? { frame == nil ? nil : machine.folios.isMaybePinned(head) }
   var dirty: Bool? { ofFolio { $0.has(.dirty) } }
   var references: Int? { ofFolio { Int($0.refcount.load()) } }
   var pincount: Int? { ofFolio { Int($0.pincount.load()) } }

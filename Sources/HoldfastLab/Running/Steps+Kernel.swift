@@ -87,23 +87,23 @@ extension Stage {
     var refused: StepStop?
     var taken: [FrameNumber] = []
     var done = StepResult(requested: Int64(pages), pages: 0)
-    machine.drainLRUAll(for: process)
+    machine.lru.drainLRUAll(for: process)
     for index in 0..<pages {
       let word = machine.pagemapWord(owner, address + UInt64(index * pageSize))
       guard word >> 63 == 1 else { continue }
       // The reference keeps the folio what it is, should its owner let go of it meanwhile.
       let frame = FrameNumber(rawValue: UInt32(truncatingIfNeeded: word))
-      guard let head = machine.tryGetFolio(frame, processor: process.processor) else { continue }
-      defer { machine.putFolio(head, on: process.processor) }
+      guard let head = machine.folios.tryGetFolio(frame, processor: process.processor) else { continue }
+      defer { machine.folios.putFolio(head, on: process.processor) }
       if taken.last == head { continue }
-      guard machine.isolate(head, on: process.processor) else {
+      guard machine.migration.isolate(head, on: process.processor) else {
         let cause = "\(head) is on no LRU list"
         done.shortfall.append(cause)
         refused = refused ?? stop(.EBUSY, .isolate, cause, page: head)
         continue
       }
       taken.append(head)
-      done.pages = (done.pages ?? 0) + Int64(machine.folioPages(head))
+      done.pages = (done.pages ?? 0) + Int64(machine.memmap.folioPages(head))
     }
     if let name { isolations[name] = taken } else { keptIsolations += taken }
     if taken.isEmpty, let refused { throw refused.after(done) }
@@ -113,15 +113,15 @@ extension Stage {
   func putBack(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     let taken = isolations.removeValue(forKey: name) ?? []
-    for head in taken { machine.putBack(head, on: process.processor) }
+    for head in taken { machine.migration.putBack(head, on: process.processor) }
     return StepResult(requested: Int64(taken.count), pages: Int64(taken.count))
   }
 
   func drain(_ target: DrainTarget, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     switch target {
-    case .lru: machine.drainLRUAll(for: process)
-    case .pcp: for zone in machine.zones { machine.drainPerCPULists(zone) }
+    case .lru: machine.lru.drainLRUAll(for: process)
+    case .pcp: for zone in machine.zones { machine.allocator.drainPerCPULists(zone) }
     }
     return StepResult()
   }

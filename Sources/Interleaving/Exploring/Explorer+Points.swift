@@ -17,6 +17,7 @@ extension Explorer {
   /// The current actor is about to do something; returns true if it has been done here.
   func point(_ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
     if isMuted { return false }
+    if settings.mergesEqualStates { return comparedPoint(byte, address, word) }
     // The byte comes from this module, which makes it of a kind.
     let kind = unsafeBitCast(byte & PointFlags.kind, to: PointKind.self)
     if kind == .lockOrder {
@@ -30,6 +31,41 @@ extension Explorer {
     // The actor is chosen: what was announced happens now.
     if execution.buffers.isOn, let word { return execution.passBuffer(actor, word) }
     return kind == .wait
+  }
+
+  /// A point of a search that compares states, in which all fibers must be parked while the next step is decided.
+  ///
+  /// The live stack is part of a state. This frame therefore holds its arguments alone: what depends on the way to
+  /// the state, such as the number of the step, stays in functions that have returned.
+  @inline(never)
+  private func comparedPoint(_ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
+    if beginComparedStep(byte, address, word) { return true }
+    fibers.goHome(from: execution.current)
+    return endComparedPoint(byte, word)
+  }
+
+  /// Announces a step and checks the one before; true if there is nothing to wait for.
+  @inline(never)
+  private func beginComparedStep(
+    _ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?
+  ) -> Bool {
+    let kind = unsafeBitCast(byte & PointFlags.kind, to: PointKind.self)
+    if kind == .lockOrder {
+      noteOrder(word?.pointee ?? 0)
+      return true
+    }
+    let actor = execution.current
+    execution.announce(actor, kind, byte, address, word)
+    if kind == .wait { noteRetry(actor) }
+    if execution.phase == .running { stepEnded() }
+    return false
+  }
+
+  /// What `point` returns once its actor is chosen.
+  @inline(never)
+  private func endComparedPoint(_ byte: UInt8, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
+    if execution.buffers.isOn, let word { return execution.passBuffer(execution.current, word) }
+    return byte & PointFlags.kind == PointKind.wait.rawValue
   }
 
   /// What a fiber does: its actor's body, once per execution.

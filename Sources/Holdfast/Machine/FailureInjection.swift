@@ -1,5 +1,16 @@
 import Interleaving
 
+/// Failures that are asked for, to see that nothing leaks: by count, or by the explorer's choice.
+package struct Failures: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Injected failures.
+  @inline(__always)
+  package var failures: Failures { Failures(machine: machine) }
+}
+
 extension Machine {
   /// Makes the next attempts at something fail, to test that nothing leaks.
   ///
@@ -14,35 +25,18 @@ extension Machine {
     global.failureDelay(point).store(UInt32(clamping: after))
     global.failures(point).store(UInt32(clamping: count))
   }
+}
 
+extension Failures {
   /// Whether this attempt fails: because a failure was injected, or because an explorer chose so.
   @inline(__always)
-  func shouldFail(_ point: FailurePoint) -> Bool { shouldFail(point, "\(point) fails") }
+  package func shouldFail(_ point: FailurePoint) -> Bool { shouldFail(point, "\(point) fails") }
 
   /// `shouldFail` with a name of its own for what the explorer chooses.
   @inline(__always)
-  private func shouldFail(_ point: FailurePoint, _ words: @autoclosure () -> String) -> Bool {
+  package func shouldFail(_ point: FailurePoint, _ words: @autoclosure () -> String) -> Bool {
     if global.failures(point).load(.relaxed) != 0, consumeFailure(point) { return true }
     return choose(named: words(), among: 2) != 0
-  }
-
-  /// Where a folio's references are about to be compared with those that can be explained.
-  enum BystanderPlace: String {
-    /// By the migration of the folio.
-    case migration
-    /// By a scan for movable folios: contiguous allocation and compaction.
-    case rangeScan = "a range's scan"
-    /// By a pass of an offline over its block, in all its attempts.
-    case offlinePass = "an offline's pass"
-  }
-
-  /// Lets a bystander take a reference on a folio, if a failure was injected or an explorer chooses so.
-  ///
-  /// - Returns: whether the bystander has a reference now, which the caller drops at the end of its attempt.
-  @inline(__always)
-  func bystanderRefers(to head: FrameNumber, before place: BystanderPlace, on processor: Int) -> Bool {
-    guard shouldFail(.reference, "a bystander's reference before \(place.rawValue)") else { return false }
-    return tryGetFolio(head, processor: processor) != nil
   }
 
   @inline(never)

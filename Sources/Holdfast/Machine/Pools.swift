@@ -1,17 +1,30 @@
 import Interleaving
 
 /// Rows of the tables whose rows come and go.
-extension Machine {
+package struct Pools: Room {
+  package let machine: Machine
+
+  /// How many rows of a pool were ever in use; rows are numbered from 1.
+  package func usedRows(_ pool: TablePool) -> Int { Int(global.pool(pool).used) }
+}
+
+extension Room {
+  /// The tables whose rows come and go.
+  @inline(__always)
+  package var pools: Pools { Pools(machine: machine) }
+}
+
+extension Pools {
   /// Where a pool's rows are.
   private func rows(_ pool: TablePool) -> Table<PooledRow> {
     switch pool {
-    case .processes: layout.processes.pooled
-    case .spaces: layout.spaces.pooled
-    case .areas: layout.areas.pooled
-    case .anonGroups: layout.anonGroups.pooled
-    case .objects: layout.objects.pooled
-    case .tablePages: layout.tableMeta.pooled
-    case .pinRecords: layout.pinRecords.pooled
+    case .processes: machine.layout.processes.pooled
+    case .spaces: machine.layout.spaces.pooled
+    case .areas: machine.layout.areas.pooled
+    case .anonGroups: machine.layout.anonGroups.pooled
+    case .objects: machine.layout.objects.pooled
+    case .tablePages: machine.layout.tableMeta.pooled
+    case .pinRecords: machine.layout.pinRecords.pooled
     }
   }
 
@@ -20,14 +33,14 @@ extension Machine {
   /// A table page's entries are zeros too. Takes the tables lock, except for pin records, whose caller holds the ledger lock.
   ///
   /// - Returns: nil if the table is full or an injected failure says so.
-  func takePoolRow(_ pool: TablePool) -> RowID? {
-    if shouldFail(.table) { return nil }
+  package func takePoolRow(_ pool: TablePool) -> RowID? {
+    if failures.shouldFail(.table) { return nil }
     return pool == .pinRecords
       ? takeRow(pool) : global.tablesLock.withLock { takeRow(pool) }
   }
 
   /// Gives a row back; nobody may still look at it.
-  func returnPoolRow(_ pool: TablePool, _ id: RowID) {
+  package func returnPoolRow(_ pool: TablePool, _ id: RowID) {
     if pool == .pinRecords {
       returnRow(pool, id)
     } else {
@@ -52,7 +65,8 @@ extension Machine {
     if reused {
       row.raw.initializeMemory(as: UInt8.self, repeating: 0, count: table.stride)
       if pool == .tablePages {
-        tablePage(id).row.raw.initializeMemory(as: UInt8.self, repeating: 0, count: 1 &<< tableShift)
+        (machine.tableArena + (id.index &<< machine.tableShift))
+          .initializeMemory(as: UInt8.self, repeating: 0, count: 1 &<< machine.tableShift)
       }
     }
     row[PooledRow.live] = 1
@@ -68,6 +82,6 @@ extension Machine {
   }
 
   private func row(_ table: Table<PooledRow>, _ id: RowID) -> Row {
-    Row(arena + (table.start + id.index * table.stride))
+    Row(machine.arena + (table.start + id.index * table.stride))
   }
 }

@@ -54,7 +54,17 @@ public struct IsolationError: Error, Hashable, Sendable, CustomStringConvertible
 ///
 /// Free frames of ISOLATE pageblocks are on lists of their own, which no allocation takes from, and do not
 /// count as free.
-extension Machine {
+package struct PageIsolation: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// Isolation of pageblocks.
+  @inline(__always)
+  package var isolation: PageIsolation { PageIsolation(machine: machine) }
+}
+
+extension PageIsolation {
   /// Isolates the pageblocks that a range touches, all or none.
   ///
   /// Only frames inside the range itself are tested for being movable.
@@ -68,13 +78,13 @@ extension Machine {
   /// - Kernel: mm/page_isolation.c:start_isolate_page_range (6.1); without the order of pageblocks: the
   ///   kernel isolates the first and the last one before those in the middle, here they are taken in
   ///   ascending order and the edges last.
-  func isolateRange(
+  package func isolateRange(
     _ range: FrameRange, for type: MigrateType, memoryOffline: Bool, by process: Process
   ) throws(IsolationError) {
-    let span = pageblockSpan(of: range)
+    let span = buddy.pageblockSpan(of: range)
     for start in stride(from: span.start.index, to: span.endIndex, by: geometry.pageblockFrames) {
       let first = FrameNumber(start)
-      guard hasMetadata(first) else { continue }
+      guard memmap.hasMetadata(first) else { continue }
       let checked = max(start, range.start.index)..<min(start + geometry.pageblockFrames, range.endIndex)
       if let (frame, cause) = isolatePageblock(first, checked, for: type, memoryOffline: memoryOffline) {
         undoIsolation(FrameRange(start: span.start, count: start - span.start.index), to: type)
@@ -94,17 +104,17 @@ extension Machine {
   /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without merging a free block of pageblock
   ///   size with its buddy, and in the place on the free list: the blocks go to its head, in the kernel to
   ///   its tail.
-  func undoIsolation(_ range: FrameRange, to type: MigrateType) {
-    let span = pageblockSpan(of: range)
+  package func undoIsolation(_ range: FrameRange, to type: MigrateType) {
+    let span = buddy.pageblockSpan(of: range)
     for start in stride(from: span.start.index, to: span.endIndex, by: geometry.pageblockFrames) {
       let first = FrameNumber(start)
-      guard hasMetadata(first) else { continue }
-      let zone = zone(page(first).zone)
+      guard memmap.hasMetadata(first) else { continue }
+      let zone = buddy.zone(memmap.page(first).zone)
       zone.lock.withLock {
-        guard pageblockType(of: first) == .isolate else { return }
-        setPageblockType(of: first, type)
-        add(-1, to: zone.isolatedPageblocks)
-        moveFreePages(inPageblockOf: first, from: .isolate, to: type)
+        guard buddy.pageblockType(of: first) == .isolate else { return }
+        buddy.setPageblockType(of: first, type)
+        buddy.add(-1, to: zone.isolatedPageblocks)
+        buddy.moveFreePages(inPageblockOf: first, from: .isolate, to: type)
       }
     }
   }
@@ -113,8 +123,10 @@ extension Machine {
   ///
   /// - Locks: takes the zone lock.
   /// - Kernel: mm/page_isolation.c:test_pages_isolated (6.1)
-  func testRangeIsolated(_ range: FrameRange, memoryOffline: Bool) -> FrameNumber? {
-    zone(page(range.start).zone).lock.withLock { firstOccupied(range, memoryOffline: memoryOffline) }
+  package func testRangeIsolated(_ range: FrameRange, memoryOffline: Bool) -> FrameNumber? {
+    buddy.zone(memmap.page(range.start).zone).lock.withLock {
+      firstOccupied(range, memoryOffline: memoryOffline)
+    }
   }
 
   /// `testRangeIsolated` for a caller that holds the zone lock.
@@ -124,13 +136,13 @@ extension Machine {
     var index = range.start.index
     while index < range.endIndex {
       let frame = FrameNumber(index)
-      guard pageblockType(of: frame) == .isolate else { return frame }
-      let descriptor = page(frame)
+      guard buddy.pageblockType(of: frame) == .isolate else { return frame }
+      let descriptor = memmap.page(frame)
       if descriptor.type == .buddy {
         index += 1 << descriptor.order
       } else if memoryOffline, isGivenUp(descriptor) {
         index += 1
-      } else if index == range.start.index, let (head, order) = freeBlock(covering: frame) {
+      } else if index == range.start.index, let (head, order) = buddy.freeBlock(covering: frame) {
         index = head.index + 1 << order
       } else {
         return frame
@@ -141,28 +153,8 @@ extension Machine {
 
   /// Whether a frame that is not free may go offline with its block all the same: it is poisoned, or a driver has let
   /// go of it.
-  func isGivenUp(_ page: Page) -> Bool {
+  package func isGivenUp(_ page: Page) -> Bool {
     page.has(.hwpoison) || (page.type == .offline && page.refcount.load() == 0)
-  }
-
-  /// The free block that holds a frame, with its order.
-  ///
-  /// - Locks: the caller holds the zone lock.
-  func freeBlock(covering frame: FrameNumber) -> (head: FrameNumber, order: Int)? {
-    for order in 0...geometry.maxOrder {
-      let head = FrameNumber((frame.index >> order) << order)
-      let descriptor = page(head)
-      if descriptor.type == .buddy { return descriptor.order >= order ? (head, descriptor.order) : nil }
-    }
-    return nil
-  }
-
-  /// The whole pageblocks that a range touches.
-  func pageblockSpan(of range: FrameRange) -> FrameRange {
-    let order = geometry.pageblockOrder
-    let start = (range.start.index >> order) << order
-    let end = ((range.endIndex + geometry.pageblockFrames - 1) >> order) << order
-    return FrameRange(start: FrameNumber(start), count: end - start)
   }
 
   // MARK: - One pageblock
@@ -174,17 +166,17 @@ extension Machine {
   private func isolatePageblock(
     _ first: FrameNumber, _ checked: Range<Int>, for type: MigrateType, memoryOffline: Bool
   ) -> (FrameNumber, IsolationError.Cause)? {
-    let zone = zone(page(first).zone)
+    let zone = buddy.zone(memmap.page(first).zone)
     zone.lock.lock()
     defer { zone.lock.unlock() }
-    let previous = pageblockType(of: first)
+    let previous = buddy.pageblockType(of: first)
     if previous == .isolate { return (first, .alreadyIsolated) }
     if let refusal = firstUnmovable(checked, for: type, memoryOffline: memoryOffline) { return refusal }
-    setPageblockType(of: first, .isolate)
-    add(1, to: zone.isolatedPageblocks)
-    moveFreePages(inPageblockOf: first, from: previous, to: .isolate)
+    buddy.setPageblockType(of: first, .isolate)
+    buddy.add(1, to: zone.isolatedPageblocks)
+    buddy.moveFreePages(inPageblockOf: first, from: previous, to: .isolate)
     // The pageblock does not become HIGHATOMIC again, so its reservation ends here.
-    if previous == .highAtomic { add(-geometry.pageblockFrames, to: zone.highAtomic) }
+    if previous == .highAtomic { buddy.add(-geometry.pageblockFrames, to: zone.highAtomic) }
     return nil
   }
 
@@ -199,12 +191,12 @@ extension Machine {
     _ frames: Range<Int>, for type: MigrateType, memoryOffline: Bool
   ) -> (FrameNumber, IsolationError.Cause)? {
     let first = FrameNumber(frames.lowerBound)
-    if pageblockType(of: first) == .cma { return type == .cma ? nil : (first, .cmaPageblock) }
-    let assumeMovable = page(first).zone.kind == .movable
+    if buddy.pageblockType(of: first) == .cma { return type == .cma ? nil : (first, .cmaPageblock) }
+    let assumeMovable = memmap.page(first).zone.kind == .movable
     var index = frames.lowerBound
     while index < frames.upperBound {
       let frame = FrameNumber(index)
-      let descriptor = page(frame)
+      let descriptor = memmap.page(frame)
       if descriptor.type == .buddy {
         index += 1 << descriptor.order
         continue
@@ -212,11 +204,11 @@ extension Machine {
       if descriptor.has(.reserved) { return (frame, .reserved) }
       index += 1
       if assumeMovable { continue }
-      let head = head(of: frame)
-      let flags = page(head).flags
+      let head = memmap.head(of: frame)
+      let flags = memmap.page(head).flags
       if flags.contains(.head) {
-        guard page(head).isHugetlb || flags.contains(.lru) else { return (frame, cause(of: head)) }
-        index = head.index + 1 << page(head).order
+        guard memmap.page(head).isHugetlb || flags.contains(.lru) else { return (frame, cause(of: head)) }
+        index = head.index + 1 << memmap.page(head).order
       } else if descriptor.refcount.load() == 0 {
         continue
       } else if memoryOffline && (descriptor.has(.hwpoison) || descriptor.type == .offline) {
@@ -230,7 +222,7 @@ extension Machine {
 
   /// Names a frame that cannot be moved.
   private func cause(of head: FrameNumber) -> IsolationError.Cause {
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     if descriptor.has(.slab) { return .slab }
     if descriptor.type == .table { return .pageTable }
     return descriptor.mapping == .none ? .unmovable : .offList
@@ -241,20 +233,12 @@ extension Machine {
   /// - Kernel: mm/page_isolation.c:isolate_single_pageblock (6.1); without splitting free blocks that cross
   ///   the boundary, isolating the pageblocks of the folio that is moved.
   private func clearEdge(_ edge: FrameNumber, by process: Process) -> Bool {
-    guard hasMetadata(edge), page(edge).isTail else { return true }
-    let head = head(of: edge)
-    guard page(head).refcount.load() > 0, page(head).has(.lru) || page(head).isHugetlb else { return false }
-    let folio = FrameRange(start: head, count: folioPages(head))
-    guard migrateContiguous(folio, by: process) == nil else { return false }
-    return !page(edge).isTail
-  }
-
-  /// Takes a free block off its list; its frames are neither free nor allocated afterwards.
-  ///
-  /// - Locks: the caller holds the zone lock.
-  func takeFromFreeList(_ head: FrameNumber) {
-    let descriptor = page(head)
-    removeFromFreeList(head, order: descriptor.order, in: zone(descriptor.zone))
-    descriptor.order = 0
+    guard memmap.hasMetadata(edge), memmap.page(edge).isTail else { return true }
+    let head = memmap.head(of: edge)
+    guard memmap.page(head).refcount.load() > 0, memmap.page(head).has(.lru) || memmap.page(head).isHugetlb
+    else { return false }
+    let folio = FrameRange(start: head, count: memmap.folioPages(head))
+    guard allocator.migrateContiguous(folio, by: process) == nil else { return false }
+    return !memmap.page(edge).isTail
   }
 }

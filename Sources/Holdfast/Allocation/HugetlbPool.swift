@@ -32,11 +32,25 @@ public struct HugetlbCounts: Hashable, Sendable {
   public var surplus: Int
 }
 
+/// The pools of huge pages, one of each node.
+package struct Hugetlb: Room {
+  package let machine: Machine
+
+  /// The pool of huge pages of a node.
+  func hugetlbPool(_ node: Int) -> HugetlbPool { HugetlbPool(machine.row(machine.layout.hugetlbPools, node)) }
+}
+
+extension Room {
+  /// The pools of huge pages.
+  @inline(__always)
+  package var hugetlb: Hugetlb { Hugetlb(machine: machine) }
+}
+
 extension Machine {
   /// The numbers of a node's pool.
   public func hugetlbCounts(node: Int) -> HugetlbCounts {
     global.hugetlbLock.withLock {
-      let pool = hugetlbPool(node)
+      let pool = hugetlb.hugetlbPool(node)
       return HugetlbCounts(total: pool.total, free: pool.freeList.count, surplus: pool.surplus)
     }
   }
@@ -57,54 +71,61 @@ extension Machine {
   public func reserveHugePages(
     node: Int, count: Int, for process: Process
   ) throws(AddressSpaceError) -> Int {
-    _ = try liveSpace(of: process, .reserveHugePages)
+    guard process.live != 0 else {
+      throw AddressSpaceError(.reserveHugePages, .noSuchProcess, errno: .noSuchProcess)
+    }
+    tick()
     guard configuration.nodes.indices.contains(node) else {
       throw AddressSpaceError(.reserveHugePages, .noSuchNode(node), errno: .operationNotSupportedByDevice)
     }
     guard count >= 0 else {
       throw AddressSpaceError(.reserveHugePages, .emptyRange, errno: .invalidArgument)
     }
-    let pool = hugetlbPool(node)
+    let pool = hugetlb.hugetlbPool(node)
     global.hugetlbLock.withLock {
       let regained = min(pool.surplus, max(0, count - (pool.total - pool.surplus)))
       pool.surplus -= regained
     }
-    while persistentHugePages(pool) < count, let head = freshHugePage(node: node, for: process) {
+    while hugetlb.persistentHugePages(pool) < count,
+      let head = hugetlb.freshHugePage(node: node, for: process)
+    {
       global.hugetlbLock.withLock {
-        page(head).refcount.store(0)
+        memmap.page(head).refcount.store(0)
         var list = pool.freeList
-        list.pushLast(head, in: self)
+        list.pushLast(head, in: memmap)
       }
     }
-    while persistentHugePages(pool) > count, let head = takeUnpromised(pool) {
-      dissolve(head, on: process.processor)
+    while hugetlb.persistentHugePages(pool) > count, let head = hugetlb.takeUnpromised(pool) {
+      hugetlb.dissolve(head, on: process.processor)
     }
     return global.hugetlbLock.withLock {
       pool.surplus += max(0, pool.total - pool.surplus - count)
       return pool.total - pool.surplus
     }
   }
+}
 
-  private func persistentHugePages(_ pool: HugetlbPool) -> Int {
+extension Hugetlb {
+  fileprivate func persistentHugePages(_ pool: HugetlbPool) -> Int {
     global.hugetlbLock.withLock { pool.total - pool.surplus }
   }
 
   /// A new huge page of a node that belongs to its pool, with a reference; nil if memory is short.
   ///
   /// - Kernel: mm/hugetlb.c:alloc_fresh_huge_page (6.1); without gigantic pages, the optimisation of vmemmap.
-  private func freshHugePage(node: Int, for process: Process) -> FrameNumber? {
+  fileprivate func freshHugePage(node: Int, for process: Process) -> FrameNumber? {
     guard geometry.hugeOrder <= geometry.maxOrder else { return nil }
     let gfp: GFPFlags = [.highUserMovable, .compound, .noWarn, .retryMayFail, .thisNode]
     do {
-      let head = try allocateFolio(order: geometry.hugeOrder, gfp: gfp, node: node, for: process)
-      bump(.htlbAllocSuccess, on: process)
+      let head = try allocator.allocateFolio(order: geometry.hugeOrder, gfp: gfp, node: node, for: process)
+      counters.bump(.htlbAllocSuccess, on: process)
       global.hugetlbLock.withLock {
-        page(head).isHugetlb = true
+        memmap.page(head).isHugetlb = true
         hugetlbPool(node).total += 1
       }
       return head
     } catch {
-      bump(.htlbAllocFail, on: process)
+      counters.bump(.htlbAllocFail, on: process)
       return nil
     }
   }
@@ -120,11 +141,11 @@ extension Machine {
   /// Removes a free huge page that is not reserved from its pool.
   ///
   /// - Kernel: mm/hugetlb.c:remove_pool_huge_page (6.1)
-  private func takeUnpromised(_ pool: HugetlbPool) -> FrameNumber? {
+  fileprivate func takeUnpromised(_ pool: HugetlbPool) -> FrameNumber? {
     global.hugetlbLock.withLock {
       guard unpromisedHugePages > 0 else { return nil }
       var list = pool.freeList
-      guard let head = list.popFirst(in: self) else { return nil }
+      guard let head = list.popFirst(in: memmap) else { return nil }
       pool.total -= 1
       return head
     }
@@ -141,10 +162,10 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_nodemask (6.1); without cpusets, node masks, the order of the
   ///   zonelist: the other nodes follow in the order of their numbers.
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_vma (6.1); without memory policies.
-  func dequeueHugePage(
+  package func dequeueHugePage(
     promised: Bool, node: Int? = nil, for process: Process
   ) -> FrameNumber? {
-    let first = node ?? processor(process.processor).node
+    let first = node ?? machine.processor(process.processor).node
     let isPinning = process.scope.contains(.pin) && isEnabled(.poolScope)
     return global.hugetlbLock.withLock { () -> FrameNumber? in
       guard promised || unpromisedHugePages > 0 else { return nil }
@@ -152,12 +173,14 @@ extension Machine {
       for step in 0..<nodes {
         var list = hugetlbPool((first + step) % nodes).freeList
         var head = list.first
-        while head != .none, page(head).has(.hwpoison) || (isPinning && !isLongtermPinnable(head)) {
-          head = page(head).next
+        while head != .none,
+          memmap.page(head).has(.hwpoison) || (isPinning && !folios.isLongtermPinnable(head))
+        {
+          head = memmap.page(head).next
         }
         guard head != .none else { continue }
-        list.remove(head, in: self)
-        page(head).refcount.store(1)
+        list.remove(head, in: memmap)
+        memmap.page(head).refcount.store(1)
         if promised { global.hugetlbReserved -= 1 }
         return head
       }
@@ -174,7 +197,7 @@ extension Machine {
   package func hugePageForMigration(node: Int, for process: Process) -> FrameNumber? {
     if let head = dequeueHugePage(promised: false, node: node, for: process) { return head }
     guard let head = freshHugePage(node: node, for: process) else { return nil }
-    global.hugetlbLock.withLock { page(head).isHugetlbTemporary = true }
+    global.hugetlbLock.withLock { memmap.page(head).isHugetlbTemporary = true }
     return head
   }
 
@@ -183,11 +206,11 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:move_hugetlb_state (6.1)
   package func moveHugetlbState(from old: FrameNumber, to new: FrameNumber) {
     global.hugetlbLock.withLock {
-      if isEnabled(.poolMigratable) { page(new).isHugetlbMigratable = true }
-      guard page(new).isHugetlbTemporary else { return }
-      page(new).isHugetlbTemporary = false
-      page(old).isHugetlbTemporary = true
-      let (source, target) = (page(old).zone.node, page(new).zone.node)
+      if isEnabled(.poolMigratable) { memmap.page(new).isHugetlbMigratable = true }
+      guard memmap.page(new).isHugetlbTemporary else { return }
+      memmap.page(new).isHugetlbTemporary = false
+      memmap.page(old).isHugetlbTemporary = true
+      let (source, target) = (memmap.page(old).zone.node, memmap.page(new).zone.node)
       if source != target, hugetlbPool(source).surplus > 0 {
         hugetlbPool(source).surplus -= 1
         hugetlbPool(target).surplus += 1
@@ -198,8 +221,8 @@ extension Machine {
   /// Returns a huge page whose last reference was dropped to its pool.
   ///
   /// - Kernel: mm/hugetlb.c:free_huge_page (6.1); without subpools, restored reservations, control groups.
-  func returnHugePage(_ head: FrameNumber, on processor: Int) {
-    let folio = page(head)
+  package func returnHugePage(_ head: FrameNumber, on processor: Int) {
+    let folio = memmap.page(head)
     let isKept = global.hugetlbLock.withLock { () -> Bool in
       let pool = hugetlbPool(folio.zone.node)
       folio.isHugetlbMigratable = false
@@ -209,7 +232,7 @@ extension Machine {
         return false
       }
       var list = pool.freeList
-      list.pushLast(head, in: self)
+      list.pushLast(head, in: memmap)
       return true
     }
     if !isKept { dissolve(head, on: processor) }
@@ -228,13 +251,15 @@ extension Machine {
     while at < range.endIndex {
       let head = FrameNumber(at)
       at += step
-      guard hasMetadata(head), page(head).isHugetlb else { continue }
+      guard memmap.hasMetadata(head), memmap.page(head).isHugetlb else { continue }
       let (isTaken, isPromised) = global.hugetlbLock.withLock { () -> (Bool, Bool) in
-        guard page(head).isHugetlb, page(head).refcount.load() == 0 else { return (false, false) }
+        guard memmap.page(head).isHugetlb, memmap.page(head).refcount.load() == 0 else {
+          return (false, false)
+        }
         guard unpromisedHugePages > 0 else { return (false, true) }
-        let pool = hugetlbPool(page(head).zone.node)
+        let pool = hugetlbPool(memmap.page(head).zone.node)
         var list = pool.freeList
-        list.remove(head, in: self)
+        list.remove(head, in: memmap)
         pool.total -= 1
         return (true, false)
       }
@@ -247,11 +272,11 @@ extension Machine {
   /// Frees a huge page that is in no list as ordinary memory.
   ///
   /// - Kernel: mm/hugetlb.c:update_and_free_page (6.1)
-  private func dissolve(_ head: FrameNumber, on processor: Int) {
-    page(head).isHugetlb = false
-    page(head).isHugetlbTemporary = false
-    page(head).refcount.store(1)
-    putFolio(head, on: processor)
+  fileprivate func dissolve(_ head: FrameNumber, on processor: Int) {
+    memmap.page(head).isHugetlb = false
+    memmap.page(head).isHugetlbTemporary = false
+    memmap.page(head).refcount.store(1)
+    folios.putFolio(head, on: processor)
   }
 
   // MARK: - Isolation
@@ -262,8 +287,9 @@ extension Machine {
   /// - Kernel: mm/hugetlb.c:folio_isolate_hugetlb (6.1)
   package func isolateHugetlb(_ head: FrameNumber, on processor: Int) -> Bool {
     global.hugetlbLock.withLock {
-      let folio = page(head)
-      guard folio.isHugetlb, folio.isHugetlbMigratable, tryGetFolio(head, processor: processor) != nil else {
+      let folio = memmap.page(head)
+      guard folio.isHugetlb, folio.isHugetlbMigratable, folios.tryGetFolio(head, processor: processor) != nil
+      else {
         return false
       }
       folio.isHugetlbMigratable = false
@@ -275,7 +301,19 @@ extension Machine {
   ///
   /// - Kernel: mm/hugetlb.c:folio_putback_hugetlb (6.1)
   package func putBackHugetlb(_ head: FrameNumber, on processor: Int) {
-    global.hugetlbLock.withLock { page(head).isHugetlbMigratable = true }
-    putFolio(head, on: processor)
+    global.hugetlbLock.withLock { memmap.page(head).isHugetlbMigratable = true }
+    folios.putFolio(head, on: processor)
+  }
+
+  /// Reserves one free huge page.
+  ///
+  /// - Kernel: mm/hugetlb.c:hugetlb_acct_memory (6.1); without surplus pages, cpusets.
+  package func promiseHugePage() -> Bool {
+    global.hugetlbLock.withLock {
+      let free = configuration.nodes.indices.reduce(0) { $0 + hugetlbPool($1).freeList.count }
+      guard free > global.hugetlbReserved else { return false }
+      global.hugetlbReserved += 1
+      return true
+    }
   }
 }

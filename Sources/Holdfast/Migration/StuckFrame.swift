@@ -73,18 +73,18 @@ public struct StuckFrame: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-extension Machine {
+extension Migration {
   /// Most frames that an error describes one by one.
-  static let describedFrames = 16
+  package static let describedFrames = 16
 
   /// Whether a frame is an obstacle to taking its range away: neither free nor unusable.
   ///
   /// - Locks: the caller holds the zone lock, or accepts an answer that may be out of date.
   private func obstructs(_ frame: FrameNumber, memoryOffline: Bool) -> Bool {
-    let descriptor = page(frame)
+    let descriptor = memmap.page(frame)
     switch descriptor.type {
     case .absent, .buddy: return false
-    default: return !(memoryOffline && isGivenUp(descriptor))
+    default: return !(memoryOffline && isolation.isGivenUp(descriptor))
     }
   }
 
@@ -92,20 +92,21 @@ extension Machine {
   ///
   /// - Parameter memoryOffline: whether poisoned frames, and those that a driver has let go of, are no
   ///   obstacle.
-  func stuckFrames(in range: FrameRange, memoryOffline: Bool) -> (described: [StuckFrame], total: Int) {
+  package func stuckFrames(in range: FrameRange, memoryOffline: Bool) -> (described: [StuckFrame], total: Int)
+  {
     var described: [StuckFrame] = []
     var total = 0
     var index = range.start.index
     while index < range.endIndex {
       let frame = FrameNumber(index)
-      let descriptor = page(frame)
+      let descriptor = memmap.page(frame)
       if descriptor.type == .buddy {
         index += 1 << descriptor.order
         continue
       }
-      let head = descriptor.isTail ? self.head(of: frame) : frame
-      let whole = page(head).isLarge || descriptor.type == .perCPU
-      let pages = whole ? 1 << page(head).order : 1
+      let head = descriptor.isTail ? memmap.head(of: frame) : frame
+      let whole = memmap.page(head).isLarge || descriptor.type == .perCPU
+      let pages = whole ? 1 << memmap.page(head).order : 1
       if obstructs(head, memoryOffline: memoryOffline) {
         total += 1
         if described.count < Self.describedFrames { described.append(describeStuck(head, pages: pages)) }
@@ -116,23 +117,23 @@ extension Machine {
   }
 
   /// What keeps a folio where it is, given its head.
-  func describeStuck(_ head: FrameNumber, pages: Int) -> StuckFrame {
-    let descriptor = page(head)
+  package func describeStuck(_ head: FrameNumber, pages: Int) -> StuckFrame {
+    let descriptor = memmap.page(head)
     let flags = descriptor.flags
     let references = Int(descriptor.refcount.load())
-    let accounted = expectedReferences(of: head)
+    let accounted = folios.expectedReferences(of: head)
     return StuckFrame(
       frame: head, pages: pages,
       reason: stuckReason(head, flags, references: references, expected: accounted.total),
       references: references, expected: accounted.total, mappings: accounted.mappings, zone: descriptor.zone,
-      pageblock: pageblockType(of: head))
+      pageblock: buddy.pageblockType(of: head))
   }
 
   /// Chooses the reason that describes a folio's flags and counts best.
   private func stuckReason(
     _ head: FrameNumber, _ flags: PageFlags, references: Int, expected: Int
   ) -> StuckFrame.Reason {
-    let descriptor = page(head)
+    let descriptor = memmap.page(head)
     if flags.contains(.reserved) { return .reserved }
     if flags.contains(.slab) { return .slab }
     switch descriptor.type {
@@ -141,7 +142,7 @@ extension Machine {
     case .perCPU: return .perCPUList
     default: break
     }
-    if references != 0, isMaybePinned(head) {
+    if references != 0, folios.isMaybePinned(head) {
       let exact = pinRules.countsExactly(descriptor)
       return .pinned(
         pins: exact

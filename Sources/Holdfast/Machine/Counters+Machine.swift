@@ -1,20 +1,17 @@
 import Interleaving
 
 /// Counting: each processor has its own cells, which only the thread on it writes.
+package struct Counters: Room {
+  package let machine: Machine
+}
+
+extension Room {
+  /// The counters of /proc/vmstat.
+  @inline(__always)
+  package var counters: Counters { Counters(machine: machine) }
+}
+
 extension Machine {
-  /// Counts events.
-  @inline(__always)
-  func bump(_ event: EventCounter, by number: UInt64 = 1, on process: Process) {
-    processor(process.processor).event(event).addAsOwner(number)
-  }
-
-  /// Changes a node's count.
-  @inline(__always)
-  func count(_ counter: NodeCounter, node: Int, by delta: Int, on processor: Int) {
-    self.processor(processor).count(counter, node: node)
-      .addAsOwner(UInt64(bitPattern: Int64(delta)))
-  }
-
   /// How often something happened, over all processors; calls under way may be missing.
   public func total(_ event: EventCounter) -> UInt64 {
     (0..<configuration.processors).reduce(0) { $0 &+ processor($1).event(event).load(.relaxed) }
@@ -28,5 +25,20 @@ extension Machine {
       for node in nodes { sum &+= processor(number).count(counter, node: node).load(.relaxed) }
     }
     return Int64(bitPattern: sum)
+  }
+}
+
+extension Counters {
+  /// Counts events.
+  @inline(__always)
+  package func bump(_ event: EventCounter, by number: UInt64 = 1, on process: Process) {
+    machine.processor(process.processor).event(event).addAsOwner(number)
+  }
+
+  /// Changes a node's count.
+  @inline(__always)
+  package func count(_ counter: NodeCounter, node: Int, by delta: Int, on processor: Int) {
+    machine.processor(processor).count(counter, node: node)
+      .addAsOwner(UInt64(bitPattern: Int64(delta)))
   }
 }

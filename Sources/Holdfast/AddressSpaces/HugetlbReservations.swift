@@ -1,0 +1,50 @@
+import Interleaving
+import SystemPackage
+
+/// Huge pages that are reserved for places of an object before they are faulted in.
+extension PageCache {
+  /// Reserves a huge page for every index of an object's range that has none; all or nothing.
+  ///
+  /// - Returns: nil, or why it failed.
+  /// - Kernel: mm/hugetlb.c:hugetlb_reserve_pages (6.1); without subpools, control groups, VM_NORESERVE.
+  func reserveHugetlb(
+    _ id: RowID, offset: UInt64, pages: UInt64, for process: Process
+  ) -> AddressSpaceError? {
+    let object = object(id)
+    var promised: [UInt64] = []
+    var failure: AddressSpaceError?
+    var index = offset
+    while index < offset + pages, failure == nil {
+      var isShort = false
+      let result = withCacheSlot(object, index, level: 1, for: process) { place in
+        guard place.entry.isNone else { return .occupied }
+        isShort = !hugetlb.promiseHugePage()
+        guard !isShort else { return .occupied }
+        pageTables.setEntry(place, .reservedCachePage)
+        return .inserted
+      }
+      switch result {
+      case .inserted: promised.append(index)
+      case .occupied where isShort:
+        failure = AddressSpaceError(
+          .map, .noHugePages(Int(pages / spaces.hugePages)), errno: .noMemory)
+      case .occupied: break
+      case .failure(let cause): failure = faults.faultError(.map, cause, at: nil)
+      }
+      index += spaces.hugePages
+    }
+    if failure != nil {
+      for index in promised { releaseReservation(object, index) }
+    }
+    return failure
+  }
+
+  /// Ends the reservation of an index, if it still has one.
+  func releaseReservation(_ object: BackingObject, _ index: UInt64) {
+    object.lock.withLock {
+      guard let place = cacheSlot(object, index), place.entry == .reservedCachePage else { return }
+      pageTables.setEntry(place, .none)
+      global.hugetlbLock.withLock { global.hugetlbReserved -= 1 }
+    }
+  }
+}
