@@ -24,7 +24,7 @@ import Testing
       try machine.advise(process, AddressRange(start: large, pages: 8), .hugePage)
       huge = machine.memmap.head(of: try machine.touch(process, large, write: true))
       pins = Box(try machine.pin(process, at: small, pages: 1))
-      machine.lru.drainLRUAll(for: process)
+      machine.lru.drainAll(for: process)
     }
   }
 

@@ -30,7 +30,7 @@ import Testing
       try machine.advise(process, AddressRange(start: large, pages: 8), .hugePage)
       huge = machine.memmap.head(of: try machine.touch(process, large, write: true))
       pins.append(Box(try machine.pin(process, at: address, pages: 1)))
-      machine.lru.drainLRUAll(for: process)
+      machine.lru.drainAll(for: process)
       checks = StepChecks(machine)
       checks.processes = [process]
       map = machine.observation.stateMap
@@ -175,7 +175,7 @@ import Testing
       return rig.zoneWord(.normal, ZoneRow.lock)
     },
     Breach("area-blocks-stay", .release) { rig in
-      rig.machine.buddy.setPageblockType(of: rig.machine.cma.cmaArea(0).base, .movable)
+      rig.machine.buddy.setPageblockType(of: rig.machine.cma.area(0).base, .movable)
       return rig.zoneWord(.normal, ZoneRow.lock)
     },
     Breach("per-cpu-lists-whole", .release) { rig in

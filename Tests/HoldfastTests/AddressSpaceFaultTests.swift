@@ -47,7 +47,7 @@ struct TestMapping {
     space.lock.lockShared()
     let at = address.page + UInt64(page)
     if let area = machine.spaces.findArea(space, at) {
-      _ = machine.faults.handleFault(process, space, area, page: at, flags)
+      _ = machine.faults.handle(process, space, area, page: at, flags)
     }
     space.lock.unlockShared()
   }
@@ -134,14 +134,14 @@ struct TestMapping {
       let machine = try smallMachine(policy: policy)
       let mapping = try TestMapping(machine, .anonymous)
       let first = try machine.touch(mapping.process, mapping.address, write: true)
-      if isDrained { machine.lru.drainLRU(processor: 0, on: 0) }
-      machine.folios.getFolio(first, refs: extra + 1)
-      machine.folios.putFolio(first, on: 0)
+      if isDrained { machine.lru.drain(processor: 0, on: 0) }
+      machine.folios.get(first, refs: extra + 1)
+      machine.folios.put(first, on: 0)
       try mapping.run(.readOnly)
       try mapping.run(.readWrite)
       let second = try machine.touch(mapping.process, mapping.address, write: true)
       #expect((second == first) == (policy.tracksExclusive || (extra == 0 && isKeptWithoutExtra)))
-      if extra > 0 { machine.folios.putFolio(first, refs: extra, on: 0) }
+      if extra > 0 { machine.folios.put(first, refs: extra, on: 0) }
       #expect(recount(machine) == [])
     }
   }
@@ -300,10 +300,10 @@ struct TestMapping {
       try machine.touch(mapping.process, mapping.address, write: true),
       try machine.touch(small.process, small.address, write: true),
     ]
-    for frame in frames { machine.folios.getFolio(machine.memmap.head(of: frame)) }
+    for frame in frames { machine.folios.get(machine.memmap.head(of: frame)) }
     machine.exit(mapping.process)
     machine.exit(small.process)
-    machine.lru.drainLRU(processor: 0, on: 0)
+    machine.lru.drain(processor: 0, on: 0)
     #expect(machine.memmap.page(frames[0]).refcount.load() == 1)
     #expect(machine.folios.mappingCount(frames[0]) == 0)
     var visited = 0
@@ -312,6 +312,6 @@ struct TestMapping {
       return true
     }
     #expect(visited == 0)
-    for frame in frames { machine.folios.putFolio(machine.memmap.head(of: frame), on: 0) }
+    for frame in frames { machine.folios.put(machine.memmap.head(of: frame), on: 0) }
   }
 }

@@ -21,7 +21,7 @@ func smallMachine(
 func recount(_ machine: Machine) -> [String] {
   var wrong: [String] = []
   for processor in 0..<machine.configuration.processors {
-    machine.lru.drainLRU(processor: processor, on: processor)
+    machine.lru.drain(processor: processor, on: processor)
   }
   var references: [FrameNumber: Int32] = [machine.global.zeroPage: 1]
   var mapcounts: [FrameNumber: Int32] = [:]
@@ -144,7 +144,7 @@ func recount(_ machine: Machine) -> [String] {
 /// Frames that someone refers to, after the LRU batches are drained.
 func framesInUse(_ machine: Machine) -> Int {
   for processor in 0..<machine.configuration.processors {
-    machine.lru.drainLRU(processor: processor, on: processor)
+    machine.lru.drain(processor: processor, on: processor)
   }
   return (0..<machine.frameCount).count {
     machine.memmap.page(machine.memmap.head(of: FrameNumber($0))).refcount.load() > 0

@@ -48,7 +48,7 @@ import Testing
     configuration.cmaAreas = [CMAConfiguration(name: "c", frames: 3 << 16)]
     let machine = try Machine(configuration)
     let process = try machine.bareProcess()
-    let area = machine.cma.cmaArea(0)
+    let area = machine.cma.area(0)
     #expect(area.base == FrameNumber(1 << 16) && area.count == 3 << 16)
     let frame = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
     #expect(machine.buddy.pageblockType(of: frame) == .cma && frame == area.base)

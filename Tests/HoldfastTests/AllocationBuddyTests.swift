@@ -26,15 +26,15 @@ import Testing
         #expect(machine.freeListProblems == [])
         for frame in taken {
           machine.memmap.page(frame).refcount.store(0)
-          machine.allocator.freeBlock(frame, order: order, on: 0)
+          machine.allocator.free(frame, order: order, on: 0)
         }
         machine.drainAllPerCPULists()
         #expect(machine.freeFrames == before)
         #expect(machine.freeListProblems == [])
         #expect((0..<160).allSatisfy { !machine.memmap.page(FrameNumber($0)).isTail })
         // All of it merged again: beside the zero page's block, only blocks of the largest order.
-        #expect(machine.buddy.freeBlocks(ZoneID(node: 0, kind: .normal), order: 4) == 7)
-        #expect(machine.buddy.freeBlocks(ZoneID(node: 0, kind: .movable), order: 4) == 2)
+        #expect(machine.buddy.freeChunks(ZoneID(node: 0, kind: .normal), order: 4) == 7)
+        #expect(machine.buddy.freeChunks(ZoneID(node: 0, kind: .movable), order: 4) == 2)
       }
     }
   }
@@ -72,7 +72,7 @@ import Testing
         } else {
           let (frame, order) = held.remove(at: Int.random(in: 0..<held.count, using: &random))
           machine.memmap.page(frame).refcount.store(0)
-          machine.allocator.freeBlock(frame, order: order, on: process.processor)
+          machine.allocator.free(frame, order: order, on: process.processor)
         }
         let problems = machine.freeListProblems
         #expect(problems == [], "seed \(seed) step \(step)")
@@ -157,7 +157,7 @@ import Testing
     for start in [0, 16] { #expect(machine.buddy.pageblockType(of: FrameNumber(start)) == .unmovable) }
     func give(_ frame: Int) {
       machine.memmap.page(FrameNumber(frame)).refcount.store(0)
-      machine.allocator.freeBlock(FrameNumber(frame), order: 0, on: 0)
+      machine.allocator.free(FrameNumber(frame), order: 0, on: 0)
       machine.drainAllPerCPULists()
     }
     // An order-1 block at 20 and single frames at 8.
@@ -184,7 +184,7 @@ import Testing
     for _ in 0..<64 { _ = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process) }
     for frame in stride(from: 64, to: 128, by: 2) {
       machine.memmap.page(FrameNumber(frame)).refcount.store(0)
-      machine.allocator.freeBlock(FrameNumber(frame), order: 0, on: 0)
+      machine.allocator.free(FrameNumber(frame), order: 0, on: 0)
     }
     machine.drainAllPerCPULists()
     var kinds: [ZoneKind] = []
@@ -236,7 +236,7 @@ import Testing
     func held() -> Int { (0..<2).reduce(0) { $0 + machine.allocator.perCPULists($1, id).count } }
     func give(_ frame: FrameNumber, on processor: Int) {
       machine.memmap.page(frame).refcount.store(0)
-      machine.allocator.freeBlock(frame, order: 0, on: processor)
+      machine.allocator.free(frame, order: 0, on: processor)
     }
     let frames = try (0..<8).map { _ in
       try machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process)
@@ -293,12 +293,12 @@ import Testing
         } else if !held.isEmpty {
           let (frame, order) = held.remove(at: Int.random(in: 0..<held.count, using: &random))
           machine.memmap.page(frame).refcount.store(0)
-          machine.allocator.freeBlock(frame, order: order, on: number)
+          machine.allocator.free(frame, order: order, on: number)
         }
       }
       for (frame, order) in held {
         machine.memmap.page(frame).refcount.store(0)
-        machine.allocator.freeBlock(frame, order: order, on: number)
+        machine.allocator.free(frame, order: order, on: number)
       }
     }
     #expect(machine.freeListProblems == [])

@@ -83,7 +83,7 @@ import Testing
     let frame = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
     #expect(machine.buddy.pageblockType(of: frame) == .cma)
     machine.memmap.page(frame).refcount.store(0)
-    machine.allocator.freeBlock(frame, order: 0, on: 0)
+    machine.allocator.free(frame, order: 0, on: 0)
     #expect(machine.allocator.perCPULists(0, normal).list(1).first == frame)
     process.scope = .pin
     let held = machine.allocator.perCPULists(0, normal).count

@@ -21,7 +21,7 @@ extension Machine {
   /// A process without an address space, on a processor and in allocation scopes.
   func bareProcess(on processor: Int = 0, scope: AllocationScope = []) throws -> Process {
     struct NoRow: Error {}
-    guard let id = pools.takePoolRow(.processes) else { throw NoRow() }
+    guard let id = pools.allocate(.processes) else { throw NoRow() }
     let process = spaces.process(ProcessID(rawValue: id.rawValue))
     process.id = ProcessID(rawValue: id.rawValue)
     process.processor = processor

@@ -46,7 +46,7 @@ import Testing
     }
     for frame in singles where frame.index % 2 == 0 {
       machine.memmap.page(frame).refcount.store(0)
-      machine.allocator.freeBlock(frame, order: 0, on: 0)
+      machine.allocator.free(frame, order: 0, on: 0)
     }
     do {
       _ = try machine.allocator.allocateFolio(order: 1, gfp: .kernel, for: process)
@@ -99,7 +99,7 @@ import Testing
     let second = try machine.allocator.allocateFolio(order: 1, gfp: .atomic, for: process)
     #expect(second.index / 4 == atomic.index / 4)
     machine.memmap.page(second).refcount.store(0)
-    machine.allocator.freeBlock(second, order: 1, on: 0)
+    machine.allocator.free(second, order: 1, on: 0)
     machine.drainAllPerCPULists()
     #expect((try? machine.allocator.allocateFolio(order: 0, gfp: .noWait, for: process)) == nil)
     while let frame = try? machine.allocator.allocateFolio(order: 0, gfp: .kernel, for: process) {
@@ -153,11 +153,11 @@ import Testing
     machine.drainAllPerCPULists()
     #expect(machine.freeFrames == before)
     machine.injectFailures(.table, count: 1)
-    #expect(machine.pools.takePoolRow(.areas) == nil)
-    let rows = (0..<20).map { _ in machine.pools.takePoolRow(.areas) }
+    #expect(machine.pools.allocate(.areas) == nil)
+    let rows = (0..<20).map { _ in machine.pools.allocate(.areas) }
     #expect(rows.prefix(12).map { $0?.index } == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, nil])
-    if let row = rows[4] { machine.pools.returnPoolRow(.areas, row) }
-    #expect(machine.pools.takePoolRow(.areas) == rows[4])
+    if let row = rows[4] { machine.pools.free(.areas, row) }
+    #expect(machine.pools.allocate(.areas) == rows[4])
     #expect(machine.pools.usedRows(.areas) == 11)
   }
 

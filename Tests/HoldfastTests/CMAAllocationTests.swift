@@ -112,7 +112,7 @@ import Testing
     let range = try machine.cmaAllocate(area: 0, count: 3, by: rig.process)
     #expect(machine.cmaStatus(area: 0)?.usedPages == 4, "rounded up to the bits of the bitmap")
     let held = range.start + 1
-    machine.folios.getFolio(held)
+    machine.folios.get(held)
     let report = try machine.cmaRelease(area: 0, range, by: rig.process)
     #expect(report.message == "1 pages are still in use!")
     #expect(report.frames.map(\.frame) == [held])
@@ -122,7 +122,7 @@ import Testing
     }
     #expect(busy?.cause == .busy)
     #expect(busy?.windows.first?.frames.map(\.frame) == [held])
-    machine.folios.putFolio(held, on: 0)
+    machine.folios.put(held, on: 0)
     #expect(try machine.cmaAllocate(area: 0, count: 16, by: rig.process).count == 16)
     let outside = failure(CMAError.self) {
       try machine.cmaRelease(area: 0, FrameRange(start: FrameNumber(80), count: 1), by: rig.process)

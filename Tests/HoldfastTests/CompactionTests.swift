@@ -14,7 +14,7 @@ import Testing
     for page in 0..<128 {
       let address = start + UInt64(page * pageSize)
       let frame = try rig.frame(start, page: page)
-      rig.machine.folios.fillContents(frame, pattern: UInt64(page + 1))
+      rig.machine.folios.fill(frame, pattern: UInt64(page + 1))
       if frame.index % 2 == 0 { kept.append(address) }
     }
     for page in 0..<128 {
@@ -23,7 +23,7 @@ import Testing
         try rig.machine.advise(rig.process, AddressRange(start: address, pages: 1), .dontNeed)
       }
     }
-    rig.machine.lru.drainLRUAll(for: rig.process)
+    rig.machine.lru.drainAll(for: rig.process)
     rig.machine.allocator.drainPerCPULists(zone)
     return (rig, kept)
   }

@@ -53,13 +53,13 @@ import Testing
           let machine = rig.machine
           // Whatever is made once and stays is made first.
           Self.live(rig, kind)
-          machine.lru.drainLRUAll(for: rig.process)
+          machine.lru.drainAll(for: rig.process)
           let before = Self.resources(rig)
           machine.injectFailures(point, count: 1, after: n)
           Self.live(rig, kind)
           let hasFailed = machine.global.failures(point).load() == 0
           machine.injectFailures(point, count: 0)
-          machine.lru.drainLRUAll(for: rig.process)
+          machine.lru.drainAll(for: rig.process)
           #expect(Self.resources(rig) == before, "\(what)")
           #expect(rig.acquired == rig.released, "\(what), pins")
           rig.check(what)

@@ -176,7 +176,7 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
         between.body(between.calls)
       }, borrowed.toOpaque())
     defer { hf_set_wait_handler(nil, nil) }
-    machine.folios.getFolio(head, refs: machine.configuration.pinBias)
+    machine.folios.get(head, refs: machine.configuration.pinBias)
     pins.unpin()
     let report = try machine.offline(machine.block(of: frame), by: rig.process)
     #expect(report.passes == 4)

@@ -146,7 +146,7 @@ import Testing
     let rig = try HotplugRig(configuration)
     let machine = rig.machine
     let (frame, address) = try rig.lonelyPage(.privateAnonymous)
-    machine.folios.fillContents(frame, pattern: 0xfeed)
+    machine.folios.fill(frame, pattern: 0xfeed)
     let id = machine.block(of: frame)
     try machine.offlineAndRemove([id], by: rig.process)
     let moved = try rig.frame(address)
@@ -184,7 +184,7 @@ import Testing
         hf_map_shared(place, bytes, Int32(descriptor), 0) == 0
       else { return false }
       let seen = ([1, 2, 1] as [UInt64]).map { pattern in
-        machine.folios.fillContents(frame, pattern: pattern)
+        machine.folios.fill(frame, pattern: pattern)
         return word.load(as: UInt64.self)
       }
       if seen[0] == seen[2], seen[0] != seen[1] { return true }
@@ -237,7 +237,7 @@ import Testing
     let zone = machine.buddy.zone(ZoneID(node: 0, kind: .movable))
     #expect(zone.isolatedPageblocks.load() == 0)
     #expect(zone.managed.load() == 128)
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     machine.allocator.drainPerCPULists(ZoneID(node: 0, kind: .movable))
     #expect(zone.free.load() == 128 - UInt64(pages))
     #expect(machine.total(.follPinAcquired, node: nil) == machine.total(.follPinReleased, node: nil))

@@ -92,7 +92,7 @@ extension MigrationTests {
     try machine.fill(rig.process, start, pages: 200, pattern: 1)
     try machine.fill(second, more, pages: 200, pattern: 1001)
     let huge = try rig.make(.hugetlb, pattern: 2001)
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     var list = FolioList()
     var held = 0
     for frame in 0..<machine.frameCount {
@@ -123,7 +123,7 @@ extension MigrationTests {
     while let head = list.popFirst(in: machine.memmap) {
       #expect(kept.contains(head), "\(head) stayed without a reason")
       machine.migration.putBack(head, on: 0)
-      machine.folios.putFolio(head, on: 0)
+      machine.folios.put(head, on: 0)
     }
     rig.check("batches")
     #expect(try machine.check(rig.process, start, pages: 200, pattern: 1) == nil, "contents")

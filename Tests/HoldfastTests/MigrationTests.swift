@@ -22,7 +22,7 @@ import Testing
     #expect(list.count == outcome.remaining, "folios left on the list")
     #expect((list.count > 0) == !outcome.isComplete, "the list and the result agree")
     while let head = list.popFirst(in: rig.machine.memmap) { rig.machine.migration.putBack(head, on: 0) }
-    rig.machine.lru.drainLRUAll(for: rig.process)
+    rig.machine.lru.drainAll(for: rig.process)
     return outcome
   }
 
@@ -62,7 +62,7 @@ import Testing
               &list, reason: .compaction, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
               for: rig.process)
             #expect(outcome.succeededPages == size, "\(what)")
-            machine.lru.drainLRUAll(for: rig.process)
+            machine.lru.drainAll(for: rig.process)
             rig.check(what)
             #expect(
               try machine.check(rig.process, start, pages: rig.unit, pattern: 0x51) == nil,
@@ -125,9 +125,9 @@ import Testing
       rig.check("\(kind.rawValue), fresh")
       #expect(!machine.migration.isolate(frame, on: 0), "\(kind.rawValue), in a batch")
       #expect(machine.total(.isolationFailures) == 1, "\(kind.rawValue), counted")
-      machine.lru.drainLRU(processor: 1, on: 0)
+      machine.lru.drain(processor: 1, on: 0)
       #expect(!page.has(.lru), "\(kind.rawValue), another processor's drain")
-      machine.lru.drainLRU(for: rig.process)
+      machine.lru.drain(for: rig.process)
       #expect(page.refcount.load() == own, "\(kind.rawValue), drained")
       #expect(page.has(.lru), "\(kind.rawValue), drained")
       #expect(try Self.migrate(rig, start).isComplete, "\(kind.rawValue), migrates")
@@ -147,12 +147,12 @@ import Testing
     try machine.advise(rig.process, AddressRange(start: huge, pages: 4), .hugePage)
     try machine.touch(rig.process, huge, write: true)
     #expect(machine.processor(0).batchCount == 0, "a large folio")
-    machine.lru.disableLRUBatches(for: rig.process)
-    machine.lru.disableLRUBatches(for: rig.process)
+    machine.lru.disableBatches(for: rig.process)
+    machine.lru.disableBatches(for: rig.process)
     for nesting in 0..<3 {
       try machine.touch(rig.process, start + (16 + nesting) * 4096, write: true)
       #expect(machine.processor(0).batchCount == (nesting < 2 ? 0 : 1), "disabled \(2 - nesting) times")
-      if nesting < 2 { machine.lru.enableLRUBatches() }
+      if nesting < 2 { machine.lru.enableBatches() }
     }
     rig.check("batches")
   }
@@ -214,7 +214,7 @@ import Testing
         _ = rig.machine.migration.migratePages(
           &list, reason: .systemCall, mode: .sync, target: .allocate(gfp: .highUserMovable, node: nil),
           for: rig.process)
-        rig.machine.lru.drainLRUAll(for: rig.process)
+        rig.machine.lru.drainAll(for: rig.process)
         let new = rig.machine.memmap.head(of: try #require(rig.frame(start)))
         #expect(new != old, "\(what), moved")
         #expect(rig.page(new).has(flag), "\(what), carried")

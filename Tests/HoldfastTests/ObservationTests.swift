@@ -13,10 +13,10 @@ import Testing
     }
     let start = try rig.map(2)
     for page in 0..<2 { try rig.machine.touch(rig.process, start + page * 4096, write: true) }
-    rig.machine.lru.drainLRUAll(for: rig.process)
+    rig.machine.lru.drainAll(for: rig.process)
     let pins = try rig.machine.pin(rig.process, at: start, pages: 1, flags: [.write, .longterm])
     pins.unpin()
-    rig.machine.lru.drainLRUAll(for: rig.process)
+    rig.machine.lru.drainAll(for: rig.process)
     for zone in rig.machine.zones { rig.machine.allocator.drainPerCPULists(zone) }
     return rig
   }
@@ -145,13 +145,13 @@ import Testing
     // An entry under migration shows as swapped.
     let start = try rig.make(.anonymous)
     let frame = try #require(rig.frame(start))
-    machine.folios.getFolio(frame)
+    machine.folios.get(frame)
     #expect(rig.page(frame).lock.tryLock(), "locked")
     #expect(machine.migration.replaceMappings(of: frame, groupIsHeld: false, on: 0), "replaced")
     #expect(machine.pagemapWord(rig.process, start) == 1 << 62, "under migration")
     machine.migration.restoreMappings(from: frame, to: frame, groupIsHeld: false, on: 0)
     rig.page(frame).lock.unlock()
-    machine.folios.putFolio(frame, on: 0)
+    machine.folios.put(frame, on: 0)
     rig.check("words")
   }
 

@@ -27,7 +27,7 @@ import Testing
     let small = try rig.map(512)
     try rig.machine.fill(rig.process, small, pages: 512, pattern: 1)
     let huge = try rig.make(.hugePMD)
-    rig.machine.lru.drainLRUAll(for: rig.process)
+    rig.machine.lru.drainAll(for: rig.process)
     for (name, start) in [("small pages", small), ("a huge page", huge)] {
       for flags in [PinFlags.write, [.write, .longterm]] {
         for accounting in [PinAccounting.none, .pinned] {

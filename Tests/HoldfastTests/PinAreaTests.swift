@@ -42,7 +42,7 @@ extension PinArgumentTests {
     let rig = try PinRig(policy: policy)
     let start = try place(area, isTouched, rig)
     let before = rig.frame(start)
-    let content = before.map { rig.machine.folios.contentDigest($0) } ?? 0
+    let content = before.map { rig.machine.folios.digest($0) } ?? 0
     let outcome = take(rig, start, flags, .slow, isPin: isPin)
     let expected = refusal(area, flags, policy)
     #expect(outcome.cause == expected, "\(what)")
@@ -51,7 +51,7 @@ extension PinArgumentTests {
       #expect(outcome.errno == (expected == .hugetlbSplit ? .notSupported : .badAddress), "\(what)")
       #expect(outcome.stage == .area, "\(what)")
     } else if let frame = rig.frame(start) {
-      #expect(rig.machine.folios.contentDigest(frame) == content, "\(what), contents")
+      #expect(rig.machine.folios.digest(frame) == content, "\(what), contents")
       let isOwn = rig.head(frame).mapping.isAnonymous
       if flags.contains(.write), area != .hugetlb { #expect(isOwn, "\(what), page of its own") }
     } else {

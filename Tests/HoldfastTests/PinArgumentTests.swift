@@ -208,7 +208,7 @@ import Testing
       pinError { _ = try machine.pin(rig.process, at: start, pages: 1) }?.errno == .noSuchProcess,
       "an ended caller")
     let frame = kept[0]
-    machine.lru.drainLRUAll(for: other)
+    machine.lru.drainAll(for: other)
     kept.unpin()
     #expect(rig.page(frame).refcount.load() == 0, "freed with the last pin")
     rig.check("all given back")

@@ -70,7 +70,7 @@ import Testing
           Self.act(rig, processes[thread], start, pages: rig.unit, &random, isOwner: thread == 0)
         }
       }
-      rig.machine.lru.drainLRUAll(for: rig.process)
+      rig.machine.lru.drainAll(for: rig.process)
       rig.check("\(policy.name) \(kind.rawValue)")
       #expect(rig.acquired == rig.released, "\(policy.name) \(kind.rawValue), pins")
       rig.machine.exit(rig.process)
@@ -109,7 +109,7 @@ import Testing
         _ = machine.movePages(process, of: process, at: at, pages: 1, to: round % 2)
       }
     }
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     rig.check("different pages")
     machine.exit(other)
     machine.exit(rig.process)
@@ -144,7 +144,7 @@ import Testing
         }
       }
     }
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     rig.check("remote exit")
     #expect(machine.pinHolders.count == 0, "holders")
     #expect(rig.acquired == rig.released, "pins")

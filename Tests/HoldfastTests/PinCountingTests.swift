@@ -260,7 +260,7 @@ import Testing
           // And stays the one that the process writes to (bug 15).
           #expect(try rig.machine.touch(rig.process, start, write: true) == pins[0], "\(what), write")
         }
-        if hasExtra { rig.machine.folios.putFolio(old, on: 0) }
+        if hasExtra { rig.machine.folios.put(old, on: 0) }
         rig.check(what)
       }
       let rig = try PinRig(policy: policy)

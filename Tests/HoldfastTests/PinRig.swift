@@ -97,7 +97,7 @@ struct PinRig {
   /// Maps `unit` pages of a kind and lets them come into being, off the batches; returns where.
   func make(_ kind: PageKind, pattern: UInt64 = 0x51) throws -> VirtualAddress {
     let start = try place(kind, pattern)
-    machine.lru.drainLRUAll(for: process)
+    machine.lru.drainAll(for: process)
     return start
   }
 
@@ -189,7 +189,7 @@ struct PinRig {
       let frame = mapped.entry.frame
       // Taking an entry away moves its dirty bit to the folio, as the kernel does.
       let flags = head(frame).flags.subtracting([.lru, .dirty])
-      state.append("\(frame): \(flags.rawValue) \(counts(frame)) \(machine.folios.contentDigest(frame))")
+      state.append("\(frame): \(flags.rawValue) \(counts(frame)) \(machine.folios.digest(frame))")
     }
     let usage = machine.usage(of: process)
     state.append("\(usage)")

@@ -42,7 +42,7 @@ extension PlacementTests {
         rig.check(what, isolated: [head])
         #expect(rig.process.scope == [], "\(what), scope")
         machine.migration.putBack(head, on: 0)
-        machine.lru.drainLRUAll(for: rig.process)
+        machine.lru.drainAll(for: rig.process)
         #expect(Self.pin(rig, start, .fast).result == .moved, "\(what), once put back")
         rig.check(what + ", once put back")
       }
@@ -75,7 +75,7 @@ extension PlacementTests {
             Issue.record("\(what): \(error.cause)")
             continue
           }
-          machine.lru.drainLRUAll(for: rig.process)
+          machine.lru.drainAll(for: rig.process)
           #expect(rig.state() == before, "\(what), state")
         }
         rig.check(what)
@@ -99,7 +99,7 @@ extension PlacementTests {
     let hole = try rig.map(1)
     #expect(Self.pin(rig, hole, .slow).error?.stage == .fault, "a hole")
     for frame in taken { try machine.free(frame, by: rig.process) }
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     #expect(Self.pin(rig, start, .fast).result == .moved, "room again")
     rig.check("exhausted")
   }
@@ -198,7 +198,7 @@ extension PlacementTests {
         rig.check(what + ", given back")
         // Nobody wants pages of the end: a short count, after the pages that are there have moved.
         other.put()
-        machine.lru.drainLRUAll(for: rig.process)
+        machine.lru.drainAll(for: rig.process)
         let short = try machine.pin(
           rig.process, at: start, pages: 5, flags: [.write, .longterm], entry: .slow)
         #expect(short.count == 4, "\(what), the end of the area")

@@ -30,7 +30,7 @@ import Testing
   /// somebody else refers to.
   static func settled(_ policy: PlacementPolicy) -> [PageKind] { owned(policy).filter { $0 != .afterFork } }
 
-  /// Kinds that the policy moves away: linux-6.1 refuses hugetlb pages, which `hugetlbPool` looks at.
+  /// Kinds that the policy moves away: linux-6.1 refuses hugetlb pages, which `pool` looks at.
   static func owned(_ policy: PlacementPolicy) -> [PageKind] {
     PageKind.owned.filter { !policy.refusesHugetlbMoves || !$0.isHugetlb }
   }
@@ -200,13 +200,13 @@ import Testing
                 Issue.record("\(what): \(error.cause)")
               }
               // The page went through a batch; apart from that everything is as before.
-              machine.lru.drainLRUAll(for: rig.process)
+              machine.lru.drainAll(for: rig.process)
               #expect(rig.state() == before, "\(what), state")
             }
             rig.check(what)
             pins.take()?.unpin()
             gets.take()?.put()
-            machine.lru.drainLRUAll(for: rig.process)
+            machine.lru.drainAll(for: rig.process)
             #expect(Self.pin(rig, start, entry).result == .moved, "\(what), once the other let go")
             rig.check(what + ", once the other let go")
           }
@@ -245,7 +245,7 @@ import Testing
     try machine.advise(rig.process, AddressRange(start: hole, pages: 1), .dontNeed)
     try machine.advise(rig.process, AddressRange(start: start, pages: rig.unit), .noHugePage)
     let small = try machine.touch(rig.process, hole, write: true)
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     #expect(Self.isOn(.cma, small, machine), "\(policy.name), begins in CMA")
     #expect(!(rig.page(small).isLarge || rig.page(small).isTail), "\(policy.name), small")
     let pins = try machine.pin(rig.process, at: start, pages: rig.unit, flags: [.write, .longterm])
@@ -286,7 +286,7 @@ import Testing
           try machine.touch(rig.process, start, write: true)
           rig.process.processor = 0
         }
-        if batch == "none" { machine.lru.drainLRU(processor: 0, on: 0) }
+        if batch == "none" { machine.lru.drain(processor: 0, on: 0) }
         let before = [machine.total(.lruDrainLocal), machine.total(.lruDrainAll)]
         #expect(Self.pin(rig, start, .fast).result == .moved, "\(what)")
         let found = [

@@ -45,7 +45,7 @@ struct ProcessThreadTests {
       #expect(try machine.touch(process, start + page * 4096, write: false) == result.frames[page])
     }
     machine.exit(process)
-    machine.lru.drainLRUAll(for: rig.process)
+    machine.lru.drainAll(for: rig.process)
     rig.check("exited")
   }
 }

@@ -41,7 +41,8 @@ import Testing
   @Test("every row that comes and goes begins with the word that says whether it is in use")
   func pooledRows() {
     let pooled: [any RowLayout.Type] = [
-      ProcessRow.self, AddressSpaceRow.self, AreaRow.self, AnonGroupRow.self, BackingObjectRow.self,
+      ProcessRow.self, AddressSpaceRow.self, VirtualMemoryAreaRow.self, AnonGroupRow.self,
+      BackingObjectRow.self,
       TableMetaRow.self, PinRecordRow.self,
     ]
     #expect(pooled.count == TablePool.allCases.count)

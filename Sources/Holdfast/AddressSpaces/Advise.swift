@@ -71,7 +71,7 @@ extension Spaces {
   /// - Kernel: mm/madvise.c:madvise_walk_vmas (6.1)
   fileprivate func forEachMapped(
     _ space: AddressSpace, _ span: PageSpan,
-    _ body: (Area, PageSpan) throws(AddressSpaceError) -> Void
+    _ body: (VirtualMemoryArea, PageSpan) throws(AddressSpaceError) -> Void
   ) throws(AddressSpaceError) {
     var hole: UInt64?
     var next = span.start
@@ -96,7 +96,7 @@ extension Spaces {
   ///   MADV_DONTNEED_LOCKED.
   /// - Kernel: mm/madvise.c:madvise_dontneed_free_valid_vma (6.1)
   fileprivate func dropPages(
-    _ space: AddressSpace, _ area: Area, _ part: PageSpan, on processor: Int
+    _ space: AddressSpace, _ area: VirtualMemoryArea, _ part: PageSpan, on processor: Int
   ) throws(AddressSpaceError) {
     var part = part
     if area.flags.contains(.hugetlb) {
@@ -172,18 +172,18 @@ extension Faults {
   /// - Kernel: mm/gup.c:faultin_vma_page_range (6.1); without get_user_pages and with it PG_referenced,
   ///   lru_add_drain at the end: the new pages stay in the LRU batch.
   fileprivate func populatePage(
-    _ space: AddressSpace, _ area: Area, _ page: UInt64, write: Bool, for process: Process
+    _ space: AddressSpace, _ area: VirtualMemoryArea, _ page: UInt64, write: Bool, for process: Process
   ) -> FaultResult {
     while true {
       let isMapped = space.pageTableLock.withLock { () -> Bool in
-        guard let place = pageTables.leafSlot(space, page) else { return false }
-        let entry = place.entry
+        guard let slot = pageTables.leafSlot(space, page) else { return false }
+        let entry = slot.entry
         guard entry.isPresent, !write || entry.isWritable else { return false }
-        touch(place, entry, write: write)
+        touch(slot, entry, write: write)
         return true
       }
       if isMapped { return .success }
-      let result = handleFault(process, space, area, page: page, write ? [.write, .killable] : .killable)
+      let result = handle(process, space, area, page: page, write ? [.write, .killable] : .killable)
       guard case .success = result else { return result }
     }
   }

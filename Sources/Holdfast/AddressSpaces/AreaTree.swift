@@ -9,7 +9,7 @@ extension Spaces {
   ///
   /// - Locks: the caller holds the space's lock.
   /// - Kernel: include/linux/mm.h:vma_lookup (6.1)
-  package func findArea(_ space: AddressSpace, _ page: UInt64) -> Area? {
+  package func findArea(_ space: AddressSpace, _ page: UInt64) -> VirtualMemoryArea? {
     guard let area = firstArea(space, from: page), area.start <= page else { return nil }
     return area
   }
@@ -18,9 +18,9 @@ extension Spaces {
   ///
   /// - Locks: the caller holds the space's lock.
   /// - Kernel: mm/mmap.c:find_vma (6.1)
-  func firstArea(_ space: AddressSpace, from page: UInt64 = 0) -> Area? {
+  func firstArea(_ space: AddressSpace, from page: UInt64 = 0) -> VirtualMemoryArea? {
     var at = space.areaRoot
-    var best: Area?
+    var best: VirtualMemoryArea?
     while at != .none {
       let node = area(at)
       if node.end > page {
@@ -36,9 +36,9 @@ extension Spaces {
   /// The highest area that begins below a page, or nil.
   ///
   /// - Locks: the caller holds the space's lock.
-  func lastArea(_ space: AddressSpace, startingBelow page: UInt64) -> Area? {
+  func lastArea(_ space: AddressSpace, startingBelow page: UInt64) -> VirtualMemoryArea? {
     var at = space.areaRoot
-    var best: Area?
+    var best: VirtualMemoryArea?
     while at != .none {
       let node = area(at)
       if node.start < page {
@@ -53,7 +53,7 @@ extension Spaces {
 
   /// Calls `body` with every area that meets the span, in ascending order; `body` may not change the tree.
   func forEachArea<Failure: Error>(
-    _ space: AddressSpace, in span: PageSpan, _ body: (Area) throws(Failure) -> Void
+    _ space: AddressSpace, in span: PageSpan, _ body: (VirtualMemoryArea) throws(Failure) -> Void
   ) throws(Failure) {
     var next = span.start
     while next < span.end, let area = firstArea(space, from: next), area.start < span.end {
@@ -63,18 +63,18 @@ extension Spaces {
   }
 
   /// Inserts an area into the tree.
-  func insertArea(_ space: AddressSpace, _ new: Area) {
+  func insertArea(_ space: AddressSpace, _ new: VirtualMemoryArea) {
     space.areaRoot = inserted(new, under: space.areaRoot)
     space.areaCount += 1
   }
 
   /// Removes an area from the tree.
-  func removeArea(_ space: AddressSpace, _ old: Area) {
+  func removeArea(_ space: AddressSpace, _ old: VirtualMemoryArea) {
     space.areaRoot = removed(old, from: space.areaRoot)
     space.areaCount -= 1
   }
 
-  private func inserted(_ new: Area, under root: RowID) -> RowID {
+  private func inserted(_ new: VirtualMemoryArea, under root: RowID) -> RowID {
     guard root != .none else {
       new.left = .none
       new.right = .none
@@ -93,7 +93,7 @@ extension Spaces {
     return root
   }
 
-  private func removed(_ old: Area, from root: RowID) -> RowID {
+  private func removed(_ old: VirtualMemoryArea, from root: RowID) -> RowID {
     guard root != .none else { fatalError("area \(old.id.rawValue) is not in its space's tree") }
     if root == old.id { return joined(old.left, old.right) }
     let node = area(root)

@@ -10,8 +10,8 @@ extension Spaces {
   /// - Locks: the caller holds the space's lock exclusively.
   func createArea(
     _ space: RowID, _ span: PageSpan, flags: AreaFlags, object: RowID, offset: UInt64
-  ) -> Area? {
-    guard let id = pools.takePoolRow(.areas) else { return nil }
+  ) -> VirtualMemoryArea? {
+    guard let id = pools.allocate(.areas) else { return nil }
     let new = area(id)
     new.space = space
     new.start = span.start
@@ -34,8 +34,10 @@ extension Spaces {
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mmap.c:__split_vma (6.1); without memory policies, files, the limit of areas of a process.
   /// - Kernel: mm/huge_memory.c:vma_adjust_trans_huge (6.1)
-  func splitArea(_ space: AddressSpace, _ old: Area, at page: UInt64, on processor: Int) -> Area? {
-    guard let id = pools.takePoolRow(.areas) else { return nil }
+  func splitArea(_ space: AddressSpace, _ old: VirtualMemoryArea, at page: UInt64, on processor: Int)
+    -> VirtualMemoryArea?
+  {
+    guard let id = pools.allocate(.areas) else { return nil }
     if !old.flags.contains(.hugetlb) { pageTables.splitHugeMapping(space, page, on: processor) }
     let new = area(id)
     new.space = old.space
@@ -45,8 +47,8 @@ extension Spaces {
     new.pageOffset = old.offset(of: page)
     new.object = old.object
     new.anonGroup = old.anonGroup
-    if new.object != .none { _ = pageCache.holdObject(new.object) }
-    if new.anonGroup != .none { _ = reverseMap.holdGroup(new.anonGroup) }
+    if new.object != .none { _ = pageCache.getObject(new.object) }
+    if new.anonGroup != .none { _ = reverseMap.getGroup(new.anonGroup) }
 
     // A reverse-mapping walk must see both areas together, or the old one alone.
     let backing = new.object == .none ? nil : pageCache.object(new.object)
@@ -68,20 +70,20 @@ extension Spaces {
   /// - Kernel: mm/mmap.c:remove_vma (6.1); without files, memory policies.
   /// - Kernel: mm/rmap.c:unlink_anon_vmas (6.1); without chains of several anon_vmas.
   /// - Kernel: mm/mmap.c:unlink_file_vma (6.1)
-  func destroyArea(_ space: AddressSpace, _ old: Area, on processor: Int) {
+  func destroyArea(_ space: AddressSpace, _ old: VirtualMemoryArea, on processor: Int) {
     removeArea(space, old)
     let object = old.object
     let group = old.anonGroup
     if group != .none {
       let row = reverseMap.anonGroup(group)
       row.lock.withLock { reverseMap.unlinkFromGroup(old, row) }
-      reverseMap.releaseGroup(group)
+      reverseMap.putGroup(group)
     }
     if object != .none {
       let row = pageCache.object(object)
       row.lock.withLock { pageCache.unlinkFromObject(old, row) }
     }
-    pools.returnPoolRow(.areas, old.id)
-    if object != .none { pageCache.releaseObject(object, on: processor) }
+    pools.free(.areas, old.id)
+    if object != .none { pageCache.putObject(object, on: processor) }
   }
 }

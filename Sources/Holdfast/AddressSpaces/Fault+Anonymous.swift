@@ -7,9 +7,9 @@ extension Faults {
   /// - Kernel: mm/memory.c:do_anonymous_page (6.1); without userfaultfd, memory control groups.
   func anonymousFault(_ fault: Fault) -> FaultResult {
     guard fault.flags.contains(.write) else {
-      install(fault) { place in
+      install(fault) { slot in
         pageTables.setEntry(
-          place, .leaf(global.zeroPage, pageTables.leafBits(fault.area) | PageTableEntry.special))
+          slot, .leaf(global.zeroPage, pageTables.leafBits(fault.area) | PageTableEntry.special))
       }
       return .success
     }
@@ -18,10 +18,10 @@ extension Faults {
     case .success(let new): frame = new
     case .failure(let result): return result
     }
-    let isInstalled = install(fault) { place in
-      mapNewAnonymous(fault, place, frame, pageTables.writtenBits(fault.area))
+    let isInstalled = install(fault) { slot in
+      mapNewAnonymous(fault, slot, frame, pageTables.writtenBits(fault.area))
     }
-    if !isInstalled { folios.putFolio(frame, on: fault.processor) }
+    if !isInstalled { folios.put(frame, on: fault.processor) }
     return .success
   }
 
@@ -46,11 +46,11 @@ extension Faults {
   @discardableResult
   func install(_ fault: Fault, _ body: (EntrySlot) -> Void) -> Bool {
     fault.space.pageTableLock.withLock {
-      guard let place = pageTables.leafSlot(fault.space, fault.page), place.level == 0, place.entry.isNone
+      guard let slot = pageTables.leafSlot(fault.space, fault.page), slot.level == 0, slot.entry.isNone
       else {
         return false
       }
-      body(place)
+      body(slot)
       return true
     }
   }
@@ -62,12 +62,12 @@ extension Faults {
   ///
   /// - Locks: the caller holds the page-table lock.
   /// - Kernel: mm/rmap.c:page_add_new_anon_rmap (6.1)
-  func mapNewAnonymous(_ fault: Fault, _ place: EntrySlot, _ frame: FrameNumber, _ extraBits: UInt64) {
+  func mapNewAnonymous(_ fault: Fault, _ slot: EntrySlot, _ frame: FrameNumber, _ extraBits: UInt64) {
     reverseMap.setAnonymous(frame, fault.area, page: fault.page)
-    reverseMap.addMapping(
+    reverseMap.add(
       frame, fault.area, page: fault.page, huge: false, exclusive: true, on: fault.processor)
-    lru.addToLRU(frame, on: fault.processor)
+    lru.add(frame, on: fault.processor)
     pageTables.countResident(fault.space, frame, by: 1)
-    pageTables.setEntry(place, .leaf(frame, pageTables.leafBits(fault.area) | extraBits))
+    pageTables.setEntry(slot, .leaf(frame, pageTables.leafBits(fault.area) | extraBits))
   }
 }

@@ -10,8 +10,8 @@ extension Faults {
   /// - Kernel: mm/huge_memory.c:huge_pmd_set_accessed (6.1)
   func hugeFault(_ fault: Fault) -> FaultResult? {
     let space = fault.space
-    guard let upper = pageTables.slot(space, fault.page, level: 1) else { return nil }
-    let entry = upper.entry
+    guard let slot = pageTables.slot(space, fault.page, level: 1) else { return nil }
+    let entry = slot.entry
     if entry.isTable { return nil }
     if entry.isNone {
       guard fault.flags.contains(.write), fault.area.isAnonymous, wantsHuge(fault.area, fault.page) else {
@@ -21,7 +21,7 @@ extension Faults {
     }
 
     space.pageTableLock.lock()
-    let current = upper.entry
+    let current = slot.entry
     if current.isTable || current.isNone {
       space.pageTableLock.unlock()
       return .success
@@ -32,12 +32,12 @@ extension Faults {
       return .success
     }
     if fault.wantsOwnPage, !current.isWritable {
-      let isServed = reuseHuge(fault, upper, current)
-      if !isServed { pageTables.splitHuge(space, upper, fault.page, on: fault.processor) }
+      let isServed = reuseHuge(fault, slot, current)
+      if !isServed { pageTables.splitHuge(space, slot, fault.page, on: fault.processor) }
       space.pageTableLock.unlock()
       return isServed ? .success : nil
     }
-    touch(upper, current, write: fault.flags.contains(.write))
+    touch(slot, current, write: fault.flags.contains(.write))
     space.pageTableLock.unlock()
     return .success
   }
@@ -46,7 +46,7 @@ extension Faults {
   ///
   /// - Kernel: mm/huge_memory.c:hugepage_vma_check (6.1); without the setting "always", shared memory,
   ///   khugepaged.
-  private func wantsHuge(_ area: Area, _ page: UInt64) -> Bool {
+  private func wantsHuge(_ area: VirtualMemoryArea, _ page: UInt64) -> Bool {
     let first = page & ~(spaces.hugePages &- 1)
     return area.flags.contains(.hugePage) && geometry.hugeOrder <= geometry.maxOrder
       && first >= area.start && first &+ spaces.hugePages <= area.end
@@ -71,24 +71,24 @@ extension Faults {
     switch pageTables.allocateTable(.table, for: fault.process) {
     case .success(let new): table = new
     case .failure(let result):
-      folios.putFolio(head, on: fault.processor)
+      folios.put(head, on: fault.processor)
       return result
     }
     space.pageTableLock.lock()
-    guard let upper = pageTables.slot(space, fault.page, level: 1), upper.entry.isNone else {
+    guard let slot = pageTables.slot(space, fault.page, level: 1), slot.entry.isNone else {
       space.pageTableLock.unlock()
       pageTables.freeTable(table, on: fault.processor)
-      folios.putFolio(head, on: fault.processor)
+      folios.put(head, on: fault.processor)
       return .success
     }
     let first = fault.page & ~(spaces.hugePages &- 1)
     reverseMap.setAnonymous(head, fault.area, page: first)
-    reverseMap.addMapping(head, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
-    lru.addToLRU(head, on: fault.processor)
+    reverseMap.add(head, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
+    lru.add(head, on: fault.processor)
     pageTables.deposit(table, in: space)
     pageTables.countResident(space, head, by: Int(spaces.hugePages))
     pageTables.setEntry(
-      upper,
+      slot,
       .leaf(head, pageTables.leafBits(fault.area) | pageTables.writtenBits(fault.area) | PageTableEntry.huge))
     space.pageTableLock.unlock()
     counters.bump(.thpFaultAlloc, on: fault.process)
@@ -102,7 +102,7 @@ extension Faults {
   /// - Locks: the caller holds the page-table lock.
   /// - Kernel: mm/huge_memory.c:do_huge_pmd_wp_page (6.1); without waiting for the page lock (a locked folio
   ///   is split here), swap cache.
-  private func reuseHuge(_ fault: Fault, _ upper: EntrySlot, _ entry: PageTableEntry) -> Bool {
+  private func reuseHuge(_ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry) -> Bool {
     let head = entry.frame
     let folio = memmap.page(head)
     guard folio.mapping.isAnonymous else { return false }
@@ -114,7 +114,7 @@ extension Faults {
     }
     if fault.flags.contains(.write) {
       pageTables.setEntry(
-        upper,
+        slot,
         PageTableEntry(
           rawValue: entry.rawValue | PageTableEntry.accessed | pageTables.writtenBits(fault.area)))
     }

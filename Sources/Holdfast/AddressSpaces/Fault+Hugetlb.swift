@@ -17,11 +17,11 @@ extension Faults {
       return failure
     }
     space.pageTableLock.lock()
-    guard let place = pageTables.slot(space, fault.page, level: 1) else {
+    guard let slot = pageTables.slot(space, fault.page, level: 1) else {
       space.pageTableLock.unlock()
       return .success
     }
-    let entry = place.entry
+    let entry = slot.entry
     if entry.isNone {
       space.pageTableLock.unlock()
       return missingHugetlb(fault)
@@ -32,8 +32,8 @@ extension Faults {
       migration.waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }
-    if fault.wantsOwnPage, !entry.isWritable { return writeProtectedHugetlb(fault, place, entry) }
-    touch(place, entry, write: fault.flags.contains(.write))
+    if fault.wantsOwnPage, !entry.isWritable { return writeProtectedHugetlb(fault, slot, entry) }
+    touch(slot, entry, write: fault.flags.contains(.write))
     space.pageTableLock.unlock()
     return .success
   }
@@ -46,7 +46,7 @@ extension Faults {
     let id = fault.area.object
     let index = fault.area.offset(of: fault.page) & ~(spaces.hugePages &- 1)
     guard index &+ spaces.hugePages <= pageCache.object(id).pages else { return .busError }
-    switch pageCache.lockCachedFolio(
+    switch pageCache.lockFolio(
       id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor)
     {
     case .busy: return .retry
@@ -56,16 +56,16 @@ extension Faults {
     case .missing: break
     }
     if !fault.area.flags.contains(.shared), !pageCache.object(id).isPrivate {
-      return privateHugetlb(fault, promised: false)
+      return privateHugetlb(fault, reserved: false)
     }
 
     // One fault fills an index; others return, fault again and find the page.
-    var isPromised = false
-    let claim = pageCache.withCacheSlot(pageCache.object(id), index, level: 1, for: fault.process) { place in
-      let entry = place.entry
+    var isReserved = false
+    let claim = pageCache.withSlot(pageCache.object(id), index, level: 1, for: fault.process) { slot in
+      let entry = slot.entry
       guard entry.isNone || entry == .reservedCachePage else { return .occupied }
-      isPromised = entry == .reservedCachePage
-      pageTables.setEntry(place, .claimedCachePage)
+      isReserved = entry == .reservedCachePage
+      pageTables.setEntry(slot, .claimedCachePage)
       return .inserted
     }
     switch claim {
@@ -77,9 +77,9 @@ extension Faults {
     }
     let result =
       fault.area.flags.contains(.shared)
-      ? sharedHugetlb(fault, index, promised: isPromised) : privateHugetlb(fault, promised: isPromised)
+      ? sharedHugetlb(fault, index, reserved: isReserved) : privateHugetlb(fault, reserved: isReserved)
     guard case .success = result else {
-      endClaim(id, index, isPromised ? .reservedCachePage : .none)
+      endClaim(id, index, isReserved ? .reservedCachePage : .none)
       return result
     }
     endClaim(id, index, .none)
@@ -90,8 +90,8 @@ extension Faults {
   private func endClaim(_ id: RowID, _ index: UInt64, _ entry: PageTableEntry) {
     let object = pageCache.object(id)
     object.lock.withLock {
-      guard let place = pageCache.cacheSlot(object, index), place.entry == .claimedCachePage else { return }
-      pageTables.setEntry(place, entry)
+      guard let slot = pageCache.slot(object, index), slot.entry == .claimedCachePage else { return }
+      pageTables.setEntry(slot, entry)
     }
   }
 
@@ -99,9 +99,9 @@ extension Faults {
   ///
   /// - Kernel: mm/hugetlb.c:alloc_huge_page (6.1); without subpools, pages beyond the pool (overcommit),
   ///   control groups, reservations of private mappings that are restored on error.
-  private func newHugePage(_ fault: Fault, promised: Bool) -> FrameNumber? {
-    guard let head = hugetlb.dequeueHugePage(promised: promised, for: fault.process) else { return nil }
-    folios.zeroContents(head, count: Int(spaces.hugePages))
+  private func newHugePage(_ fault: Fault, reserved: Bool) -> FrameNumber? {
+    guard let head = hugetlb.dequeue(reserved: reserved, for: fault.process) else { return nil }
+    folios.zero(head, count: Int(spaces.hugePages))
     memmap.page(head).set(.uptodate)
     return head
   }
@@ -109,10 +109,10 @@ extension Faults {
   /// Puts a new huge page into the page cache and maps it.
   ///
   /// - Kernel: mm/hugetlb.c:hugetlb_add_to_page_cache (6.1)
-  private func sharedHugetlb(_ fault: Fault, _ index: UInt64, promised: Bool) -> FaultResult {
-    guard let head = newHugePage(fault, promised: promised) else { return .busError }
+  private func sharedHugetlb(_ fault: Fault, _ index: UInt64, reserved: Bool) -> FaultResult {
+    guard let head = newHugePage(fault, reserved: reserved) else { return .busError }
     guard memmap.page(head).lock.tryLock() else { fatalError("\(head) came locked out of its pool") }
-    guard case .inserted = pageCache.insertCached(fault.area.object, index, head, for: fault.process) else {
+    guard case .inserted = pageCache.insert(fault.area.object, index, head, for: fault.process) else {
       fatalError("the place of \(head) in its object was taken in spite of the claim")
     }
     mapCachedHugetlb(fault, head)
@@ -126,17 +126,17 @@ extension Faults {
       fault, head, exclusive: false, isWrite ? pageTables.writtenBits(fault.area) : 0)
     if isWrite { memmap.page(head).set(.dirty) }
     memmap.page(head).lock.unlock()
-    if !isMapped { folios.putFolio(head, on: fault.processor) }
+    if !isMapped { folios.put(head, on: fault.processor) }
   }
 
   /// Maps a new huge page that only this process has.
-  private func privateHugetlb(_ fault: Fault, promised: Bool) -> FaultResult {
+  private func privateHugetlb(_ fault: Fault, reserved: Bool) -> FaultResult {
     guard reverseMap.prepareGroup(fault.space, fault.area) else { return .outOfMemory(nil) }
-    guard let head = newHugePage(fault, promised: promised) else { return .busError }
+    guard let head = newHugePage(fault, reserved: reserved) else { return .busError }
     reverseMap.setAnonymous(head, fault.area, page: fault.page & ~(spaces.hugePages &- 1))
     let isWrite = fault.flags.contains(.write)
     if !installHugetlb(fault, head, exclusive: true, isWrite ? pageTables.writtenBits(fault.area) : 0) {
-      folios.putFolio(head, on: fault.processor)
+      folios.put(head, on: fault.processor)
     }
     return .success
   }
@@ -147,13 +147,13 @@ extension Faults {
   ) -> Bool {
     let first = fault.page & ~(spaces.hugePages &- 1)
     let isMapped = fault.space.pageTableLock.withLock { () -> Bool in
-      guard let place = pageTables.slot(fault.space, first, level: 1), place.entry.isNone else {
+      guard let slot = pageTables.slot(fault.space, first, level: 1), slot.entry.isNone else {
         return false
       }
-      reverseMap.addMapping(
+      reverseMap.add(
         head, fault.area, page: first, huge: true, exclusive: exclusive, on: fault.processor)
       pageTables.setEntry(
-        place, .leaf(head, pageTables.leafBits(fault.area) | extraBits | PageTableEntry.huge))
+        slot, .leaf(head, pageTables.leafBits(fault.area) | extraBits | PageTableEntry.huge))
       return true
     }
     if isMapped { global.hugetlbLock.withLock { memmap.page(head).isHugetlbMigratable = true } }
@@ -166,7 +166,7 @@ extension Faults {
   /// - Kernel: mm/hugetlb.c:hugetlb_wp (6.1); without unmapping other private mappings when the pool is
   ///   empty, userfaultfd, MMU notifiers, reservations.
   private func writeProtectedHugetlb(
-    _ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry
+    _ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry
   ) -> FaultResult {
     let space = fault.space
     let old = entry.frame
@@ -180,37 +180,37 @@ extension Faults {
     {
       if fault.flags.contains(.write) {
         let bits = entry.rawValue | PageTableEntry.accessed | pageTables.writtenBits(fault.area)
-        pageTables.setEntry(place, PageTableEntry(rawValue: bits))
+        pageTables.setEntry(slot, PageTableEntry(rawValue: bits))
         if !isAnonymous { folio.set(.dirty) }
       }
       space.pageTableLock.unlock()
       return .success
     }
-    folios.getFolio(old)
+    folios.get(old)
     space.pageTableLock.unlock()
-    defer { folios.putFolio(old, on: fault.processor) }
+    defer { folios.put(old, on: fault.processor) }
 
     guard reverseMap.prepareGroup(space, fault.area) else { return .outOfMemory(nil) }
-    guard let new = hugetlb.dequeueHugePage(promised: false, for: fault.process) else { return .busError }
-    folios.copyContents(from: old, to: new, count: Int(spaces.hugePages))
+    guard let new = hugetlb.dequeue(reserved: false, for: fault.process) else { return .busError }
+    folios.copy(from: old, to: new, count: Int(spaces.hugePages))
     memmap.page(new).set(.uptodate)
     let first = fault.page & ~(spaces.hugePages &- 1)
     reverseMap.setAnonymous(new, fault.area, page: first)
     space.pageTableLock.lock()
     guard let current = pageTables.slot(space, first, level: 1), current.entry == entry else {
       space.pageTableLock.unlock()
-      folios.putFolio(new, on: fault.processor)
+      folios.put(new, on: fault.processor)
       return .success
     }
-    reverseMap.addMapping(new, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
+    reverseMap.add(new, fault.area, page: first, huge: true, exclusive: true, on: fault.processor)
     let bits =
       pageTables.leafBits(fault.area) | (isUnshare ? 0 : pageTables.writtenBits(fault.area))
       | PageTableEntry.huge
     pageTables.setEntry(current, .leaf(new, bits))
-    reverseMap.removeMapping(old, huge: true, on: fault.processor)
+    reverseMap.remove(old, huge: true, on: fault.processor)
     space.pageTableLock.unlock()
     global.hugetlbLock.withLock { memmap.page(new).isHugetlbMigratable = true }
-    folios.putFolio(old, on: fault.processor)
+    folios.put(old, on: fault.processor)
     return .success
   }
 }

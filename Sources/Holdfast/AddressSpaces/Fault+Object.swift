@@ -19,17 +19,17 @@ extension Faults {
     }
     let folio = memmap.page(head)
     let frame = head + Int(fault.area.offset(of: fault.page) - folio.index)
-    let isInstalled = install(fault) { place in
-      reverseMap.addMapping(
+    let isInstalled = install(fault) { slot in
+      reverseMap.add(
         frame, fault.area, page: fault.page, huge: false, exclusive: false, on: fault.processor)
       pageTables.countResident(fault.space, frame, by: 1)
       pageTables.setEntry(
-        place,
+        slot,
         .leaf(frame, pageTables.leafBits(fault.area) | (isWrite ? pageTables.writtenBits(fault.area) : 0)))
     }
     if isWrite { folio.set(.dirty) }
     folio.lock.unlock()
-    if !isInstalled { folios.putFolio(head, on: fault.processor) }
+    if !isInstalled { folios.put(head, on: fault.processor) }
     return .success
   }
 
@@ -46,17 +46,17 @@ extension Faults {
     switch objectPage(fault) {
     case .success(let folio): head = folio
     case .failure(let result):
-      folios.putFolio(new, on: fault.processor)
+      folios.put(new, on: fault.processor)
       return result
     }
     let offset = Int(fault.area.offset(of: fault.page) - memmap.page(head).index)
-    folios.copyContents(from: head + offset, to: new)
-    let isInstalled = install(fault) { place in
-      mapNewAnonymous(fault, place, new, pageTables.writtenBits(fault.area))
+    folios.copy(from: head + offset, to: new)
+    let isInstalled = install(fault) { slot in
+      mapNewAnonymous(fault, slot, new, pageTables.writtenBits(fault.area))
     }
     memmap.page(head).lock.unlock()
-    folios.putFolio(head, on: fault.processor)
-    if !isInstalled { folios.putFolio(new, on: fault.processor) }
+    folios.put(head, on: fault.processor)
+    if !isInstalled { folios.put(new, on: fault.processor) }
     return .success
   }
 
@@ -72,7 +72,7 @@ extension Faults {
     let index = fault.area.offset(of: fault.page)
     guard index < pageCache.object(id).pages else { return .failure(.busError) }
     while true {
-      switch pageCache.lockCachedFolio(
+      switch pageCache.lockFolio(
         id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor)
       {
       case .locked(let head): return .success(head)
@@ -89,16 +89,16 @@ extension Faults {
       // No other thread knows the page yet, so its lock is free.
       guard folio.lock.tryLock() else { fatalError("\(new) was allocated locked") }
       folio.set([.swapBacked, .uptodate])
-      switch pageCache.insertCached(id, index, new, for: fault.process) {
+      switch pageCache.insert(id, index, new, for: fault.process) {
       case .inserted:
-        lru.addToLRU(new, on: fault.processor)
+        lru.add(new, on: fault.processor)
         return .success(new)
       case .occupied:
         folio.lock.unlock()
-        folios.putFolio(new, on: fault.processor)
+        folios.put(new, on: fault.processor)
       case .failure(let result):
         folio.lock.unlock()
-        folios.putFolio(new, on: fault.processor)
+        folios.put(new, on: fault.processor)
         return .failure(result)
       }
     }

@@ -9,13 +9,13 @@ extension Faults {
   /// - Locks: the caller holds the page-table lock, which this releases.
   /// - Kernel: mm/memory.c:do_wp_page (6.1); without KSM, swap cache, userfaultfd.
   /// - Kernel: mm/memory.c:wp_page_shared (6.1); without page_mkwrite.
-  func writeProtectFault(_ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry) -> FaultResult {
+  func writeProtectFault(_ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry) -> FaultResult {
     let space = fault.space
     let isUnshare = fault.flags.contains(.unshare)
     let frame = entry.frame
     let isAnonymous = !entry.isSpecial && memmap.page(memmap.head(of: frame)).mapping.isAnonymous
     if isAnonymous, mayReuse(frame, on: fault.processor) {
-      if !isUnshare { makeWritable(fault, place, entry) }
+      if !isUnshare { makeWritable(fault, slot, entry) }
       space.pageTableLock.unlock()
       return .success
     }
@@ -25,7 +25,7 @@ extension Faults {
     }
     if !isAnonymous, fault.area.flags.contains([.shared, .write]) {
       if !entry.isSpecial { memmap.page(memmap.head(of: frame)).set(.dirty) }
-      makeWritable(fault, place, entry)
+      makeWritable(fault, slot, entry)
       space.pageTableLock.unlock()
       return .success
     }
@@ -46,7 +46,7 @@ extension Faults {
       if isEnabled(.exclusiveReuse), memmap.page(frame).has(.anonExclusive) { return true }
       // An LRU batch may hold one reference and the swap cache one; a higher count means another user.
       if folio.refcount.load() > 3 { return false }
-      if !folio.has(.lru) { lru.drainLRU(processor: processor, on: processor) }
+      if !folio.has(.lru) { lru.drain(processor: processor, on: processor) }
     }
     guard folio.refcount.load() == 1, folio.lock.tryLock() else { return false }
     defer { folio.lock.unlock() }
@@ -58,9 +58,9 @@ extension Faults {
   /// Makes an entry writable and dirty, as far as the area allows it.
   ///
   /// - Kernel: mm/memory.c:wp_page_reuse (6.1); without the NUMA hint's CPU, the counter pgreuse.
-  private func makeWritable(_ fault: Fault, _ place: EntrySlot, _ entry: PageTableEntry) {
+  private func makeWritable(_ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry) {
     pageTables.setEntry(
-      place,
+      slot,
       PageTableEntry(rawValue: entry.rawValue | PageTableEntry.accessed | pageTables.writtenBits(fault.area)))
   }
 
@@ -74,29 +74,29 @@ extension Faults {
     let isZeroPage = entry.isSpecial
     let old = entry.frame
     let oldHead = memmap.head(of: old)
-    if !isZeroPage { folios.getFolio(oldHead) }
+    if !isZeroPage { folios.get(oldHead) }
     space.pageTableLock.unlock()
-    defer { if !isZeroPage { folios.putFolio(oldHead, on: fault.processor) } }
+    defer { if !isZeroPage { folios.put(oldHead, on: fault.processor) } }
 
     let new: FrameNumber
     switch newAnonymousPage(fault, isZeroPage ? [.highUserMovable, .zero] : .highUserMovable) {
     case .success(let frame): new = frame
     case .failure(let result): return result
     }
-    if !isZeroPage { folios.copyContents(from: old, to: new) }
+    if !isZeroPage { folios.copy(from: old, to: new) }
 
     space.pageTableLock.lock()
-    guard let place = pageTables.leafSlot(space, fault.page), place.level == 0, place.entry == entry else {
+    guard let slot = pageTables.leafSlot(space, fault.page), slot.level == 0, slot.entry == entry else {
       space.pageTableLock.unlock()
-      folios.putFolio(new, on: fault.processor)
+      folios.put(new, on: fault.processor)
       return .success
     }
     if !isZeroPage { pageTables.countResident(space, old, by: -1) }
     let isWrite = fault.flags.contains(.write)
-    mapNewAnonymous(fault, place, new, isWrite ? pageTables.writtenBits(fault.area) : 0)
-    if !isZeroPage { reverseMap.removeMapping(old, huge: false, on: fault.processor) }
+    mapNewAnonymous(fault, slot, new, isWrite ? pageTables.writtenBits(fault.area) : 0)
+    if !isZeroPage { reverseMap.remove(old, huge: false, on: fault.processor) }
     space.pageTableLock.unlock()
-    if !isZeroPage { folios.putFolio(oldHead, on: fault.processor) }
+    if !isZeroPage { folios.put(oldHead, on: fault.processor) }
     return .success
   }
 }

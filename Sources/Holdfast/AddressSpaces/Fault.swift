@@ -50,8 +50,8 @@ extension Faults {
   /// - Locks: the caller holds the space's lock, shared.
   /// - Kernel: mm/memory.c:handle_mm_fault (6.1); without protection keys, memory control groups, the
   ///   multi-generational LRU, VM_FAULT_RETRY and VM_FAULT_COMPLETED: the lock is never dropped.
-  package func handleFault(
-    _ process: Process, _ space: AddressSpace, _ area: Area, page: UInt64, _ flags: FaultFlags
+  package func handle(
+    _ process: Process, _ space: AddressSpace, _ area: VirtualMemoryArea, page: UInt64, _ flags: FaultFlags
   ) -> FaultResult {
     counters.bump(.pgfault, on: process)
     var flags = flags
@@ -81,10 +81,10 @@ extension Faults {
   ///
   /// - Locks: the caller holds the page-table lock.
   package func mappedFrame(_ space: AddressSpace, _ page: UInt64) -> FrameNumber? {
-    guard let place = pageTables.leafSlot(space, page) else { return nil }
-    let entry = place.entry
+    guard let slot = pageTables.leafSlot(space, page) else { return nil }
+    let entry = slot.entry
     guard entry.mapsFrame else { return nil }
-    return place.level == 1 ? entry.frame + Int(page & (spaces.hugePages &- 1)) : entry.frame
+    return slot.level == 1 ? entry.frame + Int(page & (spaces.hugePages &- 1)) : entry.frame
   }
 
   /// Serves a fault outside hugetlb areas.
@@ -102,12 +102,12 @@ extension Faults {
     }
 
     space.pageTableLock.lock()
-    guard let place = pageTables.leafSlot(space, fault.page), place.level == 0 else {
+    guard let slot = pageTables.leafSlot(space, fault.page), slot.level == 0 else {
       // A huge page was mapped meanwhile.
       space.pageTableLock.unlock()
       return .success
     }
-    let entry = place.entry
+    let entry = slot.entry
     if entry.isNone {
       space.pageTableLock.unlock()
       return fault.area.isAnonymous ? anonymousFault(fault) : objectFault(fault)
@@ -117,8 +117,8 @@ extension Faults {
       migration.waitForMigration(of: entry.frame, on: fault.processor)
       return .success
     }
-    if fault.wantsOwnPage, !entry.isWritable { return writeProtectFault(fault, place, entry) }
-    touch(place, entry, write: fault.flags.contains(.write))
+    if fault.wantsOwnPage, !entry.isWritable { return writeProtectFault(fault, slot, entry) }
+    touch(slot, entry, write: fault.flags.contains(.write))
     space.pageTableLock.unlock()
     return .success
   }
@@ -126,9 +126,9 @@ extension Faults {
   /// Marks an entry accessed, and dirty for a write.
   ///
   /// - Locks: the caller holds the page-table lock.
-  package func touch(_ place: EntrySlot, _ entry: PageTableEntry, write: Bool) {
+  package func touch(_ slot: EntrySlot, _ entry: PageTableEntry, write: Bool) {
     let bits = PageTableEntry.accessed | (write ? PageTableEntry.dirty : 0)
-    if !entry.has(bits) { pageTables.setEntry(place, PageTableEntry(rawValue: entry.rawValue | bits)) }
+    if !entry.has(bits) { pageTables.setEntry(slot, PageTableEntry(rawValue: entry.rawValue | bits)) }
   }
 }
 
@@ -136,7 +136,7 @@ extension Faults {
 struct Fault {
   let process: Process
   let space: AddressSpace
-  let area: Area
+  let area: VirtualMemoryArea
   let page: UInt64
   let flags: FaultFlags
 

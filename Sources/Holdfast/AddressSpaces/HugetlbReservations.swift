@@ -11,20 +11,20 @@ extension PageCache {
     _ id: RowID, offset: UInt64, pages: UInt64, for process: Process
   ) -> AddressSpaceError? {
     let object = object(id)
-    var promised: [UInt64] = []
+    var reserved: [UInt64] = []
     var failure: AddressSpaceError?
     var index = offset
     while index < offset + pages, failure == nil {
       var isShort = false
-      let result = withCacheSlot(object, index, level: 1, for: process) { place in
-        guard place.entry.isNone else { return .occupied }
-        isShort = !hugetlb.promiseHugePage()
+      let result = withSlot(object, index, level: 1, for: process) { slot in
+        guard slot.entry.isNone else { return .occupied }
+        isShort = !hugetlb.reserve()
         guard !isShort else { return .occupied }
-        pageTables.setEntry(place, .reservedCachePage)
+        pageTables.setEntry(slot, .reservedCachePage)
         return .inserted
       }
       switch result {
-      case .inserted: promised.append(index)
+      case .inserted: reserved.append(index)
       case .occupied where isShort:
         failure = AddressSpaceError(
           .map, .noHugePages(Int(pages / spaces.hugePages)), errno: .noMemory)
@@ -34,7 +34,7 @@ extension PageCache {
       index += spaces.hugePages
     }
     if failure != nil {
-      for index in promised { releaseReservation(object, index) }
+      for index in reserved { releaseReservation(object, index) }
     }
     return failure
   }
@@ -42,8 +42,8 @@ extension PageCache {
   /// Ends the reservation of an index, if it still has one.
   func releaseReservation(_ object: BackingObject, _ index: UInt64) {
     object.lock.withLock {
-      guard let place = cacheSlot(object, index), place.entry == .reservedCachePage else { return }
-      pageTables.setEntry(place, .none)
+      guard let slot = slot(object, index), slot.entry == .reservedCachePage else { return }
+      pageTables.setEntry(slot, .none)
       global.hugetlbLock.withLock { global.hugetlbReserved -= 1 }
     }
   }

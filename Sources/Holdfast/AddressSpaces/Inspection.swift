@@ -103,8 +103,8 @@ extension Machine {
     guard process.live != 0, address.page < geometry.addressSpacePages else { return 0 }
     let space = spaces.space(process.space)
     return space.pageTableLock.withLock { () -> UInt64 in
-      guard let place = pageTables.leafSlot(space, address.page) else { return 0 }
-      let entry = place.entry
+      guard let slot = pageTables.leafSlot(space, address.page) else { return 0 }
+      let entry = slot.entry
       if entry.isMigration { return 1 << 62 }
       guard let frame = faults.mappedFrame(space, address.page) else { return 0 }
       let folio = memmap.page(memmap.head(of: frame))

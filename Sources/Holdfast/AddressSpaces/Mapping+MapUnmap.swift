@@ -197,7 +197,7 @@ extension Spaces {
       guard first <= UInt64.max - length else {
         throw AddressSpaceError(.map, .overflow, errno: .overflow)
       }
-      guard pageCache.holdObject(handle.id) else {
+      guard pageCache.getObject(handle.id) else {
         throw AddressSpaceError(.map, .noSuchObject, errno: .badFileDescriptor)
       }
       id = handle.id
@@ -207,12 +207,12 @@ extension Spaces {
     if flags.contains(.hugetlb), flags.contains(.shared) || pageCache.object(id).isPrivate,
       let failure = pageCache.reserveHugetlb(id, offset: offset, pages: length, for: process)
     {
-      pageCache.releaseObject(id, on: process.processor)
+      pageCache.putObject(id, on: process.processor)
       throw failure
     }
     let spaceID = process.space
     guard createArea(spaceID, span, flags: flags, object: id, offset: offset) != nil else {
-      if id != .none { pageCache.releaseObject(id, on: process.processor) }
+      if id != .none { pageCache.putObject(id, on: process.processor) }
       throw AddressSpaceError(
         .map, .tableFull("areas"), at: VirtualAddress(page: span.start), errno: .noMemory)
     }
@@ -222,7 +222,7 @@ extension Spaces {
   private func mappedObject(
     _ kind: ObjectKind, pages: UInt64, isPrivate: Bool
   ) throws(AddressSpaceError) -> RowID {
-    guard let id = pageCache.newObject(kind, pages: pages, isPrivate: isPrivate) else {
+    guard let id = pageCache.createObject(kind, pages: pages, isPrivate: isPrivate) else {
       throw AddressSpaceError(.map, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
     }
     return id

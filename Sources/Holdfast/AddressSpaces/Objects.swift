@@ -20,7 +20,7 @@ extension Machine {
       throw AddressSpaceError(
         .createObject, .unaligned(bytes: spaces.hugePages << 12), errno: .invalidArgument)
     }
-    guard let id = pageCache.newObject(kind, pages: UInt64(pages), isPrivate: false) else {
+    guard let id = pageCache.createObject(kind, pages: UInt64(pages), isPrivate: false) else {
       throw AddressSpaceError(.createObject, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
     }
     return ObjectHandle(id: id)
@@ -31,7 +31,7 @@ extension Machine {
   /// Every handle is closed exactly once, by a process that is alive.
   public func closeObject(_ handle: ObjectHandle, for process: Process) {
     tick()
-    pageCache.releaseObject(handle.id, on: process.processor)
+    pageCache.putObject(handle.id, on: process.processor)
   }
 
   /// Pages of an object that are in its cache.
@@ -43,8 +43,8 @@ extension Machine {
 
 extension PageCache {
   /// A new object with one use, the caller's; nil if the table of objects is full.
-  func newObject(_ kind: ObjectKind, pages: UInt64, isPrivate: Bool) -> RowID? {
-    guard let id = pools.takePoolRow(.objects) else { return nil }
+  func createObject(_ kind: ObjectKind, pages: UInt64, isPrivate: Bool) -> RowID? {
+    guard let id = pools.allocate(.objects) else { return nil }
     let object = object(id)
     object.kind = kind
     object.pages = pages
@@ -53,7 +53,7 @@ extension PageCache {
   }
 
   /// Takes one more use of an object, unless it has been freed.
-  func holdObject(_ id: RowID) -> Bool {
+  func getObject(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let object = object(id)
       guard object.users > 0 else { return false }
@@ -65,7 +65,7 @@ extension PageCache {
   /// Drops a use of an object; the last one frees its pages.
   ///
   /// - Locks: the caller holds no lock above the space's: pages are locked one by one.
-  func releaseObject(_ id: RowID, on processor: Int) {
+  func putObject(_ id: RowID, on processor: Int) {
     let last = global.tablesLock.withLock {
       let object = object(id)
       // The row counts as in use until its pages are freed, although no new use can be taken.
@@ -77,18 +77,18 @@ extension PageCache {
       return true
     }
     guard last else { return }
-    emptyCache(id, on: processor)
-    pools.returnPoolRow(.objects, id)
+    empty(id, on: processor)
+    pools.free(.objects, id)
   }
 
-  func linkToObject(_ new: Area, _ object: BackingObject) {
+  func linkToObject(_ new: VirtualMemoryArea, _ object: BackingObject) {
     new.objectPrevious = .none
     new.objectNext = object.firstArea
     if object.firstArea != .none { spaces.area(object.firstArea).objectPrevious = new.id }
     object.firstArea = new.id
   }
 
-  func unlinkFromObject(_ old: Area, _ object: BackingObject) {
+  func unlinkFromObject(_ old: VirtualMemoryArea, _ object: BackingObject) {
     if old.objectPrevious == .none {
       object.firstArea = old.objectNext
     } else {
@@ -98,23 +98,23 @@ extension PageCache {
   }
 
   /// An object whose cached pages stand for the movable memory of a host's programs.
-  package func makeHostObject(pages: UInt64) -> RowID? { newObject(.host, pages: pages, isPrivate: false) }
+  package func makeHostObject(pages: UInt64) -> RowID? { createObject(.host, pages: pages, isPrivate: false) }
 
   /// Makes a frame of a chunk a page of such an object; false if there is no memory for the cache's tables.
   package func keepInCache(
     _ frame: FrameNumber, of object: RowID, at index: UInt64, swapBacked: Bool, for process: Process
   ) -> Bool {
-    let descriptor = memmap.page(frame)
-    descriptor.refcount.store(1)
-    descriptor.lock.lock()
-    descriptor.set(swapBacked ? [.uptodate, .swapBacked] : [.uptodate])
-    guard case .inserted = insertCached(object, index, frame, for: process) else {
-      descriptor.lock.unlock()
+    let page = memmap.page(frame)
+    page.refcount.store(1)
+    page.lock.lock()
+    page.set(swapBacked ? [.uptodate, .swapBacked] : [.uptodate])
+    guard case .inserted = insert(object, index, frame, for: process) else {
+      page.lock.unlock()
       return false
     }
-    descriptor.lock.unlock()
-    lru.addToLRU(frame, on: process.processor)
-    folios.putFolio(frame, on: process.processor)
+    page.lock.unlock()
+    lru.add(frame, on: process.processor)
+    folios.put(frame, on: process.processor)
     return true
   }
 }

@@ -31,7 +31,7 @@ extension PageCache {
   ///
   /// - Returns: nil if a table on the way is missing.
   /// - Locks: the caller holds the object's lock.
-  func cacheSlot(_ object: BackingObject, _ index: UInt64) -> EntrySlot? {
+  func slot(_ object: BackingObject, _ index: UInt64) -> EntrySlot? {
     guard object.height > 0, index >> UInt64(object.height * geometry.tableBits) == 0 else { return nil }
     var table = object.rootTable
     var level = object.height - 1
@@ -48,8 +48,8 @@ extension PageCache {
   /// The head of the folio that holds a page of the object, or nil.
   ///
   /// - Locks: the caller holds the object's lock.
-  private func cachedFolio(_ object: BackingObject, _ index: UInt64) -> FrameNumber? {
-    guard let entry = cacheSlot(object, index)?.entry, entry.isPresent else { return nil }
+  private func folio(_ object: BackingObject, _ index: UInt64) -> FrameNumber? {
+    guard let entry = slot(object, index)?.entry, entry.isPresent else { return nil }
     return entry.frame
   }
 
@@ -61,15 +61,15 @@ extension PageCache {
   ///   FGP_LOCK and FGP_NOWAIT.
   /// - Kernel: mm/filemap.c:mapping_get_entry (6.1); without the lockless look-up: the object's lock is
   ///   taken.
-  func lockCachedFolio(_ id: RowID, _ index: UInt64, wait: Bool, on processor: Int) -> CacheLookup {
+  func lockFolio(_ id: RowID, _ index: UInt64, wait: Bool, on processor: Int) -> CacheLookup {
     let object = object(id)
     while true {
       object.lock.lock()
-      guard let head = cachedFolio(object, index) else {
+      guard let head = folio(object, index) else {
         object.lock.unlock()
         return .missing
       }
-      let isHeld = folios.tryGetFolio(head, processor: processor) != nil
+      let isHeld = folios.tryGet(head, processor: processor) != nil
       object.lock.unlock()
       guard isHeld else {
         // The folio is frozen while it moves: the entry will name another folio.
@@ -79,7 +79,7 @@ extension PageCache {
       let folio = memmap.page(head)
       if !wait {
         guard folio.lock.tryLock() else {
-          folios.putFolio(head, on: processor)
+          folios.put(head, on: processor)
           return .busy
         }
       } else {
@@ -90,7 +90,7 @@ extension PageCache {
         return .locked(head)
       }
       folio.lock.unlock()
-      folios.putFolio(head, on: processor)
+      folios.put(head, on: processor)
     }
   }
 
@@ -103,21 +103,21 @@ extension PageCache {
   ///
   /// - Locks: the caller holds the page lock and no other above the space's.
   /// - Kernel: mm/shmem.c:shmem_add_to_page_cache (6.1); without memory control groups, swap entries.
-  func insertCached(
+  func insert(
     _ id: RowID, _ index: UInt64, _ head: FrameNumber, for process: Process
   ) -> CacheInsertion {
     let object = object(id)
     let folio = memmap.page(head)
     let isHuge = folio.isLarge
-    return withCacheSlot(object, index, level: isHuge ? 1 : 0, for: process) { place in
-      let current = place.entry
+    return withSlot(object, index, level: isHuge ? 1 : 0, for: process) { slot in
+      let current = slot.entry
       guard current.isNone || current == .claimedCachePage else { return .occupied }
       let pages = isHuge ? 1 << folio.order : 1
-      folios.getFolio(head, refs: Int32(folios.cacheReferences(of: head)))
+      folios.get(head, refs: Int32(folios.cacheReferences(of: head)))
       folio.index = index & ~UInt64(pages - 1)
       folio.mapping = PageMapping(object: id)
       pageTables.setEntry(
-        place, .leaf(head, PageTableEntry.present | (isHuge ? PageTableEntry.huge : 0)))
+        slot, .leaf(head, PageTableEntry.present | (isHuge ? PageTableEntry.huge : 0)))
       object.cachedPages += UInt64(pages)
       if !folio.isHugetlb {
         counters.count(.filePages, node: folio.zone.node, by: pages, on: process.processor)
@@ -130,7 +130,7 @@ extension PageCache {
   /// Calls `body` with the entry of a page at a level, under the object's lock.
   ///
   /// Tables that are missing on the way are made first.
-  func withCacheSlot(
+  func withSlot(
     _ object: BackingObject, _ index: UInt64, level: Int, for process: Process,
     _ body: (EntrySlot) -> CacheInsertion
   ) -> CacheInsertion {
@@ -138,7 +138,7 @@ extension PageCache {
     defer { if let spare { pageTables.freeTable(spare, on: process.processor) } }
     while true {
       object.lock.lock()
-      if let place = growCache(object, index, level: level, &spare) {
+      if let place = grow(object, index, level: level, &spare) {
         defer { object.lock.unlock() }
         return body(place)
       }
@@ -151,7 +151,7 @@ extension PageCache {
   }
 
   /// Makes the tables down to an entry as far as the spare table goes; nil if another table is needed.
-  private func growCache(
+  private func grow(
     _ object: BackingObject, _ index: UInt64, level: Int, _ spare: inout RowID?
   ) -> EntrySlot? {
     while object.height <= level || index >> UInt64(object.height * geometry.tableBits) != 0 {
@@ -188,17 +188,17 @@ extension PageCache {
   /// Replaces a folio in the cache by another one of its size: the end of a migration.
   ///
   /// - Locks: the caller holds the object's lock.
-  package func replaceCached(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
+  package func replace(_ id: RowID, from source: FrameNumber, to target: FrameNumber, pages: Int) {
     let object = object(id)
     var index = memmap.page(source).index
     let end = index + UInt64(pages)
     while index < end {
-      guard let place = cacheSlot(object, index), place.entry.mapsFrame else {
+      guard let slot = slot(object, index), slot.entry.mapsFrame else {
         fatalError("\(source) is not in its object's cache")
       }
       let offset = Int(index - memmap.page(source).index)
-      pageTables.setEntry(place, .leaf(target + offset, place.entry.rawValue & 0xfff))
-      index += place.level == 1 ? UInt64(pages) : 1
+      pageTables.setEntry(slot, .leaf(target + offset, slot.entry.rawValue & 0xfff))
+      index += slot.level == 1 ? UInt64(pages) : 1
     }
   }
 
@@ -206,14 +206,14 @@ extension PageCache {
   ///
   /// - Kernel: mm/filemap.c:__filemap_remove_folio (6.1); without dirty and writeback accounting, shadow
   ///   entries.
-  private func removeCached(_ object: BackingObject, _ head: FrameNumber, on processor: Int) -> Int32 {
+  private func remove(_ object: BackingObject, _ head: FrameNumber, on processor: Int) -> Int32 {
     let folio = memmap.page(head)
     let pages = folio.isLarge ? 1 << folio.order : 1
     object.lock.withLock {
-      guard let place = cacheSlot(object, folio.index), place.entry.frame == head else {
+      guard let slot = slot(object, folio.index), slot.entry.frame == head else {
         fatalError("\(head) is not in its object's cache")
       }
-      pageTables.setEntry(place, .none)
+      pageTables.setEntry(slot, .none)
       object.cachedPages -= UInt64(pages)
     }
     folio.mapping = .none
@@ -230,33 +230,33 @@ extension PageCache {
   ///
   /// - Kernel: mm/shmem.c:shmem_undo_range (6.1); without part of an object, swap.
   /// - Kernel: fs/hugetlbfs/inode.c:remove_inode_hugepages (6.1); without part of an object, mappings.
-  func emptyCache(_ id: RowID, on processor: Int) {
+  func empty(_ id: RowID, on processor: Int) {
     let object = object(id)
     while object.rootTable != .none {
-      let next = object.lock.withLock { firstCached(object.rootTable, object.height - 1, base: 0) }
+      let next = object.lock.withLock { first(object.rootTable, object.height - 1, base: 0) }
       guard let (index, entry) = next else { break }
       guard entry.isPresent else {
         releaseReservation(object, index)
         continue
       }
-      guard case .locked(let head) = lockCachedFolio(id, index, wait: true, on: processor) else { continue }
-      let references = removeCached(object, head, on: processor)
+      guard case .locked(let head) = lockFolio(id, index, wait: true, on: processor) else { continue }
+      let references = remove(object, head, on: processor)
       memmap.page(head).lock.unlock()
-      folios.putFolio(head, refs: references + 1, on: processor)
+      folios.put(head, refs: references + 1, on: processor)
     }
-    if object.rootTable != .none { freeCacheTables(object.rootTable, object.height - 1, on: processor) }
+    if object.rootTable != .none { freeTables(object.rootTable, object.height - 1, on: processor) }
     object.rootTable = .none
     object.height = 0
   }
 
   /// The first entry below a table that is not none, with its index.
-  private func firstCached(_ table: RowID, _ level: Int, base: UInt64) -> (UInt64, PageTableEntry)? {
+  private func first(_ table: RowID, _ level: Int, base: UInt64) -> (UInt64, PageTableEntry)? {
     guard pageTables.tableMeta(table).used > 0 else { return nil }
     for at in 0..<geometry.tableEntries {
       let entry = pageTables.tablePage(table).entry(at).load(.relaxed)
       let index = base | UInt64(at) << UInt64(level * geometry.tableBits)
       if entry.isTable {
-        if let found = firstCached(entry.tableID, level - 1, base: index) { return found }
+        if let found = first(entry.tableID, level - 1, base: index) { return found }
       } else if !entry.isNone {
         return (index, entry)
       }
@@ -264,11 +264,11 @@ extension PageCache {
     return nil
   }
 
-  private func freeCacheTables(_ table: RowID, _ level: Int, on processor: Int) {
+  private func freeTables(_ table: RowID, _ level: Int, on processor: Int) {
     if level > 0 {
       for at in 0..<geometry.tableEntries {
         let entry = pageTables.tablePage(table).entry(at).load(.relaxed)
-        if entry.isTable { freeCacheTables(entry.tableID, level - 1, on: processor) }
+        if entry.isTable { freeTables(entry.tableID, level - 1, on: processor) }
       }
     }
     pageTables.freeTable(table, on: processor)

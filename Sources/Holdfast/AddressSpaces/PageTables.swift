@@ -146,22 +146,22 @@ extension PageTables {
     } catch {
       return .failure(.outOfMemory(error))
     }
-    guard let id = pools.takePoolRow(.tablePages) else {
-      folios.putFolio(frame, on: process.processor)
+    guard let id = pools.allocate(.tablePages) else {
+      folios.put(frame, on: process.processor)
       return .failure(.outOfMemory(nil))
     }
     // No other thread knows the table yet, so its entries need no atomic stores.
     tablePage(id).row.raw.initializeMemory(as: UInt64.self, repeating: 0, count: geometry.tableEntries)
     tableMeta(id).frame = frame
-    let descriptor = memmap.page(frame)
-    descriptor.privateWord = id.rawValue
+    let page = memmap.page(frame)
+    page.privateWord = id.rawValue
     switch use {
     case .table:
-      descriptor.type = .table
-      counters.count(.pageTablePages, node: descriptor.zone.node, by: 1, on: process.processor)
+      page.type = .table
+      counters.count(.pageTablePages, node: page.zone.node, by: 1, on: process.processor)
     case .cache:
-      descriptor.set(.slab)
-      counters.count(.slabUnreclaimable, node: descriptor.zone.node, by: 1, on: process.processor)
+      page.set(.slab)
+      counters.count(.slabUnreclaimable, node: page.zone.node, by: 1, on: process.processor)
     }
     return .success(id)
   }
@@ -169,15 +169,15 @@ extension PageTables {
   /// Frees a table that no path reaches any more.
   func freeTable(_ id: RowID, on processor: Int) {
     let frame = tableMeta(id).frame
-    let descriptor = memmap.page(frame)
-    let isTable = descriptor.type == .table
+    let page = memmap.page(frame)
+    let isTable = page.type == .table
     counters.count(
-      isTable ? .pageTablePages : .slabUnreclaimable, node: descriptor.zone.node, by: -1, on: processor)
-    descriptor.type = .none
-    descriptor.clear(.slab)
-    descriptor.privateWord = 0
-    pools.returnPoolRow(.tablePages, id)
-    folios.putFolio(frame, on: processor)
+      isTable ? .pageTablePages : .slabUnreclaimable, node: page.zone.node, by: -1, on: processor)
+    page.type = .none
+    page.clear(.slab)
+    page.privateWord = 0
+    pools.free(.tablePages, id)
+    folios.put(frame, on: processor)
   }
 
   /// Waits until every lockless walk that may have seen an entry before it was cleared has ended.

@@ -1,7 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// Processes, and how their address spaces begin and end.
+/// Processes, their address spaces, and the areas that are mapped there.
 package struct Spaces: Room {
   package let machine: Machine
 
@@ -14,7 +14,9 @@ package struct Spaces: Room {
     AddressSpace(machine.row(machine.layout.spaces, id.index))
   }
 
-  func area(_ id: RowID) -> Area { Area(machine.row(machine.layout.areas, id.index), id: id) }
+  func area(_ id: RowID) -> VirtualMemoryArea {
+    VirtualMemoryArea(machine.row(machine.layout.areas, id.index), id: id)
+  }
 }
 
 extension Room {
@@ -43,7 +45,7 @@ extension Machine {
     guard (0..<configuration.processors).contains(processor) else {
       throw AddressSpaceError(.createProcess, .noSuchProcessor(processor), errno: .invalidArgument)
     }
-    guard let id = pools.takePoolRow(.processes) else {
+    guard let id = pools.allocate(.processes) else {
       throw AddressSpaceError(
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
@@ -53,8 +55,8 @@ extension Machine {
     new.processor = processor
     new.memlockLimit = memlockLimit
     new.capabilities = capabilities
-    guard let spaceID = pools.takePoolRow(.spaces) else {
-      pools.returnPoolRow(.processes, id)
+    guard let spaceID = pools.allocate(.spaces) else {
+      pools.free(.processes, id)
       throw AddressSpaceError(
         .createProcess, .tableFull("address spaces"), errno: .resourceTemporarilyUnavailable)
     }
@@ -67,8 +69,8 @@ extension Machine {
       new.space = spaceID
       return new
     case .failure(let result):
-      pools.returnPoolRow(.spaces, spaceID)
-      pools.returnPoolRow(.processes, id)
+      pools.free(.spaces, spaceID)
+      pools.free(.processes, id)
       throw faults.faultError(.createProcess, result, at: nil)
     }
   }
@@ -82,8 +84,8 @@ extension Machine {
     guard process.live != 0 else { return }
     tick()
     let space = process.space
-    spaces.releaseSpace(space, on: process.processor)
-    pools.returnPoolRow(.processes, RowID(rawValue: process.id.rawValue))
+    spaces.putSpace(space, on: process.processor)
+    pools.free(.processes, RowID(rawValue: process.id.rawValue))
   }
 
   /// All processes, in the order of their numbers.
@@ -100,7 +102,7 @@ extension Spaces {
   ///
   /// - Returns: false if it has been freed.
   /// - Kernel: include/linux/sched/mm.h:mmget_not_zero (6.1)
-  func holdSpace(_ id: RowID) -> Bool {
+  func getSpace(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let space = space(id)
       guard space.live > 0 else { return false }
@@ -113,7 +115,7 @@ extension Spaces {
   ///
   /// - Returns: the space, or nil if the process has ended.
   /// - Kernel: kernel/fork.c:get_task_mm (6.1)
-  package func holdSpace(of process: Process) -> RowID? {
+  package func getSpace(of process: Process) -> RowID? {
     global.tablesLock.withLock {
       guard process.live != 0 else { return nil }
       let space = space(process.space)
@@ -128,7 +130,7 @@ extension Spaces {
   /// - Locks: the caller holds no lock.
   /// - Kernel: kernel/fork.c:mmput (6.1)
   /// - Kernel: mm/mmap.c:exit_mmap (6.1); without the OOM reaper, locked areas.
-  package func releaseSpace(_ id: RowID, on processor: Int) {
+  package func putSpace(_ id: RowID, on processor: Int) {
     let space = space(id)
     let isLast = global.tablesLock.withLock { () -> Bool in
       space.live -= 1
@@ -170,6 +172,6 @@ extension Spaces {
       space.grabs -= 1
       return space.grabs == 0 && space.live == 0
     }
-    if isLast { pools.returnPoolRow(.spaces, id) }
+    if isLast { pools.free(.spaces, id) }
   }
 }

@@ -52,26 +52,26 @@ extension Spaces {
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mprotect.c:change_protection (6.1)
   /// - Kernel: mm/mprotect.c:change_pmd_range (6.1); without MMU notifiers.
-  fileprivate func changeProtection(_ space: AddressSpace, _ area: Area, on processor: Int) {
+  fileprivate func changeProtection(_ space: AddressSpace, _ area: VirtualMemoryArea, on processor: Int) {
     var at = area.start
     while at < area.end {
       let next = min(area.end, (at | (hugePages &- 1)) &+ 1)
       space.pageTableLock.lock()
-      guard let upper = pageTables.slot(space, at, level: 1) else {
+      guard let slot = pageTables.slot(space, at, level: 1) else {
         space.pageTableLock.unlock()
         at = pageTables.skipMissing(space, at)
         continue
       }
-      if !upper.entry.isNone {
-        if !upper.entry.isTable, next - at < hugePages {
-          pageTables.splitHuge(space, upper, at, on: processor)
+      if !slot.entry.isNone {
+        if !slot.entry.isTable, next - at < hugePages {
+          pageTables.splitHuge(space, slot, at, on: processor)
         }
-        if upper.entry.isTable {
+        if slot.entry.isTable {
           for page in at..<next {
             if let place = pageTables.leafSlot(space, page) { changeEntry(place, area) }
           }
         } else {
-          changeEntry(upper, area)
+          changeEntry(slot, area)
         }
       }
       space.pageTableLock.unlock()
@@ -87,15 +87,15 @@ extension Spaces {
   ///   entry of an exclusive page becomes writable here, in the kernel by a write fault.
   /// - Kernel: mm/huge_memory.c:change_huge_pmd (6.1); without NUMA hints, userfaultfd.
   /// - Kernel: mm/hugetlb.c:hugetlb_change_protection (6.1); without shared page tables, userfaultfd.
-  private func changeEntry(_ place: EntrySlot, _ area: Area) {
-    let entry = place.entry
+  private func changeEntry(_ slot: EntrySlot, _ area: VirtualMemoryArea) {
+    let entry = slot.entry
     if entry.isNone { return }
     if entry.isMigration {
       guard entry.swapKind == .migrationWrite else { return }
       let folio = memmap.page(memmap.head(of: entry.frame))
       let isExclusive = folio.mapping.isAnonymous && policy.tracksExclusive
       pageTables.setEntry(
-        place,
+        slot,
         .migration(
           isExclusive ? .migrationReadExclusive : .migrationRead, entry.frame,
           young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
@@ -113,6 +113,6 @@ extension Spaces {
     {
       bits |= PageTableEntry.writable
     }
-    pageTables.setEntry(place, .leaf(entry.frame, bits))
+    pageTables.setEntry(slot, .leaf(entry.frame, bits))
   }
 }

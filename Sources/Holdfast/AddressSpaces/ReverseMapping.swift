@@ -13,7 +13,7 @@ package struct ReverseMap: Room {
   ///
   /// - Kernel: mm/rmap.c:folio_get_anon_vma (6.1); without reading the folio's mapping, which the caller
   ///   does.
-  package func holdGroup(_ id: RowID) -> Bool {
+  package func getGroup(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let group = anonGroup(id)
       guard group.users > 0 else { return false }
@@ -25,13 +25,13 @@ package struct ReverseMap: Room {
   /// Drops a use of a group; the last one frees it.
   ///
   /// - Kernel: include/linux/rmap.h:put_anon_vma (6.1)
-  package func releaseGroup(_ id: RowID) {
+  package func putGroup(_ id: RowID) {
     let last = global.tablesLock.withLock {
       let group = anonGroup(id)
       group.users -= 1
       return group.users == 0
     }
-    if last { pools.returnPoolRow(.anonGroups, id) }
+    if last { pools.free(.anonGroups, id) }
   }
 
   /// Gives an area its anonymous group if it has none.
@@ -39,9 +39,9 @@ package struct ReverseMap: Room {
   /// - Returns: false if the table of groups is full.
   /// - Locks: the caller holds the space's lock.
   /// - Kernel: mm/rmap.c:__anon_vma_prepare (6.1); without sharing the anon_vma of a neighbour.
-  func prepareGroup(_ space: AddressSpace, _ area: Area) -> Bool {
+  func prepareGroup(_ space: AddressSpace, _ area: VirtualMemoryArea) -> Bool {
     if area.anonGroup != .none { return true }
-    guard let id = pools.takePoolRow(.anonGroups) else { return false }
+    guard let id = pools.allocate(.anonGroups) else { return false }
     let group = anonGroup(id)
     group.lock.lock()
     space.pageTableLock.lock()
@@ -52,20 +52,20 @@ package struct ReverseMap: Room {
     }
     space.pageTableLock.unlock()
     group.lock.unlock()
-    if !isFirst { releaseGroup(id) }
+    if !isFirst { putGroup(id) }
     return true
   }
 
   // MARK: - Lists
 
-  func linkToGroup(_ new: Area, _ group: AnonGroup) {
+  func linkToGroup(_ new: VirtualMemoryArea, _ group: AnonGroup) {
     new.groupPrevious = .none
     new.groupNext = group.firstArea
     if group.firstArea != .none { spaces.area(group.firstArea).groupPrevious = new.id }
     group.firstArea = new.id
   }
 
-  func unlinkFromGroup(_ old: Area, _ group: AnonGroup) {
+  func unlinkFromGroup(_ old: VirtualMemoryArea, _ group: AnonGroup) {
     if old.groupPrevious == .none {
       group.firstArea = old.groupNext
     } else {
@@ -98,8 +98,9 @@ extension ReverseMap {
   ///   counts of huge pages of files.
   /// - Kernel: mm/rmap.c:hugepage_add_anon_rmap (6.1)
   /// - Kernel: mm/rmap.c:hugepage_add_new_anon_rmap (6.1)
-  package func addMapping(
-    _ frame: FrameNumber, _ area: Area, page: UInt64, huge: Bool, exclusive: Bool, on processor: Int
+  package func add(
+    _ frame: FrameNumber, _ area: VirtualMemoryArea, page: UInt64, huge: Bool, exclusive: Bool,
+    on processor: Int
   ) {
     let head = memmap.head(of: frame)
     let folio = memmap.page(head)
@@ -125,7 +126,7 @@ extension ReverseMap {
   /// - Locks: the caller holds the page-table lock.
   /// - Kernel: mm/rmap.c:page_remove_rmap (6.1); without deferred splitting, the encoding of PG_double_map,
   ///   locked areas.
-  package func removeMapping(_ frame: FrameNumber, huge: Bool, on processor: Int) {
+  package func remove(_ frame: FrameNumber, huge: Bool, on processor: Int) {
     let head = memmap.head(of: frame)
     let folio = memmap.page(head)
     let newlyUnmapped: Int
@@ -149,7 +150,7 @@ extension ReverseMap {
   func splitMappingCounts(_ head: FrameNumber, on processor: Int) {
     let folio = memmap.page(head)
     let pages = 1 << folio.order
-    folios.getFolio(head, refs: Int32(pages - 1))
+    folios.get(head, refs: Int32(pages - 1))
     let isExclusive = folio.mapping.isAnonymous && folio.has(.anonExclusive)
     for i in 0..<pages {
       if isExclusive { memmap.page(head + i).set(.anonExclusive) }
@@ -163,7 +164,7 @@ extension ReverseMap {
   /// Makes a new folio anonymous memory of an area, before its first mapping is added.
   ///
   /// - Kernel: mm/rmap.c:__page_set_anon_rmap (6.1)
-  func setAnonymous(_ head: FrameNumber, _ area: Area, page: UInt64) {
+  func setAnonymous(_ head: FrameNumber, _ area: VirtualMemoryArea, page: UInt64) {
     let folio = memmap.page(head)
     folio.index = area.offset(of: page)
     if !folio.isHugetlb { folio.set(.swapBacked) }
@@ -184,14 +185,14 @@ extension ReverseMap {
   /// - Kernel: mm/rmap.c:rmap_walk_file (6.1)
   @inline(__always)  // A closure that is called would be retained for every folio.
   package func forEachMapping(
-    of head: FrameNumber, groupIsHeld: Bool = false, _ body: (AddressSpace, Area, UInt64) -> Bool
+    of head: FrameNumber, groupIsHeld: Bool = false, _ body: (AddressSpace, VirtualMemoryArea, UInt64) -> Bool
   ) {
     let folio = memmap.page(head)
     let mapping = folio.mapping
     if let id = mapping.anonGroup {
       // A page that outlived its mappings may name a group that was freed, or that is another one by now. To
       // walk the other one does no harm: none of its entries maps the page.
-      guard groupIsHeld || holdGroup(id) else { return }
+      guard groupIsHeld || getGroup(id) else { return }
       let group = anonGroup(id)
       group.lock.withLock {
         var next = group.firstArea
@@ -201,7 +202,7 @@ extension ReverseMap {
           if !visit(area, folio, body) { return }
         }
       }
-      if !groupIsHeld { releaseGroup(id) }
+      if !groupIsHeld { putGroup(id) }
     } else if let id = mapping.object {
       assert(folio.has(.locked))
       let object = pageCache.object(id)
@@ -217,7 +218,9 @@ extension ReverseMap {
   }
 
   @inline(__always)
-  private func visit(_ area: Area, _ folio: Page, _ body: (AddressSpace, Area, UInt64) -> Bool) -> Bool {
+  private func visit(
+    _ area: VirtualMemoryArea, _ folio: Page, _ body: (AddressSpace, VirtualMemoryArea, UInt64) -> Bool
+  ) -> Bool {
     let pages: UInt64 = folio.isLarge ? 1 << UInt64(folio.order) : 1
     let first = max(folio.index, area.pageOffset)
     let end = min(folio.index &+ pages, area.pageOffset &+ (area.end &- area.start))

@@ -20,11 +20,11 @@ extension Machine {
     guard (0..<configuration.processors).contains(processor) else {
       throw AddressSpaceError(.createProcess, .noSuchProcessor(processor), errno: .invalidArgument)
     }
-    guard let space = spaces.holdSpace(of: process) else {
+    guard let space = spaces.getSpace(of: process) else {
       throw AddressSpaceError(.createProcess, .noSuchProcess, errno: .noSuchProcess)
     }
-    guard let id = pools.takePoolRow(.processes) else {
-      spaces.releaseSpace(space, on: process.processor)
+    guard let id = pools.allocate(.processes) else {
+      spaces.putSpace(space, on: process.processor)
       throw AddressSpaceError(
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }

@@ -6,7 +6,7 @@ extension PageTables {
   ///
   /// A shared mapping is writable from the start. A private one is writable only where a fault has given the
   /// process its own page.
-  func leafBits(_ area: Area) -> UInt64 {
+  func leafBits(_ area: VirtualMemoryArea) -> UInt64 {
     guard !area.flags.isDisjoint(with: [.read, .write, .execute]) else {
       return PageTableEntry.protNone | PageTableEntry.accessed
     }
@@ -18,7 +18,7 @@ extension PageTables {
   /// The bits that a write access adds to an entry of an area: dirty, and writable if the area is.
   ///
   /// - Kernel: include/linux/mm.h:maybe_mkwrite (6.1)
-  func writtenBits(_ area: Area) -> UInt64 {
+  func writtenBits(_ area: VirtualMemoryArea) -> UInt64 {
     PageTableEntry.dirty | (area.flags.contains(.write) ? PageTableEntry.writable : 0)
   }
 
@@ -48,15 +48,15 @@ extension PageTables {
     while at < span.end {
       let next = min(span.end, (at | (spaces.hugePages &- 1)) &+ 1)
       space.pageTableLock.lock()
-      if let upper = slot(space, at, level: 1) {
-        let entry = upper.entry
+      if let slot = slot(space, at, level: 1) {
+        let entry = slot.entry
         if entry.isTable {
           zapTable(space, entry.tableID, at, next, on: processor)
         } else if !entry.isNone, next &- at == spaces.hugePages {
-          zapHuge(space, upper, entry, on: processor)
+          zapHuge(space, slot, entry, on: processor)
         } else if !entry.isNone {
-          splitHuge(space, upper, at, on: processor)
-          zapTable(space, upper.entry.tableID, at, next, on: processor)
+          splitHuge(space, slot, at, on: processor)
+          zapTable(space, slot.entry.tableID, at, next, on: processor)
         }
         space.pageTableLock.unlock()
         at = next
@@ -100,9 +100,9 @@ extension PageTables {
   /// - Kernel: mm/huge_memory.c:zap_huge_pmd (6.1); without the huge zero page.
   /// - Kernel: mm/hugetlb.c:__unmap_hugepage_range (6.1); without shared page tables, MMU notifiers.
   private func zapHuge(
-    _ space: AddressSpace, _ place: EntrySlot, _ entry: PageTableEntry, on processor: Int
+    _ space: AddressSpace, _ slot: EntrySlot, _ entry: PageTableEntry, on processor: Int
   ) {
-    setEntry(place, .none)
+    setEntry(slot, .none)
     if !memmap.page(memmap.head(of: entry.frame)).isHugetlb {
       freeTable(withdraw(from: space), on: processor)
     }
@@ -121,8 +121,8 @@ extension PageTables {
     let folio = memmap.page(head)
     if entry.has(PageTableEntry.dirty), !folio.mapping.isAnonymous { folio.set(.dirty) }
     countResident(space, entry.frame, by: -pages)
-    reverseMap.removeMapping(entry.frame, huge: entry.isHuge, on: processor)
-    folios.putFolio(head, on: processor)
+    reverseMap.remove(entry.frame, huge: entry.isHuge, on: processor)
+    folios.put(head, on: processor)
   }
 
   // MARK: - Splitting
@@ -136,8 +136,8 @@ extension PageTables {
   func splitHugeMapping(_ space: AddressSpace, _ page: UInt64, on processor: Int) {
     guard page & (spaces.hugePages &- 1) != 0 else { return }
     space.pageTableLock.lock()
-    if let upper = slot(space, page, level: 1), !upper.entry.isTable, !upper.entry.isNone {
-      splitHuge(space, upper, page, on: processor)
+    if let slot = slot(space, page, level: 1), !slot.entry.isTable, !slot.entry.isNone {
+      splitHuge(space, slot, page, on: processor)
     }
     space.pageTableLock.unlock()
   }
@@ -150,8 +150,8 @@ extension PageTables {
   /// - Kernel: mm/huge_memory.c:__split_huge_pmd (6.1); without MMU notifiers.
   /// - Kernel: mm/huge_memory.c:__split_huge_pmd_locked (6.1); without file mappings, the huge zero page,
   ///   freezing, the encoding of PG_double_map, the counter thp_split_pmd.
-  package func splitHuge(_ space: AddressSpace, _ place: EntrySlot, _ page: UInt64, on processor: Int) {
-    let old = place.entry
+  package func splitHuge(_ space: AddressSpace, _ slot: EntrySlot, _ page: UInt64, on processor: Int) {
+    let old = slot.entry
     let table = withdraw(from: space)
     space.tablePages.fetchAdd(1, .relaxed)
     let bits = old.rawValue & 0xfff & ~PageTableEntry.huge
@@ -161,6 +161,6 @@ extension PageTables {
       reverseMap.splitMappingCounts(memmap.head(of: old.frame), on: processor)
     }
     fillTable(table, from: old.frame, bits)
-    setEntry(place, .table(table))
+    setEntry(slot, .table(table))
   }
 }

@@ -24,7 +24,7 @@ extension Machine {
   ) throws(AddressSpaceError) {
     for i in 0..<UInt64(pages) {
       try faults.access(process, address.page &+ i, write: true) {
-        folios.fillContents($0, pattern: Faults.pattern(pattern, page: i))
+        folios.fill($0, pattern: Faults.pattern(pattern, page: i))
       }
     }
   }
@@ -63,11 +63,11 @@ extension Faults {
     let space = try spaces.liveSpace(of: process, .access)
     while true {
       space.pageTableLock.lock()
-      if page < geometry.addressSpacePages, let place = pageTables.leafSlot(space, page) {
-        let entry = place.entry
+      if page < geometry.addressSpacePages, let slot = pageTables.leafSlot(space, page) {
+        let entry = slot.entry
         if entry.isPresent, entry.has(PageTableEntry.user), !write || entry.isWritable {
-          touch(place, entry, write: write)
-          body(place.level == 1 ? entry.frame + Int(page & (spaces.hugePages &- 1)) : entry.frame)
+          touch(slot, entry, write: write)
+          body(slot.level == 1 ? entry.frame + Int(page & (spaces.hugePages &- 1)) : entry.frame)
           space.pageTableLock.unlock()
           return
         }
@@ -93,7 +93,7 @@ extension Faults {
       throw AddressSpaceError(.access, .accessDenied, at: address, errno: .badAddress)
     }
     let flags: FaultFlags = write ? [.user, .killable, .write] : [.user, .killable]
-    switch handleFault(process, space, area, page: page, flags) {
+    switch handle(process, space, area, page: page, flags) {
     case .success, .retry: return
     case let failure: throw faultError(.access, failure, at: address)
     }

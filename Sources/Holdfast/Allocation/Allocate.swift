@@ -11,7 +11,7 @@ struct AllocationRequest {
   var processor: Int
 }
 
-/// The allocator's entry points and its fast path.
+/// The page allocator: requests with their scopes and zonelists, per-CPU lists, the slow path.
 package struct Allocator: Room {
   package let machine: Machine
 
@@ -54,14 +54,14 @@ extension Allocator {
     var frame = FrameNumber.none
     if process.scope.isEmpty, node == nil || node == cpu.node {
       frame =
-        order == 0 ? takeQuickly(0, gfp, cpu, on: number) : takeQuickly(order, gfp, cpu, on: number)
+        order == 0 ? popQuickly(0, gfp, cpu, on: number) : popQuickly(order, gfp, cpu, on: number)
     }
     if frame == .none { frame = try search(order, gfp, node ?? cpu.node, for: process) }
     prepare(frame, order, gfp)
     return frame
   }
 
-  /// Turns a block that came off a list into an allocation.
+  /// Turns a chunk that came off a list into an allocation.
   ///
   /// - Kernel: mm/page_alloc.c:prep_new_page (6.1); without debugging checks, page owners.
   /// - Kernel: mm/page_alloc.c:post_alloc_hook (6.1); without KASAN, page poisoning, page owners.
@@ -70,12 +70,12 @@ extension Allocator {
     let page = memmap.page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
     if order > 0, gfp.contains(.compound) { prepareCompound(frame, order) }
-    if gfp.contains(.zero) { folios.zeroContents(frame, count: 1 &<< order) }
+    if gfp.contains(.zero) { folios.zero(frame, count: 1 &<< order) }
     // The last step: from here on a lockless walker that still knows the frame can take a reference.
     page.refcount.store(1)
   }
 
-  /// Finds a block if the per-CPU list has none, and counts it.
+  /// Finds a chunk if the per-CPU list has none, and counts it.
   ///
   /// - Kernel: mm/page_alloc.c:prepare_alloc_pages (6.1); without cpusets, the spreading of dirty pages.
   @inline(never)
@@ -103,7 +103,7 @@ extension Allocator {
       order: order, gfp: limited, highest: highest, type: type, flags: .low, node: home, processor: number)
     if mayUseCMA(type, scope) { request.flags.formUnion(.cma) }
     if avoidsFragmenting(request) { request.flags.formUnion(.noFragment) }
-    var frame = take(request)
+    var frame = allocate(request)
     if frame == .none { frame = try allocateSlowly(request, asked: gfp, for: process) }
     machine.processor(number).allocations(
       fromKind: PageFlags.zoneKind(of: memmap.page(frame).flagWord.load(.relaxed))
@@ -142,59 +142,59 @@ extension Allocator {
   ///
   /// - Kernel: mm/page_alloc.c:get_page_from_freelist (6.1); without cpusets, dirty limits, node reclaim.
   @inline(__always)
-  func take(_ request: AllocationRequest) -> FrameNumber {
+  func allocate(_ request: AllocationRequest) -> FrameNumber {
     var kind = request.highest.number
     while kind >= 0 {
       let id = ZoneID(rawValue: request.node &* ZoneKind.count &+ kind)
       let zone = buddy.zone(id)
       if zone.isManaged && buddy.watermarkPasses(id, zone, request.order, request.highest, request.flags) {
-        let frame = take(request, id, zone)
+        let frame = allocate(request, id, zone)
         if frame != .none { return frame }
       }
       kind &-= 1
     }
-    return takeElsewhere(request)
+    return allocateElsewhere(request)
   }
 
   /// The rest of an attempt: once more with types mixed in a pageblock, then on other nodes.
   @inline(never)
-  private func takeElsewhere(_ request: AllocationRequest) -> FrameNumber {
+  private func allocateElsewhere(_ request: AllocationRequest) -> FrameNumber {
     var request = request
     if request.flags.contains(.noFragment) {
       request.flags.subtract(.noFragment)
-      return take(request)
+      return allocate(request)
     }
     if request.gfp.contains(.thisNode) { return .none }
     for id in machine.zonelists[request.node]
     where id.node != request.node && id.kind <= request.highest && buddy.zone(id).isManaged {
       let zone = buddy.zone(id)
       if buddy.watermarkPasses(id, zone, request.order, request.highest, request.flags) {
-        let frame = take(request, id, zone)
+        let frame = allocate(request, id, zone)
         if frame != .none { return frame }
       }
     }
     return .none
   }
 
-  /// Takes a block from one zone.
+  /// Takes a chunk from one zone.
   ///
   /// - Kernel: mm/page_alloc.c:rmqueue (6.1); without waking kswapd after a watermark was boosted.
   @inline(__always)
-  private func take(_ request: AllocationRequest, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
+  private func allocate(_ request: AllocationRequest, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
     var frame = FrameNumber.none
-    // The per-CPU list of movable blocks may hold CMA pages.
+    // The per-CPU list of movable chunks may hold CMA pages.
     if request.type != .movable || request.flags.contains(.cma) {
       let index = perCPUIndex(request.order, request.type)
       if index >= 0 {
-        frame = takePerCPU(index, request, id, zone)
+        frame = allocatePerCPU(index, request, id, zone)
       }
     }
-    if frame == .none { frame = buddy.takeFromBuddy(request.order, request.type, request.flags, id, zone) }
+    if frame == .none { frame = buddy.allocate(request.order, request.type, request.flags, id, zone) }
     if frame != .none && request.flags.contains(.highAtomic) { buddy.reserveHighAtomic(frame, zone) }
     return frame
   }
 
-  /// Makes a block of order 1 or more a large folio.
+  /// Makes a chunk of order 1 or more a large folio.
   ///
   /// - Kernel: mm/page_alloc.c:prep_compound_page (6.1)
   private func prepareCompound(_ frame: FrameNumber, _ order: Int) {
@@ -213,7 +213,7 @@ extension Allocator {
   /// - Kernel: mm/page_alloc.c:free_the_page (6.1)
   /// - Kernel: mm/page_alloc.c:free_pages_prepare (6.1); without bad_page, memory control groups, page
   ///   poisoning, KASAN.
-  package func freeBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
+  package func free(_ frame: FrameNumber, order: Int, on processor: Int) {
     machine.processor(processor).event(.pgfree).addAsOwner(1 &<< UInt64(truncatingIfNeeded: order))
     let page = memmap.page(frame)
     if order == 0, page.state.isAllocated(order: 0),
@@ -221,11 +221,11 @@ extension Allocator {
     {
       return
     }
-    returnBlock(frame, order: order, on: processor)
+    freeCounted(frame, order: order, on: processor)
   }
 
-  /// `freeBlock`, for a caller that has counted the frames as freed.
-  func returnBlock(_ frame: FrameNumber, order: Int, on processor: Int) {
+  /// `free`, for a caller that has counted the frames as freed.
+  func freeCounted(_ frame: FrameNumber, order: Int, on processor: Int) {
     let page = memmap.page(frame)
     assert(page.refcount.load(.relaxed) == 0, "\(frame) is freed while it is referenced")
     assert(page.type == .none || page.type == .table, "\(frame) is freed twice")
@@ -234,8 +234,8 @@ extension Allocator {
     if order > 0 { clearTails(frame, order) }
     let id = page.zone
     let zone = buddy.zone(id)
-    if givePerCPU(frame, order, id, zone, processor) { return }
-    buddy.returnToBuddy(frame, order: order, zone)
+    if freePerCPU(frame, order, id, zone, processor) { return }
+    buddy.free(frame, order: order, zone)
   }
 
   /// Makes the tails of a large folio plain frames again.

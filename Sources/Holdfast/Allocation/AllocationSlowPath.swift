@@ -30,36 +30,36 @@ extension Allocator {
     }
     request.flags = slowFlags(request, scope)
     let waits = request.gfp.contains(.directReclaim)
-    var frame = takeAgain(request)
+    var frame = allocateAgain(request)
     if frame != .none { return frame }
 
     let mayCompact = waits && request.order > 0 && !scope.contains(.memalloc)
     let early = mayCompact && (request.order > Self.costlyOrder || request.type != .movable)
     if early {
-      frame = compactAndTake(request, for: process)
+      frame = compactAndAllocate(request, for: process)
       if frame != .none { return frame }
     }
     if scope.contains(.memalloc) && !request.gfp.contains(.noMemalloc) {
       request.flags.formUnion(.noWatermarks)
-      frame = takeAgain(request)
+      frame = allocateAgain(request)
       if frame != .none { return frame }
     }
     if waits && !scope.contains(.memalloc) {
       let zones = zonesTried(request)
       for id in zones { drainPerCPULists(id) }
-      frame = takeAgain(request)
+      frame = allocateAgain(request)
       if frame != .none { return frame }
       if buddy.unreserveHighAtomic(zones, type: request.type, force: true) {
-        frame = takeAgain(request)
+        frame = allocateAgain(request)
         if frame != .none { return frame }
       }
       if mayCompact && !early && !request.gfp.contains(.noRetry) {
-        frame = compactAndTake(request, for: process)
+        frame = compactAndAllocate(request, for: process)
         if frame != .none { return frame }
       }
       if request.gfp.contains(.noFail) {
         request.flags.formUnion(.noWatermarks)
-        frame = takeAgain(request)
+        frame = allocateAgain(request)
         if frame != .none { return frame }
       }
     }
@@ -68,7 +68,7 @@ extension Allocator {
   }
 
   @inline(never)
-  private func takeAgain(_ request: AllocationRequest) -> FrameNumber { take(request) }
+  private func allocateAgain(_ request: AllocationRequest) -> FrameNumber { allocate(request) }
 
   /// The rights of the slow path.
   ///
@@ -91,7 +91,7 @@ extension Allocator {
   ///   after each zone, the kernel after the last one.
   /// - Kernel: mm/compaction.c:try_to_compact_pages (6.1); without the deferral of zones in which compaction
   ///   failed, the priority.
-  private func compactAndTake(_ request: AllocationRequest, for process: Process) -> FrameNumber {
+  private func compactAndAllocate(_ request: AllocationRequest, for process: Process) -> FrameNumber {
     // Allocations of the compaction itself must not compact again.
     let previous = process.scope
     process.scope.formUnion(.memalloc)
@@ -99,7 +99,7 @@ extension Allocator {
     for id in zonesTried(request) {
       _ = compaction.compact(zone: id, order: request.order, by: process)
       drainPerCPULists(id)
-      frame = takeAgain(request)
+      frame = allocateAgain(request)
       if frame != .none { break }
     }
     process.scope = previous

@@ -8,7 +8,7 @@ extension Buddy {
   package func bootLists() {
     for number in configuration.nodes.indices {
       for list in LRUList.allCases { machine.node(number).list(list).reset() }
-      hugetlb.hugetlbPool(number).freeList.reset()
+      hugetlb.pool(number).freeList.reset()
     }
     for index in 0..<machine.layout.zones.count {
       let zone = zone(ZoneID(rawValue: index))
@@ -82,7 +82,7 @@ extension CMA {
   package func bootAreas(_ ranges: [FrameRange]) {
     var word = 0
     for (index, range) in ranges.enumerated() {
-      let area = cmaArea(index)
+      let area = area(index)
       let order = configuration.cmaAreas[index].orderPerBit
       area.orderPerBit = order
       area.base = range.start

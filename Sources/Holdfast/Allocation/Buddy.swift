@@ -21,7 +21,7 @@ struct AllocationFlags: OptionSet {
   static var reserves: AllocationFlags { [.oom, .nonBlock, .minReserve, .highAtomic] }
 }
 
-/// Taking blocks from the buddy lists and freeing them, and the watermark test.
+/// The buddy allocator: zones and their free lists, watermarks, the types of pageblocks, deferred sections.
 package struct Buddy: Room {
   package let machine: Machine
 
@@ -72,92 +72,92 @@ extension Room {
 }
 
 extension Buddy {
-  /// Takes a block.
+  /// Takes a chunk.
   ///
   /// Reduces the count of free CMA frames if it came from there; the caller reduces the count of free frames.
   ///
   /// - Locks: the caller holds the zone lock.
   /// - Kernel: mm/page_alloc.c:__rmqueue (6.1)
   /// - Kernel: mm/page_alloc.c:__rmqueue_cma_fallback (6.1)
-  func takeBlock(
+  func allocateChunk(
     _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
     if flags.contains(.cma) {
       // Balance movable allocations between CMA and ordinary memory while more than half of the free memory
       // is CMA.
       if zone.freeCMA.load(.relaxed) > zone.free.load(.relaxed) / 2 {
-        let frame = takeFromCMA(order, id, zone)
+        let frame = allocateFromCMA(order, id, zone)
         if frame != .none { return frame }
       }
     }
     while true {
-      let frame = takeSmallestGrowing(order, type, id, zone)
+      let frame = allocateSmallestGrowing(order, type, id, zone)
       if frame != .none { return frame }
       if flags.contains(.cma) {
-        let frame = takeFromCMA(order, id, zone)
+        let frame = allocateFromCMA(order, id, zone)
         if frame != .none { return frame }
       }
       if !steal(order, type, flags, id, zone) { return .none }
     }
   }
 
-  /// Takes a block from the lists of CMA, which it counts.
+  /// Takes a chunk from the lists of CMA, which it counts.
   @inline(__always)
-  private func takeFromCMA(_ order: Int, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
-    let frame = takeSmallestGrowing(order, .cma, id, zone)
+  private func allocateFromCMA(_ order: Int, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
+    let frame = allocateSmallestGrowing(order, .cma, id, zone)
     if frame != .none { add(-(1 &<< order), to: zone.freeCMA) }
     return frame
   }
 
-  /// `takeSmallest`, which makes deferred sections until a block is found or no deferred section is left.
+  /// `allocateSmallest`, which makes deferred sections until a chunk is found or no deferred section is left.
   @inline(__always)
-  private func takeSmallestGrowing(
+  private func allocateSmallestGrowing(
     _ order: Int, _ type: MigrateType, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
-    let frame = takeSmallest(order, type, in: zone)
+    let frame = allocateSmallest(order, type, in: zone)
     if frame != .none || zone.deferred.load(.relaxed) == 0 { return frame }
-    return growAndTake(order, type, id, zone)
+    return growAndAllocate(order, type, id, zone)
   }
 
-  /// Makes deferred sections of the zone until one of them has a block of the order and type.
+  /// Makes deferred sections of the zone until one of them has a chunk of the order and type.
   @inline(never)
-  private func growAndTake(
+  private func growAndAllocate(
     _ order: Int, _ type: MigrateType, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
     // Deferred pageblocks are MOVABLE or CMA; requests of other types reach them by stealing.
     guard type == .movable || type == .cma else { return .none }
     while growZone(id, zone, forCMA: type == .cma) {
-      let frame = takeSmallest(order, type, in: zone)
+      let frame = allocateSmallest(order, type, in: zone)
       if frame != .none { return frame }
     }
     return .none
   }
 
-  /// Takes a block from the buddy lists, past the per-CPU lists.
+  /// Takes a chunk from the buddy lists, past the per-CPU lists.
   ///
   /// - Kernel: mm/page_alloc.c:rmqueue_buddy (6.1); without the HIGHATOMIC list as the last resort of
   ///   requests with ALLOC_NON_BLOCK, NUMA statistics.
-  func takeFromBuddy(
+  func allocate(
     _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
   ) -> FrameNumber {
     zone.lock.lock()
     defer { zone.lock.unlock() }
     var frame = FrameNumber.none
-    if flags.contains(.highAtomic) { frame = takeSmallest(order, .highAtomic, in: zone) }
+    if flags.contains(.highAtomic) { frame = allocateSmallest(order, .highAtomic, in: zone) }
     if frame == .none {
-      frame = takeBlock(order, type, flags, id, zone)
-      if frame == .none && flags.contains(.oom) { frame = takeSmallest(order, .highAtomic, in: zone) }
+      frame = allocateChunk(order, type, flags, id, zone)
+      if frame == .none && flags.contains(.oom) { frame = allocateSmallest(order, .highAtomic, in: zone) }
       if frame == .none { return .none }
     }
     add(-(1 &<< order), to: zone.free)
     return frame
   }
 
-  /// Frees a block to the buddy lists.
+  /// Frees a chunk to the buddy lists.
   ///
   /// - Kernel: mm/page_alloc.c:free_one_page (6.1)
   /// - Kernel: mm/page_alloc.c:__free_pages_ok (6.1)
-  func returnToBuddy(_ frame: FrameNumber, order: Int, _ zone: Zone) {
+  func free(_ frame: FrameNumber, order: Int, _ zone: Zone) {
     zone.lock.lock()
     let type = pageblockType(of: frame)
     countFree(1 &<< order, type, in: zone)
@@ -167,7 +167,7 @@ extension Buddy {
 
   // MARK: - Watermarks
 
-  /// Free frames that a request cannot use: the rest of a split block, reserves, and CMA.
+  /// Free frames that a request cannot use: the rest of a split chunk, reserves, and CMA.
   ///
   /// - Kernel: mm/page_alloc.c:__zone_watermark_unusable_free (6.1)
   @inline(__always)
@@ -194,7 +194,7 @@ extension Buddy {
     return mark &+ Int(truncatingIfNeeded: zone.protection(fromNumber: highest).load(.relaxed))
   }
 
-  /// Whether a zone may serve a request: enough stays free, and there is a block of the order.
+  /// Whether a zone may serve a request: enough stays free, and there is a chunk of the order.
   ///
   /// - Kernel: mm/page_alloc.c:zone_watermark_ok (6.1)
   /// - Kernel: mm/page_alloc.c:__zone_watermark_ok (6.1)
@@ -205,7 +205,7 @@ extension Buddy {
   ) -> Bool {
     if flags.contains(.noWatermarks) { return true }
     guard enoughStaysFree(zone, order, protectionFrom: highest.number, flags) else { return false }
-    return order == 0 || hasBlock(id, zone, order, flags)
+    return order == 0 || hasChunk(id, zone, order, flags)
   }
 
   /// The first half of the test: the watermark itself.
@@ -217,9 +217,9 @@ extension Buddy {
     return free &- unusable(zone, order, flags) > kept(zone, protectionFrom: highest, flags)
   }
 
-  /// Whether there is a free block of at least the order of a type that the request may use.
+  /// Whether there is a free chunk of at least the order of a type that the request may use.
   @inline(never)
-  private func hasBlock(_ id: ZoneID, _ zone: Zone, _ order: Int, _ flags: AllocationFlags) -> Bool {
+  private func hasChunk(_ id: ZoneID, _ zone: Zone, _ order: Int, _ flags: AllocationFlags) -> Bool {
     guard order <= geometry.maxOrder else { return false }
     while true {
       var current = order

@@ -29,7 +29,7 @@ extension Machine {
       counters.bump(.cmaAllocFail, on: process)
       throw CMAError(area: "", count: count, cause: .noSuchArea)
     }
-    let area = cma.cmaArea(index)
+    let area = cma.area(index)
     let name = configuration.cmaAreas[index].name
     do {
       let range = try cma.allocate(area, name, count, alignOrder, by: process)
@@ -61,7 +61,7 @@ extension Machine {
     guard configuration.cmaAreas.indices.contains(index) else {
       throw CMAError(area: "", count: range.count, cause: .noSuchArea)
     }
-    let area = cma.cmaArea(index)
+    let area = cma.area(index)
     guard range.count > 0, range.start >= area.base, range.endIndex <= area.base.index + area.count else {
       throw CMAError(
         area: configuration.cmaAreas[index].name, count: range.count, cause: .outsideArea(range))
@@ -73,7 +73,7 @@ extension Machine {
       if frames.count < Migration.describedFrames { frames.append(migration.describeStuck(frame, pages: 1)) }
     }
     let holders = stillInUse > 0 ? ledger.holders(of: range) : []
-    for frame in range.frames { folios.putFolio(frame, on: process.processor) }
+    for frame in range.frames { folios.put(frame, on: process.processor) }
     let shift = area.orderPerBit
     let first = (range.start.index - area.base.index) >> shift
     area.lock.withLock {
@@ -88,7 +88,7 @@ extension Machine {
   /// - Kernel: mm/cma_debug.c:cma_maxchunk_get (6.1)
   public func cmaStatus(area index: Int) -> CMAStatus? {
     guard configuration.cmaAreas.indices.contains(index) else { return nil }
-    let area = cma.cmaArea(index)
+    let area = cma.area(index)
     let longest = area.lock.withLock {
       var longest = 0
       var run = 0
@@ -156,8 +156,8 @@ extension CMA {
   }
 
   /// The frames of an area that are allocated, as its bitmap says.
-  package func handedOut(area index: Int) -> [FrameRange] {
-    let area = cmaArea(index)
+  package func allocatedRanges(area index: Int) -> [FrameRange] {
+    let area = area(index)
     return area.lock.withLock {
       (0..<(area.count >> area.orderPerBit)).filter { isSet($0, of: area) }.map {
         FrameRange(start: area.base + $0 << area.orderPerBit, count: 1 << area.orderPerBit)
@@ -188,7 +188,7 @@ extension CMA {
   ///
   /// - Locks: the caller holds the area's lock.
   fileprivate func isSet(_ bit: Int, of area: CMAArea) -> Bool {
-    cmaBitmapWord(area.bitmap + bit >> 6)[CMABitmapRow.word].rawValue >> UInt64(bit & 63) & 1 != 0
+    bitmapWord(area.bitmap + bit >> 6)[CMABitmapRow.word].rawValue >> UInt64(bit & 63) & 1 != 0
   }
 
   /// Sets or clears bits of an area's bitmap.
@@ -196,7 +196,7 @@ extension CMA {
   /// - Locks: the caller holds the area's lock.
   fileprivate func setBits(of area: CMAArea, _ bits: Range<Int>, _ value: Bool) {
     for bit in bits {
-      let row = cmaBitmapWord(area.bitmap + bit >> 6)
+      let row = bitmapWord(area.bitmap + bit >> 6)
       let mask: UInt64 = 1 << UInt64(bit & 63)
       let word = row[CMABitmapRow.word].rawValue
       row[CMABitmapRow.word] = BitWord(rawValue: value ? word | mask : word & ~mask)

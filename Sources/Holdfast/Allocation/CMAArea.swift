@@ -39,10 +39,10 @@ package struct CMAArea {
 package struct CMA: Room {
   package let machine: Machine
 
-  package func cmaArea(_ index: Int) -> CMAArea { CMAArea(machine.row(machine.layout.cmaAreas, index)) }
+  package func area(_ index: Int) -> CMAArea { CMAArea(machine.row(machine.layout.cmaAreas, index)) }
 
   /// A word of the CMA bitmaps.
-  func cmaBitmapWord(_ index: Int) -> Row { machine.row(machine.layout.cmaBitmaps, index) }
+  func bitmapWord(_ index: Int) -> Row { machine.row(machine.layout.cmaBitmaps, index) }
 }
 
 extension Room {

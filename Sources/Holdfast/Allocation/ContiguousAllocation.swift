@@ -103,7 +103,7 @@ extension Allocator {
     let row = buddy.zone(zone)
     let taken = row.lock.withLock {
       guard isolation.firstOccupied(range, memoryOffline: false) == nil else { return false }
-      takeIsolated(range, in: row)
+      allocateIsolated(range, in: row)
       return true
     }
     if !taken { throw busy(range, .busy) }
@@ -124,8 +124,8 @@ extension Allocator {
   /// - Kernel: mm/page_alloc.c:__alloc_contig_migrate_range (6.1); without reclaim_clean_pages_from_list,
   ///   dumping the pages that stay.
   func migrateContiguous(_ range: FrameRange, by process: Process) -> Errno? {
-    lru.disableLRUBatches(for: process)
-    defer { lru.enableLRUBatches() }
+    lru.disableBatches(for: process)
+    defer { lru.enableBatches() }
     var list = FolioList()
     defer { while let head = list.popFirst(in: memmap) { migration.putBack(head, on: process.processor) } }
     var scan = MigrateScan(next: range.start.index)
@@ -152,19 +152,21 @@ extension Allocator {
 
   /// Takes the frames of an isolated range off the free lists.
   ///
-  /// The parts of free blocks that lie outside the range go back to the lists.
+  /// The parts of free chunks that lie outside the range go back to the lists.
   ///
   /// - Locks: the caller holds the zone lock, and has tested under it that all of the range is free.
   /// - Kernel: mm/compaction.c:isolate_freepages_range (6.1); without the count in compact_isolated.
-  private func takeIsolated(_ range: FrameRange, in zone: Zone) {
+  private func allocateIsolated(_ range: FrameRange, in zone: Zone) {
     var index = range.start.index
     while index < range.endIndex {
-      guard let (head, order) = buddy.freeBlock(covering: FrameNumber(index)) else { return }
+      guard let (head, order) = buddy.freeChunk(covering: FrameNumber(index)) else { return }
       let end = head.index + 1 << order
-      buddy.takeFromFreeList(head)
+      buddy.removeFromFreeList(head)
       _ = buddy.freeRun(head.index, range.start.index, in: zone)
       _ = buddy.freeRun(range.endIndex, end, in: zone)
-      for i in max(head.index, range.start.index)..<min(end, range.endIndex) { prepareTaken(FrameNumber(i)) }
+      for i in max(head.index, range.start.index)..<min(end, range.endIndex) {
+        prepareIsolated(FrameNumber(i))
+      }
       index = end
     }
   }
@@ -172,13 +174,13 @@ extension Allocator {
   /// Turns a frame that was free into an allocated one: one reference, no flags.
   ///
   /// - Kernel: mm/compaction.c:split_map_pages (6.1)
-  package func prepareTaken(_ frame: FrameNumber) {
-    let descriptor = memmap.page(frame)
-    descriptor.type = .none
-    descriptor.order = 0
-    descriptor.clear(.clearedAtFree)
-    descriptor.mapping = .none
-    descriptor.headOffset.store(0, .relaxed)
-    descriptor.refcount.store(1)
+  package func prepareIsolated(_ frame: FrameNumber) {
+    let page = memmap.page(frame)
+    page.type = .none
+    page.order = 0
+    page.clear(.clearedAtFree)
+    page.mapping = .none
+    page.headOffset.store(0, .relaxed)
+    page.refcount.store(1)
   }
 }

@@ -14,7 +14,7 @@ extension Buddy {
 
   /// The type whose list of that order would be stolen from, or nil.
   ///
-  /// - Kernel: mm/page_alloc.c:find_suitable_fallback (6.1); without the search for stealable blocks only,
+  /// - Kernel: mm/page_alloc.c:find_suitable_fallback (6.1); without the search for stealable chunks only,
   ///   which compaction makes in the kernel.
   private func fallback(_ order: Int, for type: MigrateType, _ zone: Zone) -> MigrateType? {
     let (first, second) = fallbacks(of: type)
@@ -32,7 +32,7 @@ extension Buddy {
   func steal(
     _ order: Int, _ type: MigrateType, _ flags: AllocationFlags, _ id: ZoneID, _ zone: Zone
   ) -> Bool {
-    // Deferred memory counts as MOVABLE blocks of the largest order, which stealing looks at first.
+    // Deferred memory counts as MOVABLE chunks of the largest order, which stealing looks at first.
     if type != .movable && zone.freeList(order: geometry.maxOrder, .movable).first == .none {
       while zone.deferred.load(.relaxed) > 0 && growZone(id, zone, forCMA: false) {
         if zone.freeList(order: geometry.maxOrder, .movable).first != .none { break }
@@ -49,26 +49,26 @@ extension Buddy {
       let whole =
         current >= geometry.pageblockOrder || current >= geometry.pageblockOrder / 2 || type != .movable
       if !whole && current > order {
-        // A movable page stays in a pageblock for a short time only, so the smallest block is broken up.
+        // A movable page stays in a pageblock for a short time only, so the smallest chunk is broken up.
         for upward in order...current {
           if let victim = fallback(upward, for: type, zone) {
-            stealBlock(upward, victim, for: type, whole: upward >= geometry.pageblockOrder / 2, zone)
+            stealChunk(upward, victim, for: type, whole: upward >= geometry.pageblockOrder / 2, zone)
             return true
           }
         }
       }
-      stealBlock(current, victim, for: type, whole: whole, zone)
+      stealChunk(current, victim, for: type, whole: whole, zone)
       return true
     }
     return false
   }
 
-  /// Moves the first block of a list, or all that is free in its pageblock, to the lists of `type`.
+  /// Moves the first chunk of a list, or all that is free in its pageblock, to the lists of `type`.
   ///
-  /// - Kernel: mm/page_alloc.c:steal_suitable_fallback (6.1); without boosting the watermark; blocks go to
+  /// - Kernel: mm/page_alloc.c:steal_suitable_fallback (6.1); without boosting the watermark; chunks go to
   ///   the head of their list, in the kernel to its tail.
   /// - Kernel: mm/page_alloc.c:change_pageblock_range (6.1)
-  private func stealBlock(
+  private func stealChunk(
     _ order: Int, _ victim: MigrateType, for type: MigrateType, whole: Bool, _ zone: Zone
   ) {
     let frame = zone.freeList(order: order, victim).first
@@ -95,7 +95,7 @@ extension Buddy {
 
   // MARK: - HIGHATOMIC
 
-  /// Reserves the pageblock of a block just given to an atomic request of high order for other such requests.
+  /// Reserves the pageblock of a chunk just given to an atomic request of high order for other such requests.
   ///
   /// The reserve is at most one pageblock more than a hundredth of the zone.
   ///

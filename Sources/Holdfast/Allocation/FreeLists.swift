@@ -1,12 +1,12 @@
 package import Interleaving
 
-/// Free blocks on lists, splitting and merging.
+/// Free chunks on lists, splitting and merging.
 ///
 /// - Locks: the caller of everything here holds the zone lock.
 extension Buddy {
-  // MARK: - Free blocks
+  // MARK: - Free chunks
 
-  /// Makes frames a free block on the list of a type, changing no count and without merging.
+  /// Makes frames a free chunk on the list of a type, changing no count and without merging.
   ///
   /// - Kernel: mm/page_alloc.c:add_to_free_list (6.1)
   /// - Kernel: mm/page_alloc.c:add_to_free_list_tail (6.1)
@@ -19,7 +19,7 @@ extension Buddy {
     if last { list.pushLast(frame, in: memmap) } else { list.pushFirst(frame, in: memmap) }
   }
 
-  /// Takes a free block off its list, changing no count; its frames are then neither free nor allocated.
+  /// Takes a free chunk off its list, changing no count; its frames are then neither free nor allocated.
   ///
   /// - Kernel: mm/page_alloc.c:del_page_from_free_list (6.1)
   @inline(__always)
@@ -49,22 +49,22 @@ extension Buddy {
     if type == .cma { add(frames, to: zone.freeCMA) }
   }
 
-  /// Whether a frame heads a free block of that order in the zone given by its bits of the flag word.
+  /// Whether a frame heads a free chunk of that order in the zone given by its bits of the flag word.
   ///
   /// - Kernel: mm/internal.h:find_buddy_page_pfn (6.1)
   @inline(__always)
-  private func isFreeBlock(_ index: Int, order: Int, zoneBits: UInt64) -> Bool {
+  private func isFreeChunk(_ index: Int, order: Int, zoneBits: UInt64) -> Bool {
     let page = memmap.page(FrameNumber(index))
-    return page.state.isFreeBlock(order: order)
+    return page.state.isFreeChunk(order: order)
       && page.flagWord.load(.relaxed) &>> PageFlags.zoneShift == zoneBits
   }
 
-  /// Frees a block: merges it with its free buddies and puts it on the list of its type.
+  /// Frees a chunk: merges it with its free buddies and puts it on the list of its type.
   ///
-  /// From pageblock order on, blocks merge only if their pageblocks' types are the same or both may be stolen
+  /// From pageblock order on, chunks merge only if their pageblocks' types are the same or both may be stolen
   /// from. Changes no count.
   ///
-  /// - Parameter last: puts the block at the end of its list (FPI_TO_TAIL).
+  /// - Parameter last: puts the chunk at the end of its list (FPI_TO_TAIL).
   /// - Kernel: mm/page_alloc.c:__free_one_page (6.1); without capture by compaction, guard pages, shuffling,
   ///   page reporting.
   /// - Kernel: mm/page_alloc.c:buddy_merge_likely (6.1)
@@ -78,7 +78,7 @@ extension Buddy {
     var order = order
     while order < largest {
       let buddy = index ^ (1 &<< order)
-      guard isFreeBlock(buddy, order: order, zoneBits: zoneBits) else { break }
+      guard isFreeChunk(buddy, order: order, zoneBits: zoneBits) else { break }
       if order >= geometry.pageblockOrder {
         let other = pageblockType(of: FrameNumber(buddy))
         if other != type && !(other.isMergeable && type.isMergeable) { break }
@@ -90,22 +90,22 @@ extension Buddy {
     if index != frame.index { memmap.page(frame).type = .none }
     var last = last
     if !last && order < largest &- 1 {
-      // If the block next to the merged pair is free, the pair may soon be complete: this block is taken
+      // If the chunk next to the merged pair is free, the pair may soon be complete: this chunk is taken
       // late.
       let pair = index & ~(1 &<< order)
-      last = isFreeBlock(pair ^ (2 &<< order), order: order &+ 1, zoneBits: zoneBits)
+      last = isFreeChunk(pair ^ (2 &<< order), order: order &+ 1, zoneBits: zoneBits)
     }
     addToFreeList(FrameNumber(index), order: order, type, in: zone, last: last)
   }
 
-  /// Takes the first block of the smallest sufficient order from the lists of a type, or `.none`.
+  /// Takes the first chunk of the smallest sufficient order from the lists of a type, or `.none`.
   ///
-  /// The rest of a split block goes back on the same type's lists. Changes no count.
+  /// The rest of a split chunk goes back on the same type's lists. Changes no count.
   ///
   /// - Kernel: mm/page_alloc.c:__rmqueue_smallest (6.1)
   /// - Kernel: mm/page_alloc.c:expand (6.1)
   @inline(__always)
-  func takeSmallest(_ order: Int, _ type: MigrateType, in zone: Zone) -> FrameNumber {
+  func allocateSmallest(_ order: Int, _ type: MigrateType, in zone: Zone) -> FrameNumber {
     var current = order
     while current <= geometry.maxOrder {
       var list = zone.freeList(order: current, type)
@@ -130,10 +130,10 @@ extension Buddy {
       start: FrameNumber(frame.index & ~(geometry.pageblockFrames - 1)), count: geometry.pageblockFrames)
   }
 
-  /// Moves the free blocks of a pageblock from the lists of one type to those of another.
+  /// Moves the free chunks of a pageblock from the lists of one type to those of another.
   ///
   /// The pageblock has metadata, and the caller has set its type and the zone's count of ISOLATE pageblocks;
-  /// this changes `free` and `freeCMA`. A free block larger than the pageblock is split, and each part goes
+  /// this changes `free` and `freeCMA`. A free chunk larger than the pageblock is split, and each part goes
   /// to the list of its own pageblock's type. Whole pageblocks of one type that are neighbours afterwards
   /// merge.
   ///
@@ -151,12 +151,12 @@ extension Buddy {
 
   /// `moveFreePages` that also counts allocated frames that look movable: those on an LRU list.
   ///
-  /// - Kernel: mm/page_alloc.c:move_freepages (6.1); without movable pages off the LRU; blocks go to the head
+  /// - Kernel: mm/page_alloc.c:move_freepages (6.1); without movable pages off the LRU; chunks go to the head
   ///   of their list, in the kernel to its tail.
   func moveFreePages(inPageblockOf frame: FrameNumber, to: MigrateType, movable: inout Int) -> Int {
     let zone = zone(memmap.page(frame).zone)
     let range = pageblock(of: frame)
-    splitFreeBlock(over: range, in: zone)
+    splitFreeChunk(over: range, in: zone)
     var moved = 0
     var next = range.start
     while next.index < range.endIndex {
@@ -181,14 +181,14 @@ extension Buddy {
     return moved
   }
 
-  /// Splits the free block that holds more than this pageblock, if there is one, into pageblocks.
+  /// Splits the free chunk that holds more than this pageblock, if there is one, into pageblocks.
   ///
   /// - Kernel: mm/page_alloc.c:split_free_page (6.1); without an offset inside a pageblock.
-  private func splitFreeBlock(over range: FrameRange, in zone: Zone) {
+  private func splitFreeChunk(over range: FrameRange, in zone: Zone) {
     var order = geometry.pageblockOrder + 1
     while order <= geometry.maxOrder {
       let first = FrameNumber(range.start.index & ~((1 << order) - 1))
-      if memmap.page(first).state.isFreeBlock(order: order),
+      if memmap.page(first).state.isFreeChunk(order: order),
         self.zone(memmap.page(first).zone).row.raw == zone.row.raw
       {
         let old = memmap.page(first).listType
@@ -208,30 +208,30 @@ extension Buddy {
     }
   }
 
-  /// The free block that holds a frame, with its order.
+  /// The free chunk that holds a frame, with its order.
   ///
   /// - Locks: the caller holds the zone lock.
-  package func freeBlock(covering frame: FrameNumber) -> (head: FrameNumber, order: Int)? {
+  package func freeChunk(covering frame: FrameNumber) -> (head: FrameNumber, order: Int)? {
     for order in 0...geometry.maxOrder {
       let head = FrameNumber((frame.index >> order) << order)
-      let descriptor = memmap.page(head)
-      if descriptor.type == .buddy { return descriptor.order >= order ? (head, descriptor.order) : nil }
+      let folio = memmap.page(head)
+      if folio.type == .buddy { return folio.order >= order ? (head, folio.order) : nil }
     }
     return nil
   }
 
-  /// Takes a free block off its list; its frames are neither free nor allocated afterwards.
+  /// Takes a free chunk off its list; its frames are neither free nor allocated afterwards.
   ///
   /// - Locks: the caller holds the zone lock.
-  package func takeFromFreeList(_ head: FrameNumber) {
-    let descriptor = memmap.page(head)
-    removeFromFreeList(head, order: descriptor.order, in: zone(descriptor.zone))
-    descriptor.order = 0
+  package func removeFromFreeList(_ head: FrameNumber) {
+    let folio = memmap.page(head)
+    removeFromFreeList(head, order: folio.order, in: zone(folio.zone))
+    folio.order = 0
   }
 }
 
 extension MigrateType {
-  /// Whether blocks of the type may merge with those of another such type, and be stolen.
+  /// Whether chunks of the type may merge with those of another such type, and be stolen.
   ///
   /// - Kernel: include/linux/mmzone.h:migratetype_is_mergeable (6.1)
   @inline(__always)

@@ -2,15 +2,15 @@ import Interleaving
 
 /// Free memory of a zone, counted by walking every descriptor instead of trusting counters and lists.
 package struct FreeRecount: Equatable {
-  /// Frames in buddy blocks that count as free, those without metadata included.
+  /// Frames in buddy chunks that count as free, those without metadata included.
   package var free = 0
   /// Of these, frames in CMA pageblocks.
   package var freeCMA = 0
-  /// Frames in buddy blocks on ISOLATE lists.
+  /// Frames in buddy chunks on ISOLATE lists.
   package var isolated = 0
   /// Frames on per-CPU lists.
   package var perCPU = 0
-  /// Frames in buddy blocks by the type of their list, in the order of `MigrateType`.
+  /// Frames in buddy chunks by the type of their list, in the order of `MigrateType`.
   package var perType = [0, 0, 0, 0, 0, 0]
   /// Pageblocks of type ISOLATE that begin in the zone.
   package var isolatedPageblocks = 0
@@ -51,7 +51,7 @@ extension Buddy {
     return recount
   }
 
-  /// Counts one buddy block and checks its state.
+  /// Counts one buddy chunk and checks its state.
   private func check(_ frame: FrameNumber, _ state: PageState, _ recount: inout FreeRecount) {
     let frames = 1 << state.order
     recount.perType[Int(state.listType.number)] += frames
@@ -70,7 +70,7 @@ extension Buddy {
       }
       if part > 0 && page.type != .none { recount.problems.append("\(frame + part) is in two free blocks") }
     }
-    // Among mergeable types a single block may be on the list of another type than its pageblock's.
+    // Among mergeable types a single chunk may be on the list of another type than its pageblock's.
     let type = pageblockType(of: frame)
     if type != state.listType && !(type.isMergeable && state.listType.isMergeable) && type != .highAtomic {
       recount.problems.append("\(frame) of a pageblock \(type) is on list \(state.listType)")
@@ -78,7 +78,7 @@ extension Buddy {
     let buddy = FrameNumber(frame.index ^ frames)
     if state.order < geometry.pageblockOrder, memmap.hasMetadata(buddy),
       memmap.page(buddy).zone == memmap.page(frame).zone,
-      memmap.page(buddy).state.isFreeBlock(order: state.order)
+      memmap.page(buddy).state.isFreeChunk(order: state.order)
     {
       recount.problems.append("\(frame) and its buddy are both free and did not merge")
     }
@@ -100,7 +100,7 @@ extension Buddy {
   private func deferredCMA(_ id: ZoneID) -> Int {
     var frames = 0
     for index in configuration.cmaAreas.indices {
-      let area = cma.cmaArea(index)
+      let area = cma.area(index)
       let range = FrameRange(start: area.base, count: area.count)
       guard machine.extent(of: area.base)?.zone == id else { continue }
       let last = (range.endIndex - 1) >> geometry.sectionOrder
@@ -112,7 +112,7 @@ extension Buddy {
     return frames
   }
 
-  /// Compares lists and counts of a zone with the blocks that were found.
+  /// Compares lists and counts of a zone with the chunks that were found.
   private func compare(_ id: ZoneID, _ blocks: [PageState: Int], _ recount: inout FreeRecount) {
     let zone = zone(id)
     for order in 0...geometry.maxOrder {
@@ -158,10 +158,10 @@ extension Buddy {
     return list.last == previous ? count : nil
   }
 
-  /// Free blocks of an order in a zone, of all types, as /proc/buddyinfo counts them.
+  /// Free chunks of an order in a zone, of all types, as /proc/buddyinfo counts them.
   ///
-  /// Memory without metadata counts as blocks of the largest order.
-  func freeBlocks(_ id: ZoneID, order: Int) -> Int {
+  /// Memory without metadata counts as chunks of the largest order.
+  func freeChunks(_ id: ZoneID, order: Int) -> Int {
     let zone = zone(id)
     let listed = MigrateType.allCases.reduce(0) { $0 + zone.freeList(order: order, $1).count }
     return order == geometry.maxOrder ? listed + Int(zone.deferred.load(.relaxed)) >> order : listed

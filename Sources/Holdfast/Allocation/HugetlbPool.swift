@@ -37,7 +37,7 @@ package struct Hugetlb: Room {
   package let machine: Machine
 
   /// The pool of huge pages of a node.
-  func hugetlbPool(_ node: Int) -> HugetlbPool { HugetlbPool(machine.row(machine.layout.hugetlbPools, node)) }
+  func pool(_ node: Int) -> HugetlbPool { HugetlbPool(machine.row(machine.layout.hugetlbPools, node)) }
 }
 
 extension Room {
@@ -50,7 +50,7 @@ extension Machine {
   /// The numbers of a node's pool.
   public func hugetlbCounts(node: Int) -> HugetlbCounts {
     global.hugetlbLock.withLock {
-      let pool = hugetlb.hugetlbPool(node)
+      let pool = hugetlb.pool(node)
       return HugetlbCounts(total: pool.total, free: pool.freeList.count, surplus: pool.surplus)
     }
   }
@@ -81,13 +81,13 @@ extension Machine {
     guard count >= 0 else {
       throw AddressSpaceError(.reserveHugePages, .emptyRange, errno: .invalidArgument)
     }
-    let pool = hugetlb.hugetlbPool(node)
+    let pool = hugetlb.pool(node)
     global.hugetlbLock.withLock {
       let regained = min(pool.surplus, max(0, count - (pool.total - pool.surplus)))
       pool.surplus -= regained
     }
     while hugetlb.persistentHugePages(pool) < count,
-      let head = hugetlb.freshHugePage(node: node, for: process)
+      let head = hugetlb.allocateFresh(node: node, for: process)
     {
       global.hugetlbLock.withLock {
         memmap.page(head).refcount.store(0)
@@ -95,7 +95,7 @@ extension Machine {
         list.pushLast(head, in: memmap)
       }
     }
-    while hugetlb.persistentHugePages(pool) > count, let head = hugetlb.takeUnpromised(pool) {
+    while hugetlb.persistentHugePages(pool) > count, let head = hugetlb.dequeueUnreserved(pool) {
       hugetlb.dissolve(head, on: process.processor)
     }
     return global.hugetlbLock.withLock {
@@ -113,7 +113,7 @@ extension Hugetlb {
   /// A new huge page of a node that belongs to its pool, with a reference; nil if memory is short.
   ///
   /// - Kernel: mm/hugetlb.c:alloc_fresh_huge_page (6.1); without gigantic pages, the optimisation of vmemmap.
-  fileprivate func freshHugePage(node: Int, for process: Process) -> FrameNumber? {
+  fileprivate func allocateFresh(node: Int, for process: Process) -> FrameNumber? {
     guard geometry.hugeOrder <= geometry.maxOrder else { return nil }
     let gfp: GFPFlags = [.highUserMovable, .compound, .noWarn, .retryMayFail, .thisNode]
     do {
@@ -121,7 +121,7 @@ extension Hugetlb {
       counters.bump(.htlbAllocSuccess, on: process)
       global.hugetlbLock.withLock {
         memmap.page(head).isHugetlb = true
-        hugetlbPool(node).total += 1
+        pool(node).total += 1
       }
       return head
     } catch {
@@ -134,16 +134,16 @@ extension Hugetlb {
   ///
   /// - Locks: the caller holds the hugetlb lock.
   /// - Kernel: mm/hugetlb.c:available_huge_pages (6.1)
-  private var unpromisedHugePages: Int {
-    configuration.nodes.indices.reduce(-global.hugetlbReserved) { $0 + hugetlbPool($1).freeList.count }
+  private var unreservedHugePages: Int {
+    configuration.nodes.indices.reduce(-global.hugetlbReserved) { $0 + pool($1).freeList.count }
   }
 
   /// Removes a free huge page that is not reserved from its pool.
   ///
   /// - Kernel: mm/hugetlb.c:remove_pool_huge_page (6.1)
-  fileprivate func takeUnpromised(_ pool: HugetlbPool) -> FrameNumber? {
+  fileprivate func dequeueUnreserved(_ pool: HugetlbPool) -> FrameNumber? {
     global.hugetlbLock.withLock {
-      guard unpromisedHugePages > 0 else { return nil }
+      guard unreservedHugePages > 0 else { return nil }
       var list = pool.freeList
       guard let head = list.popFirst(in: memmap) else { return nil }
       pool.total -= 1
@@ -157,21 +157,21 @@ extension Hugetlb {
   ///
   /// In a pin scope, pages on which a long-term pin may not stay are passed over.
   ///
-  /// - Parameter promised: uses one reservation; otherwise only pages that are not reserved are taken.
+  /// - Parameter reserved: uses one reservation; otherwise only pages that are not reserved are taken.
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_node_exact (6.1)
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_nodemask (6.1); without cpusets, node masks, the order of the
   ///   zonelist: the other nodes follow in the order of their numbers.
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_vma (6.1); without memory policies.
-  package func dequeueHugePage(
-    promised: Bool, node: Int? = nil, for process: Process
+  package func dequeue(
+    reserved: Bool, node: Int? = nil, for process: Process
   ) -> FrameNumber? {
     let first = node ?? machine.processor(process.processor).node
     let isPinning = process.scope.contains(.pin) && isEnabled(.poolScope)
     return global.hugetlbLock.withLock { () -> FrameNumber? in
-      guard promised || unpromisedHugePages > 0 else { return nil }
+      guard reserved || unreservedHugePages > 0 else { return nil }
       let nodes = configuration.nodes.count
       for step in 0..<nodes {
-        var list = hugetlbPool((first + step) % nodes).freeList
+        var list = pool((first + step) % nodes).freeList
         var head = list.first
         while head != .none,
           memmap.page(head).has(.hwpoison) || (isPinning && !folios.isLongtermPinnable(head))
@@ -181,7 +181,7 @@ extension Hugetlb {
         guard head != .none else { continue }
         list.remove(head, in: memmap)
         memmap.page(head).refcount.store(1)
-        if promised { global.hugetlbReserved -= 1 }
+        if reserved { global.hugetlbReserved -= 1 }
         return head
       }
       return nil
@@ -194,9 +194,9 @@ extension Hugetlb {
   ///
   /// - Kernel: mm/hugetlb.c:alloc_huge_page_nodemask (6.1); without node masks.
   /// - Kernel: mm/hugetlb.c:alloc_migrate_huge_page (6.1); without gigantic pages.
-  package func hugePageForMigration(node: Int, for process: Process) -> FrameNumber? {
-    if let head = dequeueHugePage(promised: false, node: node, for: process) { return head }
-    guard let head = freshHugePage(node: node, for: process) else { return nil }
+  package func allocateForMigration(node: Int, for process: Process) -> FrameNumber? {
+    if let head = dequeue(reserved: false, node: node, for: process) { return head }
+    guard let head = allocateFresh(node: node, for: process) else { return nil }
     global.hugetlbLock.withLock { memmap.page(head).isHugetlbTemporary = true }
     return head
   }
@@ -204,16 +204,16 @@ extension Hugetlb {
   /// After a migration, makes the old page the temporary one if the new page was.
   ///
   /// - Kernel: mm/hugetlb.c:move_hugetlb_state (6.1)
-  package func moveHugetlbState(from old: FrameNumber, to new: FrameNumber) {
+  package func moveState(from old: FrameNumber, to new: FrameNumber) {
     global.hugetlbLock.withLock {
       if isEnabled(.poolMigratable) { memmap.page(new).isHugetlbMigratable = true }
       guard memmap.page(new).isHugetlbTemporary else { return }
       memmap.page(new).isHugetlbTemporary = false
       memmap.page(old).isHugetlbTemporary = true
       let (source, target) = (memmap.page(old).zone.node, memmap.page(new).zone.node)
-      if source != target, hugetlbPool(source).surplus > 0 {
-        hugetlbPool(source).surplus -= 1
-        hugetlbPool(target).surplus += 1
+      if source != target, pool(source).surplus > 0 {
+        pool(source).surplus -= 1
+        pool(target).surplus += 1
       }
     }
   }
@@ -221,10 +221,10 @@ extension Hugetlb {
   /// Returns a huge page whose last reference was dropped to its pool.
   ///
   /// - Kernel: mm/hugetlb.c:free_huge_page (6.1); without subpools, restored reservations, control groups.
-  package func returnHugePage(_ head: FrameNumber, on processor: Int) {
+  package func free(_ head: FrameNumber, on processor: Int) {
     let folio = memmap.page(head)
     let isKept = global.hugetlbLock.withLock { () -> Bool in
-      let pool = hugetlbPool(folio.zone.node)
+      let pool = pool(folio.zone.node)
       folio.isHugetlbMigratable = false
       if folio.isHugetlbTemporary || pool.surplus > 0 {
         if !folio.isHugetlbTemporary { pool.surplus -= 1 }
@@ -245,25 +245,25 @@ extension Hugetlb {
   ///   passed over here.
   /// - Kernel: mm/hugetlb.c:dissolve_free_huge_page (6.1); without EBUSY for a huge page in use, the
   ///   optimisation of vmemmap.
-  package func dissolveFreeHugePages(in range: FrameRange, on processor: Int) -> Bool {
+  package func dissolveFree(in range: FrameRange, on processor: Int) -> Bool {
     let step = 1 << geometry.hugeOrder
     var at = range.start.index & ~(step - 1)
     while at < range.endIndex {
       let head = FrameNumber(at)
       at += step
       guard memmap.hasMetadata(head), memmap.page(head).isHugetlb else { continue }
-      let (isTaken, isPromised) = global.hugetlbLock.withLock { () -> (Bool, Bool) in
+      let (isTaken, isReserved) = global.hugetlbLock.withLock { () -> (Bool, Bool) in
         guard memmap.page(head).isHugetlb, memmap.page(head).refcount.load() == 0 else {
           return (false, false)
         }
-        guard unpromisedHugePages > 0 else { return (false, true) }
-        let pool = hugetlbPool(memmap.page(head).zone.node)
+        guard unreservedHugePages > 0 else { return (false, true) }
+        let pool = pool(memmap.page(head).zone.node)
         var list = pool.freeList
         list.remove(head, in: memmap)
         pool.total -= 1
         return (true, false)
       }
-      if isPromised { return false }
+      if isReserved { return false }
       if isTaken { dissolve(head, on: processor) }
     }
     return true
@@ -276,7 +276,7 @@ extension Hugetlb {
     memmap.page(head).isHugetlb = false
     memmap.page(head).isHugetlbTemporary = false
     memmap.page(head).refcount.store(1)
-    folios.putFolio(head, on: processor)
+    folios.put(head, on: processor)
   }
 
   // MARK: - Isolation
@@ -285,10 +285,10 @@ extension Hugetlb {
   ///
   /// - Returns: false if it is free, or isolated already.
   /// - Kernel: mm/hugetlb.c:folio_isolate_hugetlb (6.1)
-  package func isolateHugetlb(_ head: FrameNumber, on processor: Int) -> Bool {
+  package func isolate(_ head: FrameNumber, on processor: Int) -> Bool {
     global.hugetlbLock.withLock {
       let folio = memmap.page(head)
-      guard folio.isHugetlb, folio.isHugetlbMigratable, folios.tryGetFolio(head, processor: processor) != nil
+      guard folio.isHugetlb, folio.isHugetlbMigratable, folios.tryGet(head, processor: processor) != nil
       else {
         return false
       }
@@ -297,20 +297,20 @@ extension Hugetlb {
     }
   }
 
-  /// Undoes `isolateHugetlb`.
+  /// Undoes `isolate`.
   ///
   /// - Kernel: mm/hugetlb.c:folio_putback_hugetlb (6.1)
-  package func putBackHugetlb(_ head: FrameNumber, on processor: Int) {
+  package func putBack(_ head: FrameNumber, on processor: Int) {
     global.hugetlbLock.withLock { memmap.page(head).isHugetlbMigratable = true }
-    folios.putFolio(head, on: processor)
+    folios.put(head, on: processor)
   }
 
   /// Reserves one free huge page.
   ///
   /// - Kernel: mm/hugetlb.c:hugetlb_acct_memory (6.1); without surplus pages, cpusets.
-  package func promiseHugePage() -> Bool {
+  package func reserve() -> Bool {
     global.hugetlbLock.withLock {
-      let free = configuration.nodes.indices.reduce(0) { $0 + hugetlbPool($1).freeList.count }
+      let free = configuration.nodes.indices.reduce(0) { $0 + pool($1).freeList.count }
       guard free > global.hugetlbReserved else { return false }
       global.hugetlbReserved += 1
       return true

@@ -42,10 +42,10 @@ extension Machine {
     var refused = false
     if frame.index < frameCount,
       order == 0
-        ? allocator.giveQuickly(frame, 0, cpu, on: number, refused: &refused)
-        : allocator.giveQuickly(frame, order, cpu, on: number, refused: &refused)
+        ? allocator.freeQuickly(frame, 0, cpu, on: number, refused: &refused)
+        : allocator.freeQuickly(frame, order, cpu, on: number, refused: &refused)
     {
-      if refused { allocator.returnBlock(frame, order: order, on: number) }
+      if refused { allocator.freeCounted(frame, order: order, on: number) }
     } else {
       try allocator.freeCarefully(frame, order, on: number)
     }
@@ -83,9 +83,9 @@ extension Allocator {
     let slab = page.has(.slab)
     if page.refcount.fetchAdd(-1) == 1 {
       if slab { counters.count(.slabUnreclaimable, node: page.node, by: -(1 << order), on: processor) }
-      freeBlock(frame, order: order, on: processor)
+      free(frame, order: order, on: processor)
     } else if !large {
-      for part in (0..<order).reversed() { freeBlock(frame + 1 << part, order: part, on: processor) }
+      for part in (0..<order).reversed() { free(frame + 1 << part, order: part, on: processor) }
     }
   }
 }

@@ -4,9 +4,9 @@ import Interleaving
 ///
 /// Used by whoever sets a machine up, before anything else runs on it.
 extension Allocator {
-  /// Takes a block of the largest order out of one zone, as separate frames without an owner; nil if the zone
+  /// Takes a chunk of the largest order out of one zone, as separate frames without an owner; nil if the zone
   /// has none to spare.
-  package func takeChunk(of id: ZoneID, for process: Process) -> FrameNumber? {
+  package func allocateChunk(of id: ZoneID, for process: Process) -> FrameNumber? {
     let gfp: GFPFlags =
       switch id.kind {
       case .dma: [.kernel, .dma, .thisNode, .noWarn, .noRetry]
@@ -17,7 +17,7 @@ extension Allocator {
     do {
       let head = try allocateFolio(order: geometry.maxOrder, gfp: gfp, node: id.node, for: process)
       guard memmap.page(head).zone == id else {
-        putChunk(head, order: geometry.maxOrder, for: process)
+        freeChunk(head, order: geometry.maxOrder, for: process)
         return nil
       }
       memmap.page(head).refcount.store(0)
@@ -28,9 +28,9 @@ extension Allocator {
   }
 
   /// Frees a part of a chunk: 2^order frames without an owner.
-  package func putChunk(_ frame: FrameNumber, order: Int, for process: Process) {
+  package func freeChunk(_ frame: FrameNumber, order: Int, for process: Process) {
     memmap.page(frame).refcount.store(0)
-    freeBlock(frame, order: order, on: process.processor)
+    free(frame, order: order, on: process.processor)
   }
 
   /// Sets the type of the pageblock that a chunk's frame is in.

@@ -102,7 +102,7 @@ extension PageIsolation {
   /// - Locks: takes the zone lock.
   /// - Kernel: mm/page_isolation.c:undo_isolate_page_range (6.1)
   /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without merging a free block of pageblock
-  ///   size with its buddy, and in the place on the free list: the blocks go to its head, in the kernel to
+  ///   size with its buddy, and in the place on the free list: the chunks go to its head, in the kernel to
   ///   its tail.
   package func undoIsolation(_ range: FrameRange, to type: MigrateType) {
     let span = buddy.pageblockSpan(of: range)
@@ -137,12 +137,12 @@ extension PageIsolation {
     while index < range.endIndex {
       let frame = FrameNumber(index)
       guard buddy.pageblockType(of: frame) == .isolate else { return frame }
-      let descriptor = memmap.page(frame)
-      if descriptor.type == .buddy {
-        index += 1 << descriptor.order
-      } else if memoryOffline, isGivenUp(descriptor) {
+      let page = memmap.page(frame)
+      if page.type == .buddy {
+        index += 1 << page.order
+      } else if memoryOffline, isGivenUp(page) {
         index += 1
-      } else if index == range.start.index, let (head, order) = buddy.freeBlock(covering: frame) {
+      } else if index == range.start.index, let (head, order) = buddy.freeChunk(covering: frame) {
         index = head.index + 1 << order
       } else {
         return frame
@@ -196,12 +196,12 @@ extension PageIsolation {
     var index = frames.lowerBound
     while index < frames.upperBound {
       let frame = FrameNumber(index)
-      let descriptor = memmap.page(frame)
-      if descriptor.type == .buddy {
-        index += 1 << descriptor.order
+      let page = memmap.page(frame)
+      if page.type == .buddy {
+        index += 1 << page.order
         continue
       }
-      if descriptor.has(.reserved) { return (frame, .reserved) }
+      if page.has(.reserved) { return (frame, .reserved) }
       index += 1
       if assumeMovable { continue }
       let head = memmap.head(of: frame)
@@ -209,9 +209,9 @@ extension PageIsolation {
       if flags.contains(.head) {
         guard memmap.page(head).isHugetlb || flags.contains(.lru) else { return (frame, cause(of: head)) }
         index = head.index + 1 << memmap.page(head).order
-      } else if descriptor.refcount.load() == 0 {
+      } else if page.refcount.load() == 0 {
         continue
-      } else if memoryOffline && (descriptor.has(.hwpoison) || descriptor.type == .offline) {
+      } else if memoryOffline && (page.has(.hwpoison) || page.type == .offline) {
         continue
       } else if !flags.contains(.lru) {
         return (frame, cause(of: frame))
@@ -222,10 +222,10 @@ extension PageIsolation {
 
   /// Names a frame that cannot be moved.
   private func cause(of head: FrameNumber) -> IsolationError.Cause {
-    let descriptor = memmap.page(head)
-    if descriptor.has(.slab) { return .slab }
-    if descriptor.type == .table { return .pageTable }
-    return descriptor.mapping == .none ? .unmovable : .offList
+    let folio = memmap.page(head)
+    if folio.has(.slab) { return .slab }
+    if folio.type == .table { return .pageTable }
+    return folio.mapping == .none ? .unmovable : .offList
   }
 
   /// Moves a folio away that lies across the end of a range; true if no folio lies across it afterwards.

@@ -1,8 +1,8 @@
 import Interleaving
 
-/// The per-CPU lists of free blocks, one set for each processor in each zone.
+/// The per-CPU lists of free chunks, one set for each processor in each zone.
 extension Allocator {
-  /// The list for blocks of an order and type; negative if such blocks are not kept on per-CPU lists.
+  /// The list for chunks of an order and type; negative if such chunks are not kept on per-CPU lists.
   ///
   /// - Kernel: mm/page_alloc.c:order_to_pindex (6.1)
   /// - Kernel: mm/page_alloc.c:pcp_allowed_order (6.1)
@@ -13,7 +13,7 @@ extension Allocator {
   @inline(__always)
   func perCPUIndex(_ order: Int, number: UInt8) -> Int {
     if order == 0 { return Int(number) }
-    // Orders without a list: above pageblock order, where a block has no type of its own, and those between.
+    // Orders without a list: above pageblock order, where a chunk has no type of its own, and those between.
     if order &>> 2 == 0 && order <= geometry.pageblockOrder {
       return order &* MigrateType.perCPUCount &+ Int(number)
     }
@@ -21,20 +21,20 @@ extension Allocator {
     return -1
   }
 
-  /// The order of the blocks on a list.
+  /// The order of the chunks on a list.
   ///
   /// - Kernel: mm/page_alloc.c:pindex_to_order (6.1)
   @inline(__always)
   private func perCPUOrder(_ index: Int) -> Int { index < 12 ? index / 3 : geometry.hugeOrder }
 
-  /// Takes a block from a processor's list, filling it from the buddy lists if it is empty.
+  /// Takes a chunk from a processor's list, filling it from the buddy lists if it is empty.
   ///
   /// - Locks: takes the per-CPU lock, and the zone lock to fill the list.
   /// - Kernel: mm/page_alloc.c:rmqueue_pcplist (6.1); without pcp->free_factor, the fallback to the buddy
   ///   lists if the per-CPU lock is taken: this waits for the lock.
   /// - Kernel: mm/page_alloc.c:__rmqueue_pcplist (6.1)
   @inline(__always)
-  func takePerCPU(_ index: Int, _ request: AllocationRequest, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
+  func allocatePerCPU(_ index: Int, _ request: AllocationRequest, _ id: ZoneID, _ zone: Zone) -> FrameNumber {
     let lists = perCPULists(request.processor, id)
     let list = lists.list(index)
     lists.lock.lock()
@@ -44,7 +44,7 @@ extension Allocator {
     return frame
   }
 
-  /// Takes the first block of a list; `.none` if it is empty.
+  /// Takes the first chunk of a list; `.none` if it is empty.
   ///
   /// - Locks: the caller holds the per-CPU lock.
   @inline(__always)
@@ -55,7 +55,7 @@ extension Allocator {
     return frame
   }
 
-  /// Brings a batch of blocks onto an empty list.
+  /// Brings a batch of chunks onto an empty list.
   ///
   /// They keep the order in which they came off the buddy lists, so that neighbours are handed out one after
   /// the other.
@@ -66,14 +66,14 @@ extension Allocator {
     _ lists: PerCPULists, _ list: FrameList, _ request: AllocationRequest, _ id: ZoneID, _ zone: Zone
   ) {
     let order = request.order
-    // While the lists are disabled, no more blocks are taken than the request needs.
+    // While the lists are disabled, no more chunks are taken than the request needs.
     var batch = zone.perCPUDisabled.load(.relaxed) != 0 ? 1 : Int(zone.perCPUBatch.load(.relaxed))
     if batch > 1 { batch = max(batch >> order, 2) }
     zone.lock.lock()
     var list = list
     var taken = 0
     while taken < batch {
-      let frame = buddy.takeBlock(order, request.type, request.flags, id, zone)
+      let frame = buddy.allocateChunk(order, request.type, request.flags, id, zone)
       if frame == .none { break }
       memmap.page(frame).type = .perCPU
       list.pushLast(frame, in: memmap)
@@ -84,7 +84,7 @@ extension Allocator {
     lists.count = lists.count &+ taken << order
   }
 
-  /// Puts a free block on its processor's list; false if it must go to the buddy lists.
+  /// Puts a free chunk on its processor's list; false if it must go to the buddy lists.
   ///
   /// It must if its pageblock is isolated, the order has no list, or the lists are disabled.
   ///
@@ -94,7 +94,7 @@ extension Allocator {
   /// - Kernel: mm/page_alloc.c:free_unref_page_commit (6.1); without pcp->free_factor (nr_pcp_free), the
   ///   lower limit during reclaim (nr_pcp_high).
   @inline(__always)
-  func givePerCPU(_ frame: FrameNumber, _ order: Int, _ id: ZoneID, _ zone: Zone, _ processor: Int) -> Bool {
+  func freePerCPU(_ frame: FrameNumber, _ order: Int, _ id: ZoneID, _ zone: Zone, _ processor: Int) -> Bool {
     if order > geometry.pageblockOrder || order > 3 && order != geometry.hugeOrder { return false }
     let lists = perCPULists(processor, id)
     lists.lock.lock()

@@ -79,7 +79,7 @@ extension Buddy {
   /// Makes the first deferred section with frames of a CMA area.
   private func growCMA(_ id: ZoneID, _ zone: Zone) -> Bool {
     for index in configuration.cmaAreas.indices {
-      let area = cma.cmaArea(index)
+      let area = cma.area(index)
       let last = area.base.index + area.count - 1
       for section in area.base.index >> geometry.sectionOrder...last >> geometry.sectionOrder
       where isDeferred(section, of: id) {

@@ -1,16 +1,16 @@
 import Interleaving
 
-/// The short way to allocate and free: a block on the processor's list is taken, or put there.
+/// The short way to allocate and free: a chunk on the processor's list is taken, or put there.
 ///
 /// Most calls end here. Nothing rare is done here, not even waiting for a lock, so that no registers have to
 /// be saved for it. The short way refuses before it changes anything, and the caller then takes the long way.
 extension Allocator {
-  /// `allocate` for plain flags, if the list has a block; otherwise `.none`, and nothing has changed.
+  /// `allocate` for plain flags, if the list has a chunk; otherwise `.none`, and nothing has changed.
   ///
   /// The caller is in no allocation scope, and `gfp` asks neither for zeros nor for a folio.
   @inline(__always)
   func allocateQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
-    let frame = takeQuickly(order, gfp, cpu, on: processor)
+    let frame = popQuickly(order, gfp, cpu, on: processor)
     if frame == .none { return frame }
     let page = memmap.page(frame)
     page.state = PageState(order: order, type: .none, listType: .unmovable)
@@ -18,12 +18,12 @@ extension Allocator {
     return frame
   }
 
-  /// Takes a block from the processor's list in the first zone of its node that a request may use.
+  /// Takes a chunk from the processor's list in the first zone of its node that a request may use.
   ///
-  /// Counts the block; `take` would take the same one. Whether types may be mixed in a pageblock makes no
-  /// difference for a block that is on the list already. The caller is in no allocation scope.
+  /// Counts the chunk; `take` would take the same one. Whether types may be mixed in a pageblock makes no
+  /// difference for a chunk that is on the list already. The caller is in no allocation scope.
   @inline(__always)
-  func takeQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
+  func popQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let route = self.route(processor, gfp)
     let index = perCPUIndex(order, number: route.type)
     if !route.isOpen || index < 0 || machine.allocationFailures.load(.relaxed) != 0 || hasChoices {
@@ -32,7 +32,7 @@ extension Allocator {
     let zone = buddy.zone(at: route.zoneOffset)
     let flags: AllocationFlags = route.type == MigrateType.movable.number ? [.low, .cma] : .low
     guard buddy.enoughStaysFree(zone, order, protectionFrom: route.highest, flags) else { return .none }
-    // As `hasBlock`, where one look suffices.
+    // As `hasChunk`, where one look suffices.
     if order > 0, zone.freeList(order: geometry.maxOrder, .movable).first == .none { return .none }
     let lists = perCPULists(at: route.listsOffset)
     guard lists.lock.tryLock() else { return .none }
@@ -44,12 +44,12 @@ extension Allocator {
     return frame
   }
 
-  /// Drops the one reference on a block from `allocate` and puts it on its processor's list, as `free` would.
+  /// Drops the one reference on a chunk from `allocate` and puts it on its processor's list, as `free` would.
   ///
-  /// Returns false if the block needs more than that; nothing has changed then. Returns true with `refused`
-  /// set if the list did not take the block, which then has no references and no flags.
+  /// Returns false if the chunk needs more than that; nothing has changed then. Returns true with `refused`
+  /// set if the list did not take the chunk, which then has no references and no flags.
   @inline(__always)
-  func giveQuickly(
+  func freeQuickly(
     _ frame: FrameNumber, _ order: Int, _ cpu: Processor, on processor: Int, refused: inout Bool
   ) -> Bool {
     let page = memmap.page(frame)
@@ -71,7 +71,7 @@ extension Allocator {
     perCPULists(processor, PageFlags.zone(of: word))
   }
 
-  /// Puts a block without references on its processor's list; false if the list does not take it as it is.
+  /// Puts a chunk without references on its processor's list; false if the list does not take it as it is.
   @inline(__always)
   func listQuickly(_ frame: FrameNumber, _ page: Page, _ order: Int, _ lists: PerCPULists) -> Bool {
     let word = page.flagWord.load(.relaxed)
@@ -96,7 +96,7 @@ extension Allocator {
 }
 
 extension MigrateType {
-  /// The type on whose per-CPU list blocks of a pageblock wait: MOVABLE for types without such a list.
+  /// The type on whose per-CPU list chunks of a pageblock wait: MOVABLE for types without such a list.
   @inline(__always)
   static func listed(_ number: UInt8) -> UInt8 { number <= reclaimable.number ? number : movable.number }
 }

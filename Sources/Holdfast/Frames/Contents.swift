@@ -15,7 +15,7 @@ extension Folios {
   package static let zeroPattern: UInt64 = 0
 
   /// Fills pages with zeros.
-  package func zeroContents(_ frame: FrameNumber, count: Int = 1) {
+  package func zero(_ frame: FrameNumber, count: Int = 1) {
     if let store = machine.store {
       store.bytes(frame).initializeMemory(as: UInt8.self, repeating: 0, count: count * pageSize)
     }
@@ -23,7 +23,7 @@ extension Folios {
   }
 
   /// Copies pages.
-  package func copyContents(from source: FrameNumber, to target: FrameNumber, count: Int = 1) {
+  package func copy(from source: FrameNumber, to target: FrameNumber, count: Int = 1) {
     if let store = machine.store {
       store.bytes(target).copyMemory(from: store.bytes(source), byteCount: count * pageSize)
     }
@@ -31,7 +31,7 @@ extension Folios {
   }
 
   /// Fills a page with a pattern.
-  package func fillContents(_ frame: FrameNumber, pattern: UInt64) {
+  package func fill(_ frame: FrameNumber, pattern: UInt64) {
     if let store = machine.store {
       let words = store.bytes(frame).assumingMemoryBound(to: UInt64.self)
       for i in 0..<(pageSize / 8) { words[i] = Self.word(pattern, i) }
@@ -48,7 +48,7 @@ extension Folios {
   }
 
   /// A fingerprint of a page's contents.
-  package func contentDigest(_ frame: FrameNumber) -> UInt64 {
+  package func digest(_ frame: FrameNumber) -> UInt64 {
     guard let store = machine.store else { return memmap.page(frame).contentTag }
     let words = store.bytes(frame).assumingMemoryBound(to: UInt64.self)
     var digest: UInt64 = 0xcbf2_9ce4_8422_2325

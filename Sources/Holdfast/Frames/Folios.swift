@@ -32,10 +32,10 @@ extension Folios {
   /// - Kernel: include/linux/mm.h:folio_maybe_dma_pinned (6.1)
   /// - Kernel: include/linux/mm.h:page_maybe_dma_pinned (6.1)
   package func isMaybePinned(_ head: FrameNumber) -> Bool {
-    let descriptor = memmap.page(head)
+    let folio = memmap.page(head)
     if !pinRules.isTracked { return false }
-    if pinRules.countsExactly(descriptor) { return descriptor.pincount.load() > 0 }
-    return UInt32(bitPattern: descriptor.refcount.load(.sequential)) >= UInt32(bitPattern: pinRules.bias)
+    if pinRules.countsExactly(folio) { return folio.pincount.load() > 0 }
+    return UInt32(bitPattern: folio.refcount.load(.sequential)) >= UInt32(bitPattern: pinRules.bias)
   }
 
   /// Whether a long-term pin may stay on a frame under the policy.

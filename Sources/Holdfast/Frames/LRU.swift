@@ -17,10 +17,10 @@ extension Room {
 extension LRU {
   /// Puts a folio that is on no list into this processor's batch.
   ///
-  /// - Parameter drains: whether to empty the batch onto the lists at once, as a `drainLRU` after it would.
+  /// - Parameter drains: whether to empty the batch onto the lists at once, as a `drain` after it would.
   /// - Kernel: mm/swap.c:folio_add_lru (6.1)
-  package func addToLRU(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
-    folios.getFolio(head)
+  package func add(_ head: FrameNumber, on processor: Int, drains: Bool = false) {
+    folios.get(head)
     let cpu = machine.processor(processor)
     cpu.batchLock.withLock {
       let count = cpu.batchCount
@@ -39,7 +39,7 @@ extension LRU {
   ///
   /// - Kernel: mm/swap.c:lru_add_drain_cpu (6.1); without the batches for rotation, deactivation, lazy
   ///   freeing and activation.
-  package func drainLRU(processor: Int, on current: Int) {
+  package func drain(processor: Int, on current: Int) {
     let cpu = machine.processor(processor)
     cpu.batchLock.withLock { flushBatch(cpu, on: current) }
   }
@@ -47,34 +47,34 @@ extension LRU {
   /// Empties this processor's batch.
   ///
   /// - Kernel: mm/swap.c:lru_add_drain (6.1)
-  package func drainLRU(for process: Process) {
+  package func drain(for process: Process) {
     counters.bump(.lruDrainLocal, on: process)
-    drainLRU(processor: process.processor, on: process.processor)
+    drain(processor: process.processor, on: process.processor)
     trace?(.drain(allProcessors: false))
   }
 
   /// Empties every processor's batch.
   ///
   /// - Kernel: mm/swap.c:lru_add_drain_all (6.1)
-  package func drainLRUAll(for process: Process) {
+  package func drainAll(for process: Process) {
     counters.bump(.lruDrainAll, on: process)
-    for index in 0..<configuration.processors { drainLRU(processor: index, on: process.processor) }
+    for index in 0..<configuration.processors { drain(processor: index, on: process.processor) }
     trace?(.drain(allProcessors: true))
   }
 
-  /// Keeps folios out of the batches until `enableLRUBatches`; calls nest.
+  /// Keeps folios out of the batches until `enableBatches`; calls nest.
   ///
   /// - Kernel: mm/swap.c:lru_cache_disable (6.1); without waiting for readers of the count (RCU): they hold
   ///   the batch lock here.
-  package func disableLRUBatches(for process: Process) {
+  package func disableBatches(for process: Process) {
     global.lruBatchesDisabled.fetchAdd(1)
-    drainLRUAll(for: process)
+    drainAll(for: process)
   }
 
-  /// Ends one `disableLRUBatches`.
+  /// Ends one `disableBatches`.
   ///
   /// - Kernel: include/linux/swap.h:lru_cache_enable (6.1)
-  package func enableLRUBatches() { global.lruBatchesDisabled.fetchAdd(UInt32.max) }
+  package func enableBatches() { global.lruBatchesDisabled.fetchAdd(UInt32.max) }
 
   /// Takes a folio off its list; the caller holds a reference, and gets one more if this succeeds.
   ///
@@ -82,10 +82,10 @@ extension LRU {
   ///
   /// - Kernel: mm/vmscan.c:folio_isolate_lru (6.1)
   /// - Kernel: mm/folio-compat.c:isolate_lru_page (6.1); without tail pages.
-  package func isolateFromLRU(_ head: FrameNumber, on processor: Int) -> Bool {
+  package func isolate(_ head: FrameNumber, on processor: Int) -> Bool {
     if failures.shouldFail(.isolation) { return false }
     guard memmap.page(head).testAndClear(.lru) else { return false }
-    folios.getFolio(head)
+    folios.get(head)
     unlink(head, on: processor)
     return true
   }
@@ -93,7 +93,7 @@ extension LRU {
   /// The list that a folio belongs on.
   ///
   /// - Kernel: include/linux/mm_inline.h:folio_lru_list (6.1)
-  private func lruList(of head: FrameNumber) -> LRUList {
+  private func list(of head: FrameNumber) -> LRUList {
     let flags = memmap.page(head).flags
     if flags.contains(.unevictable) { return .unevictable }
     if flags.contains(.swapBacked) { return flags.contains(.active) ? .activeAnon : .inactiveAnon }
@@ -111,23 +111,23 @@ extension LRU {
   ///   workingset_activation, PG_idle.
   /// - Kernel: mm/swap.c:folio_activate (6.1); without a batch: the folio moves at once.
   package func markAccessed(_ head: FrameNumber, on processor: Int) {
-    let descriptor = memmap.page(head)
-    guard descriptor.has(.referenced) else {
-      descriptor.set(.referenced)
+    let folio = memmap.page(head)
+    guard folio.has(.referenced) else {
+      folio.set(.referenced)
       return
     }
-    guard !descriptor.has(.unevictable), !descriptor.has(.active) else { return }
-    if descriptor.testAndClear(.lru) {
-      let node = machine.node(descriptor.node)
+    guard !folio.has(.unevictable), !folio.has(.active) else { return }
+    if folio.testAndClear(.lru) {
+      let node = machine.node(folio.node)
       node.lruLock.withLock {
         remove(head, node, on: processor)
-        descriptor.set(.active)
+        folio.set(.active)
         link(head, node, on: processor)
       }
     } else {
       activateInBatch(head, on: processor)
     }
-    descriptor.clear(.referenced)
+    folio.clear(.referenced)
   }
 
   /// Makes a folio active that waits in this processor's batch; any other stays as it is.
@@ -153,7 +153,7 @@ extension LRU {
       let head = cpu.batchEntry(i)
       let node = machine.node(memmap.page(head).node)
       node.lruLock.withLock { link(head, node, on: processor) }
-      folios.putFolio(head, on: processor)
+      folios.put(head, on: processor)
     }
     cpu.batchCount = 0
   }
@@ -163,12 +163,12 @@ extension LRU {
   /// - Locks: the caller holds the node's LRU lock.
   /// - Kernel: include/linux/mm_inline.h:lruvec_add_folio (6.1); without the multi-generational LRU.
   private func link(_ head: FrameNumber, _ node: Node, on processor: Int) {
-    let descriptor = memmap.page(head)
-    let which = lruList(of: head)
+    let folio = memmap.page(head)
+    let which = list(of: head)
     var list = node.list(which)
     list.pushFirst(head, in: memmap)
     countList(which, head, by: 1, on: processor)
-    descriptor.set(.lru)
+    folio.set(.lru)
   }
 
   private func unlink(_ head: FrameNumber, on processor: Int) {
@@ -179,7 +179,7 @@ extension LRU {
   /// Removes a folio from its list whose last reference is gone.
   ///
   /// - Kernel: mm/swap.c:__page_cache_release (6.1)
-  func unlinkDying(_ head: FrameNumber, on processor: Int) {
+  func removeDying(_ head: FrameNumber, on processor: Int) {
     let node = machine.node(memmap.page(head).node)
     node.lruLock.withLock {
       if memmap.page(head).testAndClear(.lru) { remove(head, node, on: processor) }
@@ -191,13 +191,13 @@ extension LRU {
   /// - Locks: the caller holds the node's LRU lock.
   /// - Kernel: include/linux/mm_inline.h:lruvec_del_folio (6.1); without the multi-generational LRU.
   private func remove(_ head: FrameNumber, _ node: Node, on processor: Int) {
-    let descriptor = memmap.page(head)
-    let which = lruList(of: head)
+    let folio = memmap.page(head)
+    let which = list(of: head)
     var list = node.list(which)
     list.remove(head, in: memmap)
     // A dump of a page that is on no list shows no neighbours.
-    descriptor.next = .none
-    descriptor.previous = .none
+    folio.next = .none
+    folio.previous = .none
     countList(which, head, by: -1, on: processor)
   }
 

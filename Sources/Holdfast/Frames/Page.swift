@@ -44,7 +44,7 @@ package struct Page: Equatable {
     nonmutating set { row.atomic(PageRow.state).store(newValue.rawValue, .relaxed) }
   }
 
-  /// Order of the folio or free block, on its head.
+  /// Order of the folio or free chunk, on its head.
   @inline(__always)
   package var order: Int {
     get { state.order }
@@ -62,7 +62,7 @@ package struct Page: Equatable {
     }
   }
 
-  /// The migratetype whose list a free block is on.
+  /// The migratetype whose list a free chunk is on.
   @inline(__always)
   package var listType: MigrateType {
     get { state.listType }
@@ -280,9 +280,9 @@ package struct PageState: RawRepresentable, Hashable, Sendable {
       && rawValue & 0xffff == UInt32(truncatingIfNeeded: order) | UInt32(PageType.none.rawValue) &<< 8
   }
 
-  /// Whether the frame heads a free block of that order in the buddy lists.
+  /// Whether the frame heads a free chunk of that order in the buddy lists.
   @inline(__always)
-  package func isFreeBlock(order: Int) -> Bool {
+  package func isFreeChunk(order: Int) -> Bool {
     rawValue & 0xffff == UInt32(truncatingIfNeeded: order) | UInt32(PageType.buddy.rawValue) &<< 8
   }
 }

@@ -96,9 +96,9 @@ package enum PageType: UInt8 {
   case absent
   /// Allocated, or in no special state.
   case none
-  /// Head of a free block in the buddy lists.
+  /// Head of a free chunk in the buddy lists.
   case buddy
-  /// On a per-CPU free list (head of the block).
+  /// On a per-CPU free list (head of the chunk).
   case perCPU
   /// Offline, or taken away by a driver (PG_offline).
   case offline

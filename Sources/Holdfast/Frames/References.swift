@@ -19,7 +19,7 @@ extension Folios {
   ///
   /// - Kernel: include/linux/mm.h:folio_get (6.1)
   @inline(__always)
-  package func getFolio(_ head: FrameNumber, refs: Int32 = 1) {
+  package func get(_ head: FrameNumber, refs: Int32 = 1) {
     memmap.page(head).refcount.fetchAdd(refs)
   }
 
@@ -30,12 +30,12 @@ extension Folios {
   ///
   /// - Kernel: mm/gup.c:try_get_folio (6.1)
   @inline(__always)
-  package func tryGetFolio(_ frame: FrameNumber, refs: Int32 = 1, processor: Int) -> FrameNumber? {
+  package func tryGet(_ frame: FrameNumber, refs: Int32 = 1, processor: Int) -> FrameNumber? {
     while true {
       let head = memmap.head(of: frame)
       guard addReferences(memmap.page(head), refs) else { return nil }
       if !isEnabled(.folioRecheck) || memmap.head(of: frame) == head { return head }
-      putFolio(head, refs: refs, on: processor)
+      put(head, refs: refs, on: processor)
     }
   }
 
@@ -43,15 +43,15 @@ extension Folios {
   ///
   /// - Kernel: include/linux/page_ref.h:folio_ref_try_add_rcu (6.1)
   @inline(__always)
-  package func addReferences(_ descriptor: Page, _ refs: Int32) -> Bool {
+  package func addReferences(_ folio: Page, _ refs: Int32) -> Bool {
     if isEnabled(.freePageRefusal), isEnabled(.overflowRefusal) {
-      return descriptor.refcount.addIfPositive(refs)
+      return folio.refcount.addIfPositive(refs)
     }
     while true {
-      let references = descriptor.refcount.load()
+      let references = folio.refcount.load()
       if references == 0, isEnabled(.freePageRefusal) { return false }
       if references < 0, isEnabled(.overflowRefusal) { return false }
-      if descriptor.refcount.compareExchange(references, references &+ refs).exchanged { return true }
+      if folio.refcount.compareExchange(references, references &+ refs).exchanged { return true }
     }
   }
 
@@ -92,9 +92,9 @@ extension Folios {
   /// - Kernel: include/linux/mm.h:folio_put_refs (6.1)
   /// - Kernel: include/linux/mm.h:folio_put (6.1)
   @inline(__always)
-  package func putFolio(_ head: FrameNumber, refs: Int32 = 1, on processor: Int) {
+  package func put(_ head: FrameNumber, refs: Int32 = 1, on processor: Int) {
     let before = memmap.page(head).refcount.fetchAdd(0 &- refs)
-    if before == refs { destroyFolio(head, on: processor) }
+    if before == refs { destroy(head, on: processor) }
     assert(before >= refs || before < 0, "refcount of \(head) fell from \(before) by \(refs)")
   }
 
@@ -102,15 +102,15 @@ extension Folios {
   ///
   /// - Kernel: mm/swap.c:__folio_put (6.1); without device memory, memory control groups.
   @inline(never)
-  private func destroyFolio(_ head: FrameNumber, on processor: Int) {
-    let descriptor = memmap.page(head)
-    if descriptor.has(.lru) { lru.unlinkDying(head, on: processor) }
-    let order = descriptor.isLarge ? descriptor.order : 0
-    if descriptor.pincount.load(.relaxed) != 0 || descriptor.entireMapcount.load(.relaxed) != 0 {
+  private func destroy(_ head: FrameNumber, on processor: Int) {
+    let folio = memmap.page(head)
+    if folio.has(.lru) { lru.removeDying(head, on: processor) }
+    let order = folio.isLarge ? folio.order : 0
+    if folio.pincount.load(.relaxed) != 0 || folio.entireMapcount.load(.relaxed) != 0 {
       fatalError("\(head) is freed while pinned or mapped")
     }
     // A huge page of a pool stays one folio in the pool.
-    let isPooled = descriptor.isHugetlb
+    let isPooled = folio.isHugetlb
     let cleared = isPooled ? PageFlags.clearedAtFree.subtracting(.head) : .clearedAtFree
     for i in 0..<(1 << order) {
       let part = memmap.page(head + i)
@@ -118,11 +118,11 @@ extension Folios {
       part.clear(cleared)
       if !isPooled { part.headOffset.store(0) }
     }
-    descriptor.mapping = .none
+    folio.mapping = .none
     if isPooled {
-      hugetlb.returnHugePage(head, on: processor)
+      hugetlb.free(head, on: processor)
     } else {
-      allocator.freeBlock(head, order: order, on: processor)
+      allocator.free(head, order: order, on: processor)
     }
   }
 
@@ -145,6 +145,6 @@ extension Folios {
     guard failures.shouldFail(.reference, "a bystander's reference before \(place.rawValue)") else {
       return false
     }
-    return tryGetFolio(head, processor: processor) != nil
+    return tryGet(head, processor: processor) != nil
   }
 }

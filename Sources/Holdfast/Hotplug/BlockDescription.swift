@@ -31,7 +31,7 @@ public struct BlockDescription: Hashable, Sendable {
   }
 }
 
-/// Memory blocks: they come online, go offline, are added and removed.
+/// Memory blocks: they are added, go online and offline, and are removed.
 package struct Blocks: Room {
   package let machine: Machine
 
@@ -102,11 +102,11 @@ extension Blocks {
     var index = range.start.index
     while index < range.endIndex {
       let frame = FrameNumber(index)
-      let descriptor = memmap.page(frame)
+      let page = memmap.page(frame)
       index += 1
-      if descriptor.type == .buddy || descriptor.type == .perCPU {
-        index = frame.index + 1 << descriptor.order
-      } else if descriptor.refcount.load() > 0 {
+      if page.type == .buddy || page.type == .perCPU {
+        index = frame.index + 1 << page.order
+      } else if page.refcount.load() > 0 {
         heads.append(frame)
         index = frame.index + memmap.folioPages(frame)
       }

@@ -67,7 +67,7 @@ extension Blocks {
     }
     guard let zone = block.zone else { throw refusal(id, .zone, .severalZones) }
     var attempt = OfflineAttempt(id: id, range: machine.frames(of: id), zone: zone, limits: limits)
-    if !asks(notify), takeUntouched(attempt.range, from: zone) {
+    if !asks(notify), offlineUntouched(attempt.range, from: zone) {
       setState(id, .goingOffline)
       leaveZone(id, zone, managed: attempt.range.count)
       setState(id, .offline)
@@ -76,12 +76,12 @@ extension Blocks {
     guard buddy.materialise(attempt.range) else { throw refusal(id, .holes, .noBytes) }
     setState(id, .goingOffline)
     allocator.disablePerCPULists(zone)
-    lru.disableLRUBatches(for: process)
+    lru.disableBatches(for: process)
     do {
       try empty(&attempt, by: process, notify)
     } catch {
       if isEnabled(.offlineListsBack) {
-        lru.enableLRUBatches()
+        lru.enableBatches()
         allocator.enablePerCPULists(zone)
       }
       setState(id, .online)
@@ -134,12 +134,12 @@ extension Blocks {
       var index = range.start.index
       while index < range.endIndex {
         let frame = FrameNumber(index)
-        let descriptor = memmap.page(frame)
-        if descriptor.type == .buddy {
-          index += 1 << descriptor.order
-          buddy.takeFromFreeList(frame)
+        let page = memmap.page(frame)
+        if page.type == .buddy {
+          index += 1 << page.order
+          buddy.removeFromFreeList(frame)
         } else {
-          if descriptor.type == .offline { alreadyAway += 1 }
+          if page.type == .offline { alreadyAway += 1 }
           index += 1
         }
       }
@@ -150,7 +150,7 @@ extension Blocks {
       }
       buddy.add(-(range.count / geometry.pageblockFrames), to: zone.isolatedPageblocks)
     }
-    lru.enableLRUBatches()
+    lru.enableBatches()
     allocator.enablePerCPULists(attempt.zone)
     memmap.page(range.start).row.raw
       .initializeMemory(as: UInt8.self, repeating: 0, count: range.count * PageRow.stride)
@@ -163,7 +163,7 @@ extension Blocks {
   /// Its sections are free and have no metadata, so nothing has to be moved.
   ///
   /// - Returns: false if any of it was allocated, is reserved, or belongs to a CMA area.
-  private func takeUntouched(_ range: FrameRange, from id: ZoneID) -> Bool {
+  private func offlineUntouched(_ range: FrameRange, from id: ZoneID) -> Bool {
     let zone = buddy.zone(id)
     return zone.lock.withLock {
       let sections = range.start.index >> geometry.sectionOrder..<range.endIndex >> geometry.sectionOrder

@@ -19,7 +19,7 @@ extension Blocks {
   func moveEverything(_ attempt: inout OfflineAttempt, by process: Process) throws(OfflineError) {
     while true {
       try moveMovable(&attempt, by: process)
-      guard hugetlb.dissolveFreeHugePages(in: attempt.range, on: process.processor) else {
+      guard hugetlb.dissolveFree(in: attempt.range, on: process.processor) else {
         let kept = firstHugePage(in: attempt.range)
         throw failure(attempt, .dissolve, .hugePageKept(kept), around: kept)
       }
@@ -77,15 +77,15 @@ extension Blocks {
       defer { zone.lock.unlock() }
       while index < upper {
         let frame = FrameNumber(index)
-        let descriptor = memmap.page(frame)
-        if descriptor.type == .buddy {
-          index += 1 << descriptor.order
+        let page = memmap.page(frame)
+        if page.type == .buddy {
+          index += 1 << page.order
           continue
         }
         let head = memmap.head(of: frame)
         if memmap.page(head).has(.lru) { return .found(frame) }
         let references = memmap.page(head).refcount.load()
-        if descriptor.type == .offline, references > 0 { return .unmovable(frame) }
+        if page.type == .offline, references > 0 { return .unmovable(frame) }
         if memmap.page(head).isHugetlb {
           if memmap.page(head).isHugetlbMigratable { return .found(frame) }
           index = head.index + memmap.folioPages(head)
@@ -109,13 +109,13 @@ extension Blocks {
     let cpu = process.processor
     var list = FolioList()
     var referredTo: [FrameNumber] = []
-    defer { for head in referredTo { folios.putFolio(head, on: cpu) } }
+    defer { for head in referredTo { folios.put(head, on: cpu) } }
     var unmoved = 0
     var index = start.index
     while index < attempt.range.endIndex {
       let frame = FrameNumber(index)
       index += 1
-      guard let head = folios.tryGetFolio(frame, processor: cpu) else { continue }
+      guard let head = folios.tryGet(frame, processor: cpu) else { continue }
       index = max(index, head.index + memmap.folioPages(head))
       if folios.bystanderRefers(to: head, before: .offlinePass, on: cpu) { referredTo.append(head) }
       if migration.isolate(head, on: cpu) {
@@ -124,7 +124,7 @@ extension Blocks {
         unmoved += 1
         attempt.log("failed to isolate pfn \(String(frame.index, radix: 16))")
       }
-      folios.putFolio(head, on: cpu)
+      folios.put(head, on: cpu)
     }
     guard !list.isEmpty else { return unmoved }
     let outcome = migration.migratePages(

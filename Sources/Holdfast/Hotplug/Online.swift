@@ -140,7 +140,7 @@ extension Blocks {
       throw OnlineError(block: id, cause: .vetoed(error))
     }
     let zoneID = zoneForOnline(id, as: kind, policy)
-    give(machine.frames(of: id), to: zoneID)
+    freePages(machine.frames(of: id), to: zoneID)
     block(id).zone = zoneID
     // The state is set before the first allocation can get a page, so that no page of an offline block is in
     // use.
@@ -158,7 +158,7 @@ extension Blocks {
   /// - Kernel: mm/memory_hotplug.c:move_pfn_range_to_zone (6.1); without the span of the node, device memory.
   /// - Kernel: mm/memory_hotplug.c:online_pages_range (6.1); without an online page callback.
   /// - Kernel: mm/memory_hotplug.c:generic_online_page (6.1)
-  private func give(_ range: FrameRange, to id: ZoneID) {
+  private func freePages(_ range: FrameRange, to id: ZoneID) {
     for frame in range.frames { memmap.page(frame).initialise(zone: id, type: .none) }
     setSections(of: range, .made)
     growSpan(of: id, by: range)

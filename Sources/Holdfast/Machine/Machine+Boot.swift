@@ -19,7 +19,7 @@ extension Machine {
     guard buddy.materialise(FrameRange(start: plan.zeroPage, count: 1)) else {
       throw buddy.noBytes(plan.zeroPage)
     }
-    folios.zeroContents(plan.zeroPage)
+    folios.zero(plan.zeroPage)
     buddy.recomputeWatermarks()
   }
 

@@ -33,22 +33,22 @@ extension Pools {
   /// A table page's entries are zeros too. Takes the tables lock, except for pin records, whose caller holds the ledger lock.
   ///
   /// - Returns: nil if the table is full or an injected failure says so.
-  package func takePoolRow(_ pool: TablePool) -> RowID? {
+  package func allocate(_ pool: TablePool) -> RowID? {
     if failures.shouldFail(.table) { return nil }
     return pool == .pinRecords
-      ? takeRow(pool) : global.tablesLock.withLock { takeRow(pool) }
+      ? allocateRow(pool) : global.tablesLock.withLock { allocateRow(pool) }
   }
 
   /// Gives a row back; nobody may still look at it.
-  package func returnPoolRow(_ pool: TablePool, _ id: RowID) {
+  package func free(_ pool: TablePool, _ id: RowID) {
     if pool == .pinRecords {
-      returnRow(pool, id)
+      freeRow(pool, id)
     } else {
-      global.tablesLock.withLock { returnRow(pool, id) }
+      global.tablesLock.withLock { freeRow(pool, id) }
     }
   }
 
-  private func takeRow(_ pool: TablePool) -> RowID? {
+  private func allocateRow(_ pool: TablePool) -> RowID? {
     let table = rows(pool)
     let state = global.pool(pool)
     var id = state.firstFree
@@ -73,7 +73,7 @@ extension Pools {
     return id
   }
 
-  private func returnRow(_ pool: TablePool, _ id: RowID) {
+  private func freeRow(_ pool: TablePool, _ id: RowID) {
     let row = row(rows(pool), id)
     let state = global.pool(pool)
     row[PooledRow.live] = 0

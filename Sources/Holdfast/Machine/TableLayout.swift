@@ -25,7 +25,7 @@ package struct TableLayout: Sendable {
   @usableFromInline package let cmaAreas: Table<CMAAreaRow>
   @usableFromInline package let processes: Table<ProcessRow>
   @usableFromInline package let spaces: Table<AddressSpaceRow>
-  @usableFromInline package let areas: Table<AreaRow>
+  @usableFromInline package let areas: Table<VirtualMemoryAreaRow>
   @usableFromInline package let anonGroups: Table<AnonGroupRow>
   @usableFromInline package let objects: Table<BackingObjectRow>
   @usableFromInline package let pinRecords: Table<PinRecordRow>

@@ -5,13 +5,13 @@ import SystemPackage
 public struct CompactionResult: Hashable, Sendable {
   /// How it ended.
   public enum Outcome: String, CaseIterable, Hashable, Sendable {
-    /// A free block of the order was there already.
+    /// A free chunk of the order was there already.
     case notNeeded
     /// There are too few free pages for compaction to help.
     case skipped
-    /// A free block of the order exists now.
+    /// A free chunk of the order exists now.
     case success
-    /// The whole zone was scanned and no such block was made; a run over the whole zone always ends so.
+    /// The whole zone was scanned and no such chunk was made; a run over the whole zone always ends so.
     case complete
     /// A fatal signal was pending.
     case interrupted
@@ -46,7 +46,7 @@ extension Machine {
   /// Order for which a whole zone is compacted.
   public static let wholeZone = -1
 
-  /// Compacts a zone until it has a free block of an order, or as a whole.
+  /// Compacts a zone until it has a free chunk of an order, or as a whole.
   ///
   /// For an order, an asynchronous run comes first and one that waits for locks second. A run begins where
   /// the last one stopped. Pinned pages are left where they are. compact_stall, compact_success and
@@ -68,7 +68,7 @@ extension Compaction {
     let zone = buddy.zone(id)
     guard zone.isPopulated else { return CompactionResult(outcome: .skipped) }
     guard order >= 0 else { return compactWholeZone(id, by: process) }
-    if hasFreeBlock(zone, order: order) { return CompactionResult(outcome: .notNeeded) }
+    if hasFreeChunk(zone, order: order) { return CompactionResult(outcome: .notNeeded) }
     guard hasRoom(zone, order: order) else { return CompactionResult(outcome: .skipped) }
     counters.bump(.compactStall, on: process)
     var result = CompactionResult(outcome: .complete)
@@ -90,12 +90,12 @@ extension Compaction {
     return result
   }
 
-  /// Whether a block of the order is free, on a list that allocations may take from.
+  /// Whether a chunk of the order is free, on a list that allocations may take from.
   ///
-  /// - Kernel: mm/compaction.c:__compact_finished (6.1); without the migratetype of the request (a free block
-  ///   of any type counts, CMA blocks too), the fallback test, proactive compaction, the flush of skip hints.
-  private func hasFreeBlock(_ zone: Zone, order: Int) -> Bool {
-    // Metadata that is not made yet represents free blocks of every order.
+  /// - Kernel: mm/compaction.c:__compact_finished (6.1); without the migratetype of the request (a free chunk
+  ///   of any type counts, CMA chunks too), the fallback test, proactive compaction, the flush of skip hints.
+  private func hasFreeChunk(_ zone: Zone, order: Int) -> Bool {
+    // Metadata that is not made yet represents free chunks of every order.
     if zone.deferred.load(.relaxed) > 0 { return true }
     return zone.lock.withLock {
       (order...max(order, geometry.maxOrder)).contains { order in
@@ -134,7 +134,7 @@ extension Compaction {
     let targets = CompactionTargets(machine, zone: id, floor: migrate, cursor: free)
     var scan = MigrateScan(next: migrate)
     var list = FolioList()
-    lru.drainLRU(for: process)
+    lru.drain(for: process)
     result.outcome = .complete
     while true {
       let block = buddy.pageblockSpan(of: FrameRange(start: FrameNumber(scan.next), count: 1))
@@ -144,7 +144,7 @@ extension Compaction {
         break
       }
       // A pageblock is scanned to its end before the result is looked at.
-      if scan.next == block.start.index, order >= 0, hasFreeBlock(zone, order: order) {
+      if scan.next == block.start.index, order >= 0, hasFreeChunk(zone, order: order) {
         result.outcome = .success
         break
       }
@@ -167,7 +167,7 @@ extension Compaction {
       }
       if scan.next >= block.endIndex {
         // Freed pages wait in per-CPU lists, where they cannot merge with their buddies.
-        lru.drainLRU(for: process)
+        lru.drain(for: process)
         allocator.drainPerCPULists(id)
       }
       if outcome.aborted == .noMemory, targets.isExhausted { break }
@@ -175,7 +175,7 @@ extension Compaction {
     targets.release(on: cpu)
     allocator.drainPerCPULists(id)
     if result.outcome == .complete {
-      if order >= 0, hasFreeBlock(zone, order: order) { result.outcome = .success }
+      if order >= 0, hasFreeChunk(zone, order: order) { result.outcome = .success }
       resetCompaction(of: id)
     } else {
       zone.lock.withLock {

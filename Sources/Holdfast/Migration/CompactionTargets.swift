@@ -34,7 +34,7 @@ package final class CompactionTargets {
   /// A page to fill: allocated, one reference, no contents; nil if the scanners have met.
   ///
   /// - Kernel: mm/compaction.c:compaction_alloc (6.1)
-  package func take() -> FrameNumber? {
+  package func allocate() -> FrameNumber? {
     while frames.isEmpty, !isExhausted { refill() }
     return frames.popLast()
   }
@@ -42,14 +42,14 @@ package final class CompactionTargets {
   /// Takes a page back that was not filled, in the state in which `take` gave it.
   ///
   /// - Kernel: mm/compaction.c:compaction_free (6.1)
-  package func giveBack(_ frame: FrameNumber) { frames.append(frame) }
+  package func free(_ frame: FrameNumber) { frames.append(frame) }
 
   /// Gives the pages that are left to the allocator.
   ///
   /// - Kernel: mm/compaction.c:release_freepages (6.1); without moving the free scanner's start back to the
   ///   highest page.
   func release(on processor: Int) {
-    while let frame = frames.popLast() { machine.folios.putFolio(frame, on: processor) }
+    while let frame = frames.popLast() { machine.folios.put(frame, on: processor) }
   }
 
   /// Takes the free pages of the next pageblock downwards.
@@ -73,24 +73,24 @@ package final class CompactionTargets {
     let type = machine.buddy.pageblockType(of: first)
     // Only pageblocks that may hold movable pages, and not those that are wholly free already.
     guard type == .movable || type == .cma else { return }
-    if let (_, order) = machine.buddy.freeBlock(covering: first), order >= geometry.pageblockOrder { return }
+    if let (_, order) = machine.buddy.freeChunk(covering: first), order >= geometry.pageblockOrder { return }
     var index = cursor
     let end = cursor + geometry.pageblockFrames
     while index < end {
       let frame = FrameNumber(index)
-      let descriptor = machine.memmap.page(frame)
+      let page = machine.memmap.page(frame)
       scanned += 1
-      guard descriptor.type == .buddy else {
+      guard page.type == .buddy else {
         index += 1
         continue
       }
-      let size = 1 << descriptor.order
+      let size = 1 << page.order
       // Compaction must leave the minimum watermark free.
       guard Int(zone.free.load(.relaxed)) > Int(zone.watermark(0).load(.relaxed)) + size else { return }
-      machine.buddy.takeFromFreeList(frame)
+      machine.buddy.removeFromFreeList(frame)
       machine.buddy.countFree(-size, type, in: zone)
       for i in 0..<size {
-        machine.allocator.prepareTaken(frame + i)
+        machine.allocator.prepareIsolated(frame + i)
         frames.append(frame + i)
       }
       isolated += size

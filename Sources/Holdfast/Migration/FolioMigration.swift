@@ -33,26 +33,26 @@ extension Migration {
     if from.refcount.load() == 1, !from.isHugetlb {
       // All other references are gone: the folio was freed meanwhile, which counts as moved.
       countIsolated(source, by: -1, on: cpu)
-      folios.putFolio(source, on: cpu)
+      folios.put(source, on: cpu)
       return .moved
     }
-    guard let target = takeTarget(source, request) else {
+    guard let target = allocateTarget(source, request) else {
       return .noMemory(failure(source, .allocate, reason))
     }
     guard lockForMigration(from, wait: wait && request.mode != .async, process) else {
-      giveTargetBack(target, request)
+      freeTarget(target, request)
       return .again(failure(source, .lock, reason))
     }
     let result = moveLocked(source, to: target, request)
     from.lock.unlock()
     guard case .moved = result else {
-      giveTargetBack(target, request)
+      freeTarget(target, request)
       return result
     }
-    folios.putFolio(target, on: cpu)
+    folios.put(target, on: cpu)
     trace?(.migrate(from: source, to: target, pages: memmap.folioPages(source), reason: reason))
     if !from.isHugetlb { countIsolated(source, by: -1, on: cpu) }
-    folios.putFolio(source, on: cpu)
+    folios.put(source, on: cpu)
     return .moved
   }
 
@@ -81,8 +81,8 @@ extension Migration {
     // The reference keeps the group alive if the areas are unmapped while entries are replaced.
     let group = from.mapping.anonGroup
     var isHeld = false
-    if let group { isHeld = reverseMap.holdGroup(group) }
-    defer { if isHeld, let group { reverseMap.releaseGroup(group) } }
+    if let group { isHeld = reverseMap.getGroup(group) }
+    defer { if isHeld, let group { reverseMap.putGroup(group) } }
     let wasMapped = isMapped(source)
     if !isEnabled(.compareAfterUnmap), let failed = referredToBeforeUnmap(source, reason) {
       return .again(failed)
@@ -99,20 +99,20 @@ extension Migration {
       return .permanent(failed)
     }
     let isReferredTo = folios.bystanderRefers(to: source, before: .migration, on: cpu)
-    defer { if isReferredTo { folios.putFolio(source, on: cpu) } }
+    defer { if isReferredTo { folios.put(source, on: cpu) } }
     let (switched, expected) = switchIdentity(from: source, to: target, pages: pages)
     guard switched else {
       let failed = failure(source, .references, reason, expected: expected)
       restoreMappings(from: source, to: source, groupIsHeld: isHeld, on: cpu)
       return .again(failed)
     }
-    if mode != .syncNoCopy { folios.copyContents(from: source, to: target, count: pages) }
+    if mode != .syncNoCopy { folios.copy(from: source, to: target, count: pages) }
     copyFlags(from: source, to: target)
     moveAccounting(from: source, to: target, pages: pages, on: cpu)
     if to.isHugetlb {
-      hugetlb.moveHugetlbState(from: source, to: target)
+      hugetlb.moveState(from: source, to: target)
     } else {
-      lru.addToLRU(target, on: cpu, drains: wasMapped)
+      lru.add(target, on: cpu, drains: wasMapped)
     }
     restoreMappings(from: source, to: target, groupIsHeld: isHeld, on: cpu)
     from.mapping = .none
@@ -148,14 +148,14 @@ extension Migration {
   ///
   /// - Kernel: mm/migrate.c:alloc_migration_target (6.1); without a node mask: the allocation may fall back
   ///   to every node.
-  private func takeTarget(_ source: FrameNumber, _ request: MigrationRequest) -> FrameNumber? {
+  private func allocateTarget(_ source: FrameNumber, _ request: MigrationRequest) -> FrameNumber? {
     let process = request.process
     switch request.target {
-    case .taken(let targets): return memmap.folioPages(source) == 1 ? targets.take() : nil
+    case .taken(let targets): return memmap.folioPages(source) == 1 ? targets.allocate() : nil
     case .allocate(var gfp, let node):
       let from = memmap.page(source)
       let node = node ?? from.node
-      if from.isHugetlb { return hugetlb.hugePageForMigration(node: node, for: process) }
+      if from.isHugetlb { return hugetlb.allocateForMigration(node: node, for: process) }
       let order = from.isLarge ? from.order : 0
       if order > 0 { gfp = gfp.subtracting(.reclaim).union(.transhuge) }
       if from.isInMovableZone { gfp.formUnion(.highMem) }
@@ -164,10 +164,10 @@ extension Migration {
   }
 
   /// Frees a target that was not filled, or gives it back to the compaction that it came from.
-  private func giveTargetBack(_ frame: FrameNumber, _ request: MigrationRequest) {
+  private func freeTarget(_ frame: FrameNumber, _ request: MigrationRequest) {
     switch request.target {
-    case .taken(let targets): targets.giveBack(frame)
-    case .allocate: folios.putFolio(frame, on: request.process.processor)
+    case .taken(let targets): targets.free(frame)
+    case .allocate: folios.put(frame, on: request.process.processor)
     }
   }
 
@@ -209,8 +209,8 @@ extension Migration {
     else { return (false, expected) }
     to.index = from.index
     to.mapping = from.mapping
-    folios.getFolio(target, refs: Int32(accounted.cache))
-    pageCache.replaceCached(object, from: source, to: target, pages: pages)
+    folios.get(target, refs: Int32(accounted.cache))
+    pageCache.replace(object, from: source, to: target, pages: pages)
     from.refcount.store(Int32(expected - accounted.cache))
     return (true, expected)
   }

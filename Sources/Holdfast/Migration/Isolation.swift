@@ -4,12 +4,12 @@ import Interleaving
 extension Migration {
   /// Isolates a folio for migration and counts it as isolated; a hugetlb folio is no longer migratable.
   package func isolate(_ head: FrameNumber, on processor: Int) -> Bool {
-    let descriptor = memmap.page(head)
+    let folio = memmap.page(head)
     let succeeded: Bool
-    if descriptor.isHugetlb {
-      succeeded = !failures.shouldFail(.isolation) && hugetlb.isolateHugetlb(head, on: processor)
+    if folio.isHugetlb {
+      succeeded = !failures.shouldFail(.isolation) && hugetlb.isolate(head, on: processor)
     } else {
-      succeeded = lru.isolateFromLRU(head, on: processor)
+      succeeded = lru.isolate(head, on: processor)
       if succeeded { countIsolated(head, by: 1, on: processor) }
     }
     if !succeeded { machine.processor(processor).event(.isolationFailures).addAsOwner(1) }
@@ -23,12 +23,12 @@ extension Migration {
   /// - Kernel: mm/vmscan.c:folio_putback_lru (6.1)
   package func putBack(_ head: FrameNumber, on processor: Int) {
     if memmap.page(head).isHugetlb {
-      hugetlb.putBackHugetlb(head, on: processor)
+      hugetlb.putBack(head, on: processor)
       return
     }
     countIsolated(head, by: -1, on: processor)
-    lru.addToLRU(head, on: processor)
-    folios.putFolio(head, on: processor)
+    lru.add(head, on: processor)
+    folios.put(head, on: processor)
   }
 
   /// Adjusts NR_ISOLATED_ANON or NR_ISOLATED_FILE by a folio's pages.

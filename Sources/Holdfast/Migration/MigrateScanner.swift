@@ -44,9 +44,9 @@ extension Migration {
       scan.scanned += 1
       if purpose == .wholeRange, memmap.page(frame).has(.head), memmap.page(frame).refcount.load() == 0 {
         let folio = FrameRange(start: frame, count: memmap.folioPages(frame))
-        _ = hugetlb.dissolveFreeHugePages(in: folio, on: cpu)
+        _ = hugetlb.dissolveFree(in: folio, on: cpu)
       }
-      guard let head = folios.tryGetFolio(frame, processor: cpu) else { continue }
+      guard let head = folios.tryGet(frame, processor: cpu) else { continue }
       let size = memmap.folioPages(head)
       let after = head.index + size
       scan.scanned += max(0, min(after, end) - scan.next)
@@ -57,7 +57,7 @@ extension Migration {
         pages += size
         scan.isolated += size
       }
-      folios.putFolio(head, refs: isReferredTo ? 2 : 1, on: cpu)
+      folios.put(head, refs: isReferredTo ? 2 : 1, on: cpu)
     }
   }
 
@@ -65,12 +65,12 @@ extension Migration {
   private func isWorthMoving(
     _ head: FrameNumber, _ pages: Int, _ purpose: ScanPurpose, _ mode: MigrationMode
   ) -> Bool {
-    let descriptor = memmap.page(head)
-    if descriptor.isHugetlb { return purpose == .wholeRange }
+    let folio = memmap.page(head)
+    if folio.isHugetlb { return purpose == .wholeRange }
     if pages > 1, purpose == .compaction { return false }
-    guard descriptor.has(.lru) else { return false }
-    if mode == .async, descriptor.has(.writeback) { return false }
-    return descriptor.mapping.object != nil
-      || Int(descriptor.refcount.load()) - 1 <= folios.expectedReferences(of: head).total
+    guard folio.has(.lru) else { return false }
+    if mode == .async, folio.has(.writeback) { return false }
+    return folio.mapping.object != nil
+      || Int(folio.refcount.load()) - 1 <= folios.expectedReferences(of: head).total
   }
 }

@@ -1,7 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// The list driver: passes over isolated folios until they have moved or cannot move.
+/// Migration: folios are isolated, unmapped, copied and mapped again, in passes over a list.
 package struct Migration: Room {
   package let machine: Machine
 }
@@ -134,9 +134,9 @@ extension Migration {
   /// - Kernel: mm/migrate.c:migration_entry_wait_huge (6.1)
   /// - Kernel: mm/filemap.c:migration_entry_wait_on_locked (6.1)
   package func waitForMigration(of frame: FrameNumber, on processor: Int) {
-    let held = isEnabled(.waitWithoutReference) ? nil : folios.tryGetFolio(frame, processor: processor)
+    let held = isEnabled(.waitWithoutReference) ? nil : folios.tryGet(frame, processor: processor)
     memmap.page(memmap.head(of: frame)).lock.waitUntilFree()
-    if let held { folios.putFolio(held, on: processor) }
+    if let held { folios.put(held, on: processor) }
   }
 }
 

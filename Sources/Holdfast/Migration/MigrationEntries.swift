@@ -48,8 +48,8 @@ extension Migration {
             huge: count > 1)
           if entry.has(PageTableEntry.dirty) { memmap.page(head).set(.dirty) }
           pageTables.setEntry(slot, replacement)
-          reverseMap.removeMapping(first, huge: count > 1, on: processor)
-          folios.putFolio(head, on: processor)
+          reverseMap.remove(first, huge: count > 1, on: processor)
+          folios.put(head, on: processor)
         }
       }
       return !refused
@@ -83,10 +83,10 @@ extension Migration {
           if entry.has(PageTableEntry.dirty) { bits |= PageTableEntry.dirty }
           if count > 1 { bits |= PageTableEntry.huge }
           if kind == .migrationWrite, area.flags.contains(.write) { bits |= PageTableEntry.writable }
-          folios.getFolio(target)
+          folios.get(target)
           let exclusive =
             policy.tracksExclusive && memmap.page(target).mapping.isAnonymous && kind != .migrationRead
-          reverseMap.addMapping(
+          reverseMap.add(
             frame, area, page: virtual, huge: count > 1, exclusive: exclusive, on: processor)
           pageTables.setEntry(slot, .leaf(frame, bits), .sequential)
         }
@@ -106,7 +106,7 @@ extension Migration {
   ///   taking the lock itself, the test of the entry, which `body` makes.
   @inline(__always)
   private func forEachSlot(
-    of head: FrameNumber, identity: FrameNumber? = nil, in area: Area, _ space: AddressSpace,
+    of head: FrameNumber, identity: FrameNumber? = nil, in area: VirtualMemoryArea, _ space: AddressSpace,
     _ body: (EntrySlot, UInt64, FrameNumber, Int) -> Void
   ) {
     let pages = memmap.folioPages(head)

@@ -62,9 +62,9 @@ extension Machine {
     tick()
     func all(_ status: MoveStatus) -> [MoveStatus?] { [MoveStatus?](repeating: status, count: pages) }
     guard zones.contains(where: { $0.node == node }) else { return all(.noSuchNode) }
-    guard process.live != 0, let held = spaces.holdSpace(of: owner) else { return all(.noSuchProcess) }
-    defer { spaces.releaseSpace(held, on: process.processor) }
-    lru.drainLRUAll(for: process)
+    guard process.live != 0, let held = spaces.getSpace(of: owner) else { return all(.noSuchProcess) }
+    defer { spaces.putSpace(held, on: process.processor) }
+    lru.drainAll(for: process)
     let space = spaces.space(held)
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
@@ -113,11 +113,11 @@ extension Migration {
     let (frame, head) = space.pageTableLock.withLock { () -> (FrameNumber?, FrameNumber?) in
       guard let frame = faults.mappedFrame(space, virtual) else { return (nil, nil) }
       if frame == global.zeroPage { return (frame, nil) }
-      return (frame, folios.tryGetFolio(frame, processor: processor))
+      return (frame, folios.tryGet(frame, processor: processor))
     }
     guard frame != nil else { return (.notPresent, nil) }
     guard let head else { return (.notMapped, nil) }
-    defer { folios.putFolio(head, on: processor) }
+    defer { folios.put(head, on: processor) }
     if memmap.page(head).node == node { return (nil, nil) }
     if folios.mappingCount(head) > memmap.folioPages(head) { return (.shared, nil) }
     guard isolate(head, on: processor) else { return (.notIsolated, nil) }

@@ -81,10 +81,10 @@ extension Migration {
   ///
   /// - Locks: the caller holds the zone lock, or accepts an answer that may be out of date.
   private func obstructs(_ frame: FrameNumber, memoryOffline: Bool) -> Bool {
-    let descriptor = memmap.page(frame)
-    switch descriptor.type {
+    let page = memmap.page(frame)
+    switch page.type {
     case .absent, .buddy: return false
-    default: return !(memoryOffline && isolation.isGivenUp(descriptor))
+    default: return !(memoryOffline && isolation.isGivenUp(page))
     }
   }
 
@@ -99,13 +99,13 @@ extension Migration {
     var index = range.start.index
     while index < range.endIndex {
       let frame = FrameNumber(index)
-      let descriptor = memmap.page(frame)
-      if descriptor.type == .buddy {
-        index += 1 << descriptor.order
+      let page = memmap.page(frame)
+      if page.type == .buddy {
+        index += 1 << page.order
         continue
       }
-      let head = descriptor.isTail ? memmap.head(of: frame) : frame
-      let whole = memmap.page(head).isLarge || descriptor.type == .perCPU
+      let head = page.isTail ? memmap.head(of: frame) : frame
+      let whole = memmap.page(head).isLarge || page.type == .perCPU
       let pages = whole ? 1 << memmap.page(head).order : 1
       if obstructs(head, memoryOffline: memoryOffline) {
         total += 1
@@ -118,14 +118,14 @@ extension Migration {
 
   /// What keeps a folio where it is, given its head.
   package func describeStuck(_ head: FrameNumber, pages: Int) -> StuckFrame {
-    let descriptor = memmap.page(head)
-    let flags = descriptor.flags
-    let references = Int(descriptor.refcount.load())
+    let folio = memmap.page(head)
+    let flags = folio.flags
+    let references = Int(folio.refcount.load())
     let accounted = folios.expectedReferences(of: head)
     return StuckFrame(
       frame: head, pages: pages,
       reason: stuckReason(head, flags, references: references, expected: accounted.total),
-      references: references, expected: accounted.total, mappings: accounted.mappings, zone: descriptor.zone,
+      references: references, expected: accounted.total, mappings: accounted.mappings, zone: folio.zone,
       pageblock: buddy.pageblockType(of: head))
   }
 
@@ -133,28 +133,28 @@ extension Migration {
   private func stuckReason(
     _ head: FrameNumber, _ flags: PageFlags, references: Int, expected: Int
   ) -> StuckFrame.Reason {
-    let descriptor = memmap.page(head)
+    let folio = memmap.page(head)
     if flags.contains(.reserved) { return .reserved }
     if flags.contains(.slab) { return .slab }
-    switch descriptor.type {
+    switch folio.type {
     case .table: return .pageTable
     case .offline: return .takenAway
     case .perCPU: return .perCPUList
     default: break
     }
     if references != 0, folios.isMaybePinned(head) {
-      let exact = pinRules.countsExactly(descriptor)
+      let exact = pinRules.countsExactly(folio)
       return .pinned(
         pins: exact
-          ? Int(descriptor.pincount.load())
+          ? Int(folio.pincount.load())
           : Int(UInt32(bitPattern: Int32(truncatingIfNeeded: references)) / UInt32(bitPattern: pinRules.bias))
       )
     }
-    if descriptor.isHugetlb, references <= expected { return .hugePage }
+    if folio.isHugetlb, references <= expected { return .hugePage }
     if references == 0 { return .unsettled }
-    let known = flags.contains(.lru) || descriptor.mapping != .none || descriptor.isHugetlb
+    let known = flags.contains(.lru) || folio.mapping != .none || folio.isHugetlb
     guard known else { return .kernel }
-    if !flags.contains(.lru), !descriptor.isHugetlb { return .offList }
+    if !flags.contains(.lru), !folio.isHugetlb { return .offList }
     if references > expected { return .referenced(extra: references - expected) }
     return flags.contains(.locked) ? .locked : .movable
   }

@@ -13,9 +13,9 @@ extension Machine {
       return ["page:\(pointer(frame)) is uninitialized and poisoned"] + Self.reasonLine(reason)
     }
     let head = memmap.head(of: frame)
-    let top = memmap.page(head)
+    let folio = memmap.page(head)
     var lines = [summary(frame, head)]
-    if top.isLarge, showsHead {
+    if folio.isLarge, showsHead {
       lines.append(largeLine(head))
     }
     lines.append(flagLine(frame, head))
@@ -35,48 +35,49 @@ extension Machine {
   }
 
   private func summary(_ frame: FrameNumber, _ head: FrameNumber) -> String {
-    let top = memmap.page(head)
+    let folio = memmap.page(head)
     let own = memmap.page(frame)
-    let mapcount = top.has(.slab) ? 0 : own.mapcount.load() + (top.isLarge ? top.entireMapcount.load() : 0)
+    let mapcount =
+      folio.has(.slab) ? 0 : own.mapcount.load() + (folio.isLarge ? folio.entireMapcount.load() : 0)
     // Since 5.8 it is page_mapping's answer, which is none for anonymous memory.
-    let hasNone = top.mapping == .none || (showsHead && top.mapping.isAnonymous)
-    let mapping = hasNone ? "0000000000000000" : Self.hash(UInt64(top.mapping.rawValue) << 32)
+    let hasNone = folio.mapping == .none || (showsHead && folio.mapping.isAnonymous)
+    let mapping = hasNone ? "0000000000000000" : Self.hash(UInt64(folio.mapping.rawValue) << 32)
     let index =
-      "0x" + String(own.isTail ? top.index + UInt64(frame.index - head.index) : top.index, radix: 16)
+      "0x" + String(own.isTail ? folio.index + UInt64(frame.index - head.index) : folio.index, radix: 16)
     switch policy {
     case .linux5_5, .pinBias, .pinExact:
       var line = "page:\(pointer(frame)) refcount:\(own.refcount.load())"
-      if policy == .pinExact, top.isLarge { line += " head refcount:\(top.refcount.load())" }
+      if policy == .pinExact, folio.isLarge { line += " head refcount:\(folio.refcount.load())" }
       line += " mapcount:\(mapcount) mapping:\(mapping) index:\(index)"
-      if top.isLarge {
-        line += " compound_mapcount:\(policy == .pinExact ? "" : " ")\(top.entireMapcount.load())"
-        if policy == .pinExact, top.order > 1 { line += " compound_pincount:\(top.pincount.load())" }
+      if folio.isLarge {
+        line += " compound_mapcount:\(policy == .pinExact ? "" : " ")\(folio.entireMapcount.load())"
+        if policy == .pinExact, folio.order > 1 { line += " compound_pincount:\(folio.pincount.load())" }
       }
       return line
     case .linuxMainline, .linux6_14:
       return
-        "page: refcount:\(top.refcount.load()) mapcount:\(mapcount) mapping:\(mapping) index:\(index) "
+        "page: refcount:\(folio.refcount.load()) mapcount:\(mapcount) mapping:\(mapping) index:\(index) "
         + "pfn:0x\(String(frame.index, radix: 16))"
     default:
       return
-        "page:\(pointer(frame)) refcount:\(top.refcount.load()) mapcount:\(mapcount) mapping:\(mapping) "
+        "page:\(pointer(frame)) refcount:\(folio.refcount.load()) mapcount:\(mapcount) mapping:\(mapping) "
         + "index:\(index) pfn:0x\(String(frame.index, radix: 16))"
     }
   }
 
   private func largeLine(_ head: FrameNumber) -> String {
-    let top = memmap.page(head)
+    let folio = memmap.page(head)
     if policy == .linuxMainline || policy == .linux6_14 {
       let mapped = (0..<memmap.folioPages(head)).reduce(0) {
         $0 + (memmap.page(head + $1).mapcount.load() > 0 ? 1 : 0)
       }
       return
-        "head: order:\(top.order) mapcount:\(folios.mappingCount(head)) "
-        + "entire_mapcount:\(top.entireMapcount.load()) nr_pages_mapped:\(mapped) pincount:\(top.pincount.load())"
+        "head: order:\(folio.order) mapcount:\(folios.mappingCount(head)) "
+        + "entire_mapcount:\(folio.entireMapcount.load()) nr_pages_mapped:\(mapped) pincount:\(folio.pincount.load())"
     }
-    var line = "head:\(pointer(head)) order:\(top.order) compound_mapcount:\(top.entireMapcount.load())"
-    if policy.counting == .exactForLarge || top.order > 1 {
-      line += " compound_pincount:\(top.pincount.load())"
+    var line = "head:\(pointer(head)) order:\(folio.order) compound_mapcount:\(folio.entireMapcount.load())"
+    if policy.counting == .exactForLarge || folio.order > 1 {
+      line += " compound_pincount:\(folio.pincount.load())"
     }
     return line
   }
@@ -98,12 +99,12 @@ extension Machine {
 
   /// The descriptor as eight words of sixteen digits, four a row.
   private func rawLines(_ prefix: String, _ frame: FrameNumber) -> [String] {
-    let descriptor = memmap.page(frame)
+    let page = memmap.page(frame)
     let words: [UInt64] = [
-      descriptor.flagWord.load(), UInt64(descriptor.next.rawValue), UInt64(descriptor.previous.rawValue),
-      UInt64(descriptor.mapping.rawValue), descriptor.index, UInt64(descriptor.privateWord),
-      UInt64(UInt32(bitPattern: descriptor.mapcount.load() - 1))
-        | UInt64(UInt32(bitPattern: descriptor.refcount.load())) << 32,
+      page.flagWord.load(), UInt64(page.next.rawValue), UInt64(page.previous.rawValue),
+      UInt64(page.mapping.rawValue), page.index, UInt64(page.privateWord),
+      UInt64(UInt32(bitPattern: page.mapcount.load() - 1))
+        | UInt64(UInt32(bitPattern: page.refcount.load())) << 32,
       0,
     ]
     return stride(from: 0, to: 8, by: 4).map { start in

@@ -46,7 +46,7 @@ extension Machine {
     let request = PinRequest(
       process: process, space: process.space, address: address, pages: pages, flags: flags, entry: entry,
       isPin: true, purpose: purpose, accounting: accounting)
-    let (record, taken) = try pins.take(request, of: owner ?? process)
+    let (record, taken) = try pins.pin(request, of: owner ?? process)
     return PinnedPages(pins, record, taken)
   }
 
@@ -68,7 +68,7 @@ extension Machine {
     let request = PinRequest(
       process: process, space: process.space, address: address, pages: pages, flags: flags, entry: entry,
       isPin: false, purpose: purpose, accounting: .none)
-    let (record, taken) = try pins.take(request, of: owner ?? process)
+    let (record, taken) = try pins.pin(request, of: owner ?? process)
     return GottenPages(pins, record, taken)
   }
 }
@@ -77,7 +77,7 @@ extension Pins {
   /// Serves a call of an entry point.
   ///
   /// - Returns: a record of the ledger with the pages; row zero if no pages were requested.
-  fileprivate func take(
+  fileprivate func pin(
     _ asked: PinRequest, of owner: Process
   ) throws(PinError) -> (record: PinRecord, taken: Taken) {
     let now = machine.stamp()
@@ -104,11 +104,11 @@ extension Pins {
           .arguments, .illegalFlags("only the remote entry point takes another process's memory"),
           .invalidArgument)
       }
-      guard let held = spaces.holdSpace(of: owner) else { throw gone(owner) }
+      guard let held = spaces.getSpace(of: owner) else { throw gone(owner) }
       remote = held
       request.space = held
     }
-    defer { if let remote { spaces.releaseSpace(remote, on: process.processor) } }
+    defer { if let remote { spaces.putSpace(remote, on: process.processor) } }
     if request.isFast, try isEmptyByOverflow(request) { return (none, Taken(count: 0)) }
 
     guard let record = ledger.openRecord(count: request.pages) else {
@@ -117,7 +117,7 @@ extension Pins {
     let range = PinRange(start: request.address.page, frames: ledger.slots(of: record, count: request.pages))
     var taken =
       request.accounting == .none
-      ? takePages(request, range) : takeCharged(request, range, to: record)
+      ? pinPages(request, range) : pinCharged(request, range, to: record)
     if taken.count == range.count { taken.failure = nil }
     if taken.count == 0, let failure = taken.failure {
       ledger.closeRecord(record)
@@ -150,7 +150,7 @@ extension Pins {
     record.ownerName = request.process.storedName
     record.tick = now
     record.purpose = request.purpose
-    record.kind = request.isPin ? Ledger.pinRecordKind : Ledger.getRecord
+    record.kind = request.isPin ? Ledger.pinKind : Ledger.getKind
     global.ledgerLock.unlock()
   }
 

@@ -10,7 +10,7 @@ extension Pins {
   ///
   /// - Returns: how many slots of the range were filled.
   /// - Kernel: mm/gup.c:lockless_pages_from_mm (6.1)
-  func takeLockless(_ request: PinRequest, _ range: PinRange) -> Int {
+  func pinLockless(_ request: PinRequest, _ range: PinRange) -> Int {
     let space = spaces.space(request.space)
     let processor = request.process.processor
     var sequence: UInt32 = 0
@@ -27,7 +27,7 @@ extension Pins {
       walk.flushCount(machine)
       if space.writeProtectSequence.read() != sequence {
         // fork has write-protected entries meanwhile, so these pages may be shared now.
-        releaseAll(range.prefix(walk.taken).frames, pins: true, markDirty: false, on: processor)
+        unpinAll(range.prefix(walk.taken).frames, pins: true, markDirty: false, on: processor)
         return 0
       }
     }
@@ -56,9 +56,9 @@ extension Pins {
       let upper = ReadEntry(pageTables.tablePage(table).entry(Int((walk.page &>> bits) & mask)))
       let regionEnd = min(walk.end, (walk.page | mask) &+ 1)
       if upper.entry.isTable {
-        guard takeEntries(upper, upTo: regionEnd, &walk) else { return }
+        guard pinEntries(upper, upTo: regionEnd, &walk) else { return }
       } else {
-        guard upper.entry.isPresent, upper.entry.isHuge, takeLeaf(upper, upTo: regionEnd, &walk) else {
+        guard upper.entry.isPresent, upper.entry.isHuge, pinLeaf(upper, upTo: regionEnd, &walk) else {
           return
         }
       }
@@ -67,30 +67,30 @@ extension Pins {
 
   /// Takes the pages of one table of PTEs; false ends the walk.
   ///
-  /// Runs of small pages are pinned by `takeSmallPages`; it leaves every other page to `takeEntry`. The two
+  /// Runs of small pages are pinned by `pinSmallPages`; it leaves every other page to `pinEntry`. The two
   /// together are the loop of gup_pte_range.
   ///
   /// - Kernel: mm/gup.c:gup_pte_range (6.1); without device pages, secret memory, protection keys.
   @inline(never)
-  private func takeEntries(_ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
+  private func pinEntries(_ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let table = pageTables.tablePage(upper.entry.tableID)
     let mask = UInt64(geometry.tableEntries &- 1)
     while true {
       if walk.flags.contains(.pin) {
-        let lost = takeSmallPages(upper, upTo: end, &walk)
+        let lost = pinSmallPages(upper, upTo: end, &walk)
         if lost != .none {
-          folios.putFolio(lost, refs: pinRules.bias, on: walk.processor)
+          folios.put(lost, refs: pinRules.bias, on: walk.processor)
           return false
         }
         if walk.page == end { return true }
       }
       let place = table.entry(Int(truncatingIfNeeded: walk.page & mask))
-      guard takeEntry(ReadEntry(place), under: upper, &walk) else { return false }
+      guard pinEntry(ReadEntry(place), under: upper, &walk) else { return false }
       if walk.page == end { return true }
     }
   }
 
-  /// Pins small pages up to the first entry that `takeEntry` must look at.
+  /// Pins small pages up to the first entry that `pinEntry` must look at.
   ///
   /// The cost of a pin is the cost of this loop, so it contains no calls and no rare cases. It stops at a
   /// page of a large folio, at the zero page, and at a page of another zone than the last one: whether a
@@ -98,10 +98,10 @@ extension Pins {
   ///
   /// - Returns: a page that was pinned although its entry has changed, for the caller to unpin; else `.none`.
   @inline(never)
-  private func takeSmallPages(
+  private func pinSmallPages(
     _ upper: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk
   ) -> FrameNumber {
-    // A read-only pin may have to unshare the page first, which only `takeEntry` checks.
+    // A read-only pin may have to unshare the page first, which only `pinEntry` checks.
     let isWrite = walk.flags.contains(.write) || policy.tracksExclusive
     let needed =
       PageTableEntry.present | PageTableEntry.user | (isWrite ? PageTableEntry.writable : 0)
@@ -118,25 +118,25 @@ extension Pins {
       let read = ReadEntry(entries[taken])
       if read.entry.rawValue & (needed | PageTableEntry.special) != needed { break }
       let frame = read.entry.frame
-      let descriptor = memmap.page(frame)
-      let word = descriptor.flagWord.load(.acquire)
-      if word & PageFlags.head.rawValue != 0 || descriptor.isTail || frame == pinRules.uncountedZeroPage
+      let page = memmap.page(frame)
+      let word = page.flagWord.load(.acquire)
+      if word & PageFlags.head.rawValue != 0 || page.isTail || frame == pinRules.uncountedZeroPage
         || word &>> PageFlags.zoneShift != zone
       {
         break
       }
       if longterm, !pinRules.mayStay(inBlockOf: buddy.pageblockTypeNumber(of: frame)) { break }
-      if !folios.addReferences(descriptor, pinRules.bias) { break }
-      let after = descriptor.flagWord.load(.acquire)
+      if !folios.addReferences(page, pinRules.bias) { break }
+      let after = page.flagWord.load(.acquire)
       // If the entry was changed before the reference was taken, whoever changed it did not see the
       // reference.
       if isEnabled(.entryRecheck),
-        after & PageFlags.head.rawValue != 0 || descriptor.isTail || !read.isUnchanged || !upper.isUnchanged
+        after & PageFlags.head.rawValue != 0 || page.isTail || !read.isUnchanged || !upper.isUnchanged
       {
         lost = frame
         break
       }
-      if after & PageFlags.referenced.rawValue == 0 { descriptor.set(.referenced) }
+      if after & PageFlags.referenced.rawValue == 0 { page.set(.referenced) }
       frames[taken] = frame
       taken &+= 1
     }
@@ -146,7 +146,7 @@ extension Pins {
 
   /// Takes the page of one entry of any kind; false ends the walk.
   @inline(never)
-  private func takeEntry(
+  private func pinEntry(
     _ read: ReadEntry, under upper: ReadEntry, _ walk: inout LocklessWalk
   ) -> Bool {
     let flags = walk.flags
@@ -154,18 +154,18 @@ extension Pins {
       PageTableEntry.present | PageTableEntry.user | (flags.contains(.write) ? PageTableEntry.writable : 0)
     let entry = read.entry
     guard entry.rawValue & (needed | PageTableEntry.special) == needed else { return false }
-    let head = grabLockless(entry.frame, 1, flags, on: walk.processor)
+    let head = tryGrabFolio(entry.frame, 1, flags, on: walk.processor)
     if head == .none { return false }
-    // As in `takeSmallPages`.
+    // As in `pinSmallPages`.
     guard !isEnabled(.entryRecheck) || (read.isUnchanged && upper.isUnchanged),
       !mustUnshare(entry.frame, entry, flags)
     else {
-      undoLocklessGrab(head, 1, flags, on: walk.processor)
+      putGrabbed(head, 1, flags, on: walk.processor)
       return false
     }
-    let descriptor = memmap.page(head)
-    if !descriptor.has(.referenced) { descriptor.set(.referenced) }
-    walk.change(to: descriptor.flagWord.load(.relaxed), machine)
+    let folio = memmap.page(head)
+    if !folio.has(.referenced) { folio.set(.referenced) }
+    walk.change(to: folio.flagWord.load(.relaxed), machine)
     walk.frames[walk.taken] = entry.frame
     walk.advance(by: 1, pins: flags.contains(.pin) && entry.frame != pinRules.uncountedZeroPage ? 1 : 0)
     return true
@@ -175,15 +175,15 @@ extension Pins {
   ///
   /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages, protection keys.
   /// - Kernel: mm/gup.c:record_subpages (6.1)
-  private func takeLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
+  private func pinLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let (flags, entry) = (walk.flags, read.entry)
     if flags.contains(.write), !entry.isWritable { return false }
     let frame = entry.frame + (Int(truncatingIfNeeded: walk.page) & (geometry.tableEntries &- 1))
     let refs = Int32(truncatingIfNeeded: end &- walk.page)
-    let head = grabLockless(frame, refs, flags, on: walk.processor)
+    let head = tryGrabFolio(frame, refs, flags, on: walk.processor)
     if head == .none { return false }
     guard !isEnabled(.entryRecheck) || read.isUnchanged, !mustUnshare(entry.frame, entry, flags) else {
-      undoLocklessGrab(head, refs, flags, on: walk.processor)
+      putGrabbed(head, refs, flags, on: walk.processor)
       return false
     }
     if !memmap.page(head).has(.referenced) { memmap.page(head).set(.referenced) }
@@ -204,8 +204,8 @@ extension Pins {
     guard policy.tracksExclusive, flags.contains(.pin), !flags.contains(.write), !entry.isWritable else {
       return false
     }
-    let descriptor = memmap.page(frame)
-    if memmap.page(memmap.head(of: frame)).mapping.isAnonymous { return !descriptor.has(.anonExclusive) }
+    let page = memmap.page(frame)
+    if memmap.page(memmap.head(of: frame)).mapping.isAnonymous { return !page.has(.anonExclusive) }
     // Whether the mapping is private is not known without its area, so the slow path must find out.
     return policy.unsharesAnyPrivate && flags.contains(.longterm)
   }
@@ -238,7 +238,7 @@ private struct LocklessWalk {
   private(set) var taken = 0
   private var pending = 0
   private var node = 0
-  /// Zone and node of the last page, as its flag word has them; `.max` if `takeSmallPages` must not take the
+  /// Zone and node of the last page, as its flag word has them; `.max` if `pinSmallPages` must not take the
   /// next page.
   private(set) var zone = UInt64.max
 

@@ -63,7 +63,7 @@ public struct Holding<Kind>: ~Copyable {
 
   private borrowing func release(_ range: Range<Int>, markDirty: Bool) {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "page range out of range")
-    if !range.isEmpty { pins.releasePart(record, range, markDirty: markDirty) }
+    if !range.isEmpty { pins.unpinPart(record, range, markDirty: markDirty) }
   }
 
   /// Releases the pages that are left, which the end of `self` does.

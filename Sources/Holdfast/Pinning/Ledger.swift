@@ -39,13 +39,13 @@ extension Ledger {
   func openRecord(count: Int) -> PinRecord? {
     let order = Self.slotOrder(count)
     return global.ledgerLock.withLock {
-      guard !failures.shouldFail(.table), let slots = takeSlots(order) else { return nil }
-      guard let id = pools.takePoolRow(.pinRecords) else {
-        returnSlots(slots, order)
+      guard !failures.shouldFail(.table), let slots = allocateSlots(order) else { return nil }
+      guard let id = pools.allocate(.pinRecords) else {
+        freeSlots(slots, order)
         return nil
       }
       let record = pinRecord(id)
-      record.kind = Self.pendingRecord
+      record.kind = Self.pendingKind
       record.slots = slots
       record.slotOrder = order
       return record
@@ -55,8 +55,8 @@ extension Ledger {
   /// Frees a record whose pages were released.
   func closeRecord(_ record: PinRecord) {
     global.ledgerLock.withLock {
-      returnSlots(record.slots, record.slotOrder)
-      pools.returnPoolRow(.pinRecords, record.id)
+      freeSlots(record.slots, record.slotOrder)
+      pools.free(.pinRecords, record.id)
     }
   }
 
@@ -72,9 +72,9 @@ extension Ledger {
     slots(of: record, count: record.total)
   }
 
-  package static let getRecord: UInt32 = 1
-  package static let pinRecordKind: UInt32 = 2
-  private static let pendingRecord: UInt32 = 3
+  package static let getKind: UInt32 = 1
+  package static let pinKind: UInt32 = 2
+  private static let pendingKind: UInt32 = 3
 
   /// Calls `body` with every record in use and its frames.
   ///
@@ -85,7 +85,7 @@ extension Ledger {
       let more = global.ledgerLock.withLock {
         guard index <= global.pool(.pinRecords).used else { return false }
         let record = pinRecord(RowID(rawValue: index))
-        if record.kind == Self.getRecord || record.kind == Self.pinRecordKind {
+        if record.kind == Self.getKind || record.kind == Self.pinKind {
           body(record, UnsafeBufferPointer(frames(of: record)))
         }
         return true
@@ -117,7 +117,7 @@ extension Ledger {
   private func holder(_ record: PinRecord, pagesInRange: Int) -> PinHolder {
     PinHolder(
       owner: record.owner, ownerName: record.ownerName.description, purpose: record.purpose.description,
-      isPin: record.kind == Self.pinRecordKind,
+      isPin: record.kind == Self.pinKind,
       isLongterm: record.flags.contains(.longterm), address: VirtualAddress(page: record.startPage),
       pagesInRange: pagesInRange, pages: record.remaining, age: machine.now &- record.tick)
   }
@@ -129,7 +129,7 @@ extension Ledger {
   }
 
   /// The caller holds the ledger's lock.
-  private func takeSlots(_ order: Int) -> UInt32? {
+  private func allocateSlots(_ order: Int) -> UInt32? {
     guard order < 32 else { return nil }
     let first = global.firstFreeSlots(order: order)
     if first != 0 {
@@ -143,7 +143,7 @@ extension Ledger {
     return UInt32(used)
   }
 
-  private func returnSlots(_ slots: UInt32, _ order: Int) {
+  private func freeSlots(_ slots: UInt32, _ order: Int) {
     (pinSlots + Int(slots)).pointee = FrameNumber(rawValue: global.firstFreeSlots(order: order))
     global.setFirstFreeSlots(order: order, slots)
   }

@@ -11,7 +11,7 @@ extension Pins {
   ///
   /// - Locks: the caller holds the space's lock, shared.
   /// - Kernel: mm/gup.c:__gup_longterm_locked (6.1)
-  func takeLongterm(_ asked: PinRequest, _ range: PinRange) -> Taken {
+  func pinLongterm(_ asked: PinRequest, _ range: PinRange) -> Taken {
     let process = asked.process
     var request = asked
     if policy.longtermForcesWrite { request.flags.insert(.write) }
@@ -19,7 +19,7 @@ extension Pins {
     defer { process.restorePinScope(scope) }
     var attempt = LongtermAttempt()
     while true {
-      let taken = takeSlowly(request, range)
+      let taken = pinSlowly(request, range)
       guard taken.count > 0 else { return taken }
       switch settle(request, range.prefix(taken.count), &attempt) {
       case .stay: return taken
@@ -62,7 +62,7 @@ extension Pins {
     case .limited, .migrationFatal:
       if found.unpinnable == 0 { return .stay }
     }
-    releaseAll(range.frames, pins: request.isPin, markDirty: false, on: process.processor)
+    unpinAll(range.frames, pins: request.isPin, markDirty: false, on: process.processor)
     let outcome = moveAway(&found.isolated, process)
     switch policy.failure {
     case .ignored:
@@ -143,26 +143,26 @@ extension Pins {
   /// Drains LRU batches that may hold a reference on a folio, as the policy's kernel does.
   private func drainIfNeeded(_ head: FrameNumber, _ request: PinRequest, _ drained: inout Drained) {
     let process = request.process
-    let descriptor = memmap.page(head)
+    let folio = memmap.page(head)
     switch policy.drain {
     case .never: return
     case .always:
-      if !drained.all { lru.drainLRUAll(for: process) }
+      if !drained.all { lru.drainAll(for: process) }
       drained.all = true
     case .ifOffList:
-      guard !drained.all, !descriptor.has(.lru), !descriptor.isHugetlb else { return }
-      lru.drainLRUAll(for: process)
+      guard !drained.all, !folio.has(.lru), !folio.isHugetlb else { return }
+      lru.drainAll(for: process)
       drained.all = true
     case .ifUnexpectedReferences(let ownPins):
       // Large folios are never in a batch (folio_may_be_lru_cached).
-      guard !descriptor.isLarge, !descriptor.isHugetlb else { return }
+      guard !folio.isLarge, !folio.isHugetlb else { return }
       let countsPins = ownPins && request.isPin
       if !drained.locally, hasUnexpectedReferences(head, countsPins: countsPins) {
-        lru.drainLRU(for: process)
+        lru.drain(for: process)
         drained.locally = true
       }
       if !drained.all, hasUnexpectedReferences(head, countsPins: countsPins) {
-        lru.drainLRUAll(for: process)
+        lru.drainAll(for: process)
         drained.all = true
       }
     }
@@ -176,11 +176,11 @@ extension Pins {
   ///
   /// - Parameter countsPins: whether the caller's pin is expected with all that it adds (mainline).
   private func hasUnexpectedReferences(_ head: FrameNumber, countsPins: Bool) -> Bool {
-    let descriptor = memmap.page(head)
+    let folio = memmap.page(head)
     let expected = Int32(folios.expectedReferences(of: head).total)
     let own: Int32 =
-      countsPins ? pinRules.references(1, exact: pinRules.countsExactly(descriptor)) : 1
-    return descriptor.refcount.load() != expected + own
+      countsPins ? pinRules.references(1, exact: pinRules.countsExactly(folio)) : 1
+    return folio.refcount.load() != expected + own
   }
 }
 

@@ -11,21 +11,21 @@ extension Pins {
   /// - Returns: false if the count has overflowed, which the caller reports as ENOMEM.
   /// - Locks: the caller holds the page-table lock, which keeps the page allocated.
   /// - Kernel: mm/gup.c:try_grab_page (6.1)
-  func grabStable(_ frame: FrameNumber, _ flags: PinFlags, on processor: Int) -> Bool {
+  func tryGrabPage(_ frame: FrameNumber, _ flags: PinFlags, on processor: Int) -> Bool {
     if flags.isDisjoint(with: [.get, .pin]) { return true }
     let head = memmap.head(of: frame)
-    let descriptor = memmap.page(head)
-    let references = descriptor.refcount.load()
+    let folio = memmap.page(head)
+    let references = folio.refcount.load()
     guard references > 0 || (!isEnabled(.overflowRefusal) && references != 0) else { return false }
     if flags.contains(.get) {
-      descriptor.refcount.fetchAdd(1)
+      folio.refcount.fetchAdd(1)
       return true
     }
     if frame == pinRules.uncountedZeroPage { return true }
-    let exact = pinRules.countsExactly(descriptor)
-    descriptor.refcount.fetchAdd(pinRules.references(1, exact: exact))
-    if exact { descriptor.pincount.fetchAdd(1) }
-    countAcquired(1, node: descriptor.zone.node, on: processor)
+    let exact = pinRules.countsExactly(folio)
+    folio.refcount.fetchAdd(pinRules.references(1, exact: exact))
+    if exact { folio.pincount.fetchAdd(1) }
+    countAcquired(1, node: folio.zone.node, on: processor)
     return true
   }
 
@@ -38,28 +38,27 @@ extension Pins {
   ///   pinned where it is.
   /// - Kernel: mm/gup.c:try_grab_folio (6.1); without trying again after a split of a pinned folio, the count
   ///   nr_foll_pin_acquired, which the walk adds up for all its pages.
-  func grabLockless(
+  func tryGrabFolio(
     _ frame: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int
   ) -> FrameNumber {
-    if flags.contains(.get) { return folios.tryGetFolio(frame, refs: refs, processor: processor) ?? .none }
+    if flags.contains(.get) { return folios.tryGet(frame, refs: refs, processor: processor) ?? .none }
     if frame == pinRules.uncountedZeroPage { return frame }
     let head = memmap.head(of: frame)
-    let descriptor = memmap.page(head)
-    let word = descriptor.flagWord.load(.acquire)
+    let folio = memmap.page(head)
+    let word = folio.flagWord.load(.acquire)
     if flags.contains(.longterm),
       !pinRules.mayStay(frame, inBlockOf: buddy.pageblockTypeNumber(of: head), flagWord: word)
     {
       return .none
     }
-    let exact = pinRules.countsExactly(descriptor, flagWord: word)
+    let exact = pinRules.countsExactly(folio, flagWord: word)
     let added = pinRules.references(refs, exact: exact)
-    guard folios.addReferences(descriptor, added) else { return .none }
-    if isEnabled(.folioRecheck), memmap.head(of: frame) != head || pinRules.countsExactly(descriptor) != exact
-    {
-      folios.putFolio(head, refs: added, on: processor)
+    guard folios.addReferences(folio, added) else { return .none }
+    if isEnabled(.folioRecheck), memmap.head(of: frame) != head || pinRules.countsExactly(folio) != exact {
+      folios.put(head, refs: added, on: processor)
       return .none
     }
-    if exact { descriptor.pincount.fetchAdd(refs, .sequential) }
+    if exact { folio.pincount.fetchAdd(refs, .sequential) }
     return head
   }
 
@@ -68,15 +67,15 @@ extension Pins {
   /// - Kernel: mm/gup.c:gup_put_folio (6.1); without the count nr_foll_pin_released, since nothing was
   ///   counted.
   @inline(never)
-  func undoLocklessGrab(_ head: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int) {
+  func putGrabbed(_ head: FrameNumber, _ refs: Int32, _ flags: PinFlags, on processor: Int) {
     if flags.contains(.get) {
-      folios.putFolio(head, refs: refs, on: processor)
+      folios.put(head, refs: refs, on: processor)
       return
     }
     if head == pinRules.uncountedZeroPage { return }
     let exact = pinRules.countsExactly(memmap.page(head))
     if exact { memmap.page(head).pincount.fetchAdd(-refs) }
-    folios.putFolio(head, refs: pinRules.references(refs, exact: exact), on: processor)
+    folios.put(head, refs: pinRules.references(refs, exact: exact), on: processor)
   }
 
   /// Adds to nr_foll_pin_acquired, which a kernel without pin tracking does not have.
@@ -98,7 +97,7 @@ extension Pins {
   /// - Kernel: mm/gup.c:unpin_user_pages_dirty_lock (6.1)
   /// - Kernel: mm/gup.c:unpin_user_pages_lockless (6.1)
   /// - Kernel: mm/gup.c:gup_put_folio (6.1); without device pages.
-  func releaseAll(
+  func unpinAll(
     _ frames: UnsafeMutableBufferPointer<FrameNumber>, pins: Bool, markDirty: Bool, on processor: Int
   ) {
     let cpu = machine.processor(processor)
@@ -112,30 +111,30 @@ extension Pins {
       i &+= 1
       if frame == .none { continue }
       let head = memmap.head(of: frame)
-      let descriptor = memmap.page(head)
-      let word = descriptor.flagWord.load(.acquire)
+      let folio = memmap.page(head)
+      let word = folio.flagWord.load(.acquire)
       if markDirty, word & PageFlags.dirty.rawValue == 0 {
-        descriptor.lock.lock()
-        descriptor.set(.dirty)
-        descriptor.lock.unlock()
+        folio.lock.lock()
+        folio.set(.dirty)
+        folio.lock.unlock()
       }
       if head == uncounted { continue }
       let released = cpu.count(.follPinReleased, node: PageFlags.node(of: word))
       if word & PageFlags.head.rawValue == 0 {
         if tracked { released.addAsOwner(1) }
-        folios.putFolio(head, refs: bias, on: processor)
+        folios.put(head, refs: bias, on: processor)
         continue
       }
       // Its order does not change while it is held.
-      let last = UInt32(truncatingIfNeeded: (1 &<< descriptor.order) &- 1)
+      let last = UInt32(truncatingIfNeeded: (1 &<< folio.order) &- 1)
       let rest = UnsafeMutableBufferPointer(rebasing: frames.dropFirst(i))
       let more = Self.prefix(of: rest, from: head.rawValue, to: last)
       i &+= more
       let refs = Int32(truncatingIfNeeded: more &+ 1)
       if tracked { released.addAsOwner(UInt64(truncatingIfNeeded: refs)) }
-      let exact = tracked && pinRules.countsExactly(descriptor, flagWord: word)
-      if exact { descriptor.pincount.fetchAdd(0 &- refs) }
-      folios.putFolio(head, refs: exact ? refs : refs &* bias, on: processor)
+      let exact = tracked && pinRules.countsExactly(folio, flagWord: word)
+      if exact { folio.pincount.fetchAdd(0 &- refs) }
+      folios.put(head, refs: exact ? refs : refs &* bias, on: processor)
     }
   }
 

@@ -12,12 +12,12 @@ extension Pins {
   /// - Kernel: mm/gup.c:__get_user_pages_remote (6.1)
   /// - Kernel: mm/gup.c:__get_user_pages_locked (6.1); without releasing the lock while a fault waits, and so
   ///   without FOLL_TRIED.
-  func takePages(_ request: PinRequest, _ range: PinRange) -> Taken {
+  func pinPages(_ request: PinRequest, _ range: PinRange) -> Taken {
     let space = spaces.space(request.space)
     var prefix = 0
     if request.isFast {
       if request.isPin { markHasPinned(space) }
-      prefix = takeLockless(request, range)
+      prefix = pinLockless(request, range)
       if prefix == range.count || request.flags.contains(.fastOnly) { return Taken(count: prefix) }
     }
     let rest = range.dropFirst(prefix)
@@ -26,10 +26,10 @@ extension Pins {
     defer { space.lock.unlockShared() }
     var taken: Taken
     if flags.contains(.longterm) {
-      taken = takeLongterm(request.with(flags), rest)
+      taken = pinLongterm(request.with(flags), rest)
     } else {
       if request.entry == .fast { flags.insert(.touch) }
-      taken = takeSlowly(request.with(flags), rest)
+      taken = pinSlowly(request.with(flags), rest)
     }
     taken.count += prefix
     return taken

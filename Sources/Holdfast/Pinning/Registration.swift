@@ -23,14 +23,14 @@ extension Pins {
   /// The row of the address space is kept for the charge until the record ends.
   ///
   /// - Returns: all pages, or none and the reason.
-  /// - Locks: takes those of `takePages`; the caller holds none.
+  /// - Locks: takes those of `pinPages`; the caller holds none.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_pin_pages_remote (6.1); without runs of consecutive
   ///   frames, areas of frames without descriptors.
   /// - Kernel: drivers/infiniband/core/umem.c:ib_umem_get (6.1); without the scatter list, mapping for the
   ///   device.
   /// - Kernel: io_uring/rsrc.c:io_pin_pages (6.1); without the check that a buffer is of one kind of memory.
   /// - Kernel: io_uring/rsrc.c:io_sqe_buffer_register (6.1); without the ring, its table of buffers.
-  func takeCharged(_ request: PinRequest, _ range: PinRange, to record: PinRecord) -> Taken {
+  func pinCharged(_ request: PinRequest, _ range: PinRange, to record: PinRecord) -> Taken {
     let accounting = request.accounting
     let process = request.process
     let count = range.count
@@ -43,7 +43,7 @@ extension Pins {
       if accounting == .pinned { try charge(record, count, process, at: range.start) }
       while taken < count {
         let part = range.dropFirst(taken).prefix(batch)
-        let more = takePages(request, part)
+        let more = pinPages(request, part)
         taken += more.count
         if more.count == 0 || (accounting == .registered && more.count < part.count) {
           throw notWhole(more, at: range.start + UInt64(taken))
@@ -55,7 +55,7 @@ extension Pins {
       if accounting == .registered { try charge(record, wholeFolios(range.frames), process, at: range.start) }
       return Taken(count: taken)
     } catch {
-      releaseAll(range.prefix(taken).frames, pins: true, markDirty: false, on: process.processor)
+      unpinAll(range.prefix(taken).frames, pins: true, markDirty: false, on: process.processor)
       // The caller closes the record if the call has no pages; else the handle does when it ends.
       guard isEnabled(.unwindForgets) || taken == 0 else { return Taken(count: taken, failure: error) }
       endCharge(record)

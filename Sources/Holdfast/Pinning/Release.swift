@@ -7,7 +7,7 @@ extension Pins {
     let processor = record.processor
     let remaining = record.remaining
     if record.accounting == .locked, !isEnabled(.zeroPageRelease) { forgetZeroPages(record) }
-    releaseAll(
+    unpinAll(
       ledger.frames(of: record), pins: isReleasedAsPin(record), markDirty: record.marksDirty, on: processor)
     if record.accounting != .none { endCharge(record) }
     if let trace { trace(.unpin(process: record.owner, pages: remaining)) }
@@ -16,7 +16,7 @@ extension Pins {
 
   /// Whether the pages of a record are released as pins: as they were taken.
   private func isReleasedAsPin(_ record: PinRecord) -> Bool {
-    isEnabled(.releaseByKind) && record.kind == Ledger.pinRecordKind
+    isEnabled(.releaseByKind) && record.kind == Ledger.pinKind
   }
 
   /// Removes the zero page from a record's slots, as if reserved memory needed no release.
@@ -26,10 +26,10 @@ extension Pins {
   }
 
   /// Releases and uncharges a part of a record's pages.
-  func releasePart(_ record: PinRecord, _ range: Range<Int>, markDirty: Bool) {
+  func unpinPart(_ record: PinRecord, _ range: Range<Int>, markDirty: Bool) {
     let part = UnsafeMutableBufferPointer(rebasing: ledger.frames(of: record)[range])
     let held = part.count { $0 != .none }
-    releaseAll(part, pins: isReleasedAsPin(record), markDirty: markDirty, on: record.processor)
+    unpinAll(part, pins: isReleasedAsPin(record), markDirty: markDirty, on: record.processor)
     if record.accounting != .none { uncharge(record, part: part, held: held) }
     global.ledgerLock.withLock {
       part.update(repeating: .none)

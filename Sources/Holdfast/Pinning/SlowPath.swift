@@ -4,7 +4,7 @@ import SystemPackage
 /// The virtual page that the slow path follows, with the flags of the call.
 private struct FollowedPlace {
   let space: AddressSpace
-  let area: Area
+  let area: VirtualMemoryArea
   let page: UInt64
   let flags: PinFlags
   /// Whether a forced write has faulted on the page already, so that a copy is mapped now (FOLL_COW).
@@ -31,12 +31,12 @@ extension Pins {
   ///   reason only if there is no page.
   /// - Locks: the caller holds the space's lock, shared.
   /// - Kernel: mm/gup.c:__get_user_pages (6.1); without the gate page, FOLL_NOWAIT, calls that want no pages.
-  func takeSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
+  func pinSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
     let space = spaces.space(request.space)
     let flags = request.flags
     if request.isPin { markHasPinned(space) }
-    var area: Area?
+    var area: VirtualMemoryArea?
     var taken = 0
     // The page on which a forced write has just faulted (FOLL_COW).
     var copied: UInt64?
@@ -75,7 +75,9 @@ extension Pins {
   /// The reason why an area does not give its pages to a caller with these flags; nil if it does.
   ///
   /// - Kernel: mm/gup.c:check_vma_flags (6.1); without filesystem DAX, secret memory, protection keys.
-  private func checkArea(_ area: Area?, _ flags: PinFlags, _ address: VirtualAddress) -> PinError? {
+  private func checkArea(_ area: VirtualMemoryArea?, _ flags: PinFlags, _ address: VirtualAddress)
+    -> PinError?
+  {
     func refuse(_ cause: PinError.Cause) -> PinError {
       PinError(.area, cause, .badAddress, address: address)
     }
@@ -140,7 +142,7 @@ extension Pins {
       return .failed(
         PinError(.grab, .hugetlbMayNotStay, .noMemory, address: address, frame: frame))
     }
-    guard grabStable(frame, flags, on: processor) else {
+    guard tryGrabPage(frame, flags, on: processor) else {
       let head = memmap.head(of: frame)
       return .failed(
         PinError(
@@ -208,7 +210,7 @@ extension Pins {
     if flags.contains(.write) { fault.insert(.write) }
     if flags.contains(.remote) { fault.insert(.remote) }
     if unshare { fault.insert(.unshare) }
-    switch faults.handleFault(process, place.space, place.area, page: place.page, fault) {
+    switch faults.handle(process, place.space, place.area, page: place.page, fault) {
     case .success, .retry: return nil
     case .outOfMemory(let error):
       return PinError(

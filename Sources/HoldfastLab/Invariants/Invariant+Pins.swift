@@ -26,7 +26,7 @@ extension Invariant {
     ) { context in
       guard context.machine.policy.tracksExclusive else { return [] }
       return context.held { record, _, frame in
-        guard record.kind == Ledger.pinRecordKind else { return nil }
+        guard record.kind == Ledger.pinKind else { return nil }
         let page = context.machine.memmap.page(frame)
         let head = context.machine.memmap.page(context.machine.memmap.head(of: frame))
         // Of a folio that one PMD entry maps, the head has the flag for all.
@@ -40,7 +40,7 @@ extension Invariant {
     ) { context in
       let places = context.places
       return context.held { record, page, frame in
-        guard record.kind == Ledger.pinRecordKind else { return nil }
+        guard record.kind == Ledger.pinKind else { return nil }
         guard context.machine.memmap.page(context.machine.memmap.head(of: frame)).mapping.isAnonymous else {
           return nil
         }

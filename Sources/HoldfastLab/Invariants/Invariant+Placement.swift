@@ -60,7 +60,7 @@ extension Invariant {
       statement: "pages that a CMA area has handed out are in no free block", moment: .quiesced
     ) { context in
       context.machine.cmaAreas.flatMap { area in
-        context.machine.cma.handedOut(area: area).flatMap(\.frames).compactMap { frame in
+        context.machine.cma.allocatedRanges(area: area).flatMap(\.frames).compactMap { frame in
           let page = context.machine.memmap.page(frame)
           return page.type == .buddy || page.type == .perCPU ? "\(frame) is handed out and free" : nil
         }

@@ -91,7 +91,7 @@ struct Recount {
   private mutating func countRecords() {
     var held: [(FrameNumber, Bool)] = []
     machine.ledger.forEachRecord { record, frames in
-      let isPin = record.kind == Ledger.pinRecordKind
+      let isPin = record.kind == Ledger.pinKind
       for frame in frames where frame != .none { held.append((frame, isPin)) }
     }
     for (frame, isPin) in held {

@@ -147,8 +147,8 @@ extension StepChecks {
     while index <= used {
       let record = map.record(index)
       let kind = record.kind
-      let isPin = kind == Ledger.pinRecordKind
-      if isPin || kind == Ledger.getRecord, let found = look(record, isPin) { return found }
+      let isPin = kind == Ledger.pinKind
+      if isPin || kind == Ledger.getKind, let found = look(record, isPin) { return found }
       index &+= 1
     }
     return nil

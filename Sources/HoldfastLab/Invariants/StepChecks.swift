@@ -29,7 +29,7 @@ package final class StepChecks {
     leastExactOrder = machine.observation.leastExactOrder
     pinWeight = machine.observation.pinWeight
     areas = machine.configuration.cmaAreas.indices.map { index in
-      FrameRange(start: machine.cma.cmaArea(index).base, count: machine.cma.cmaArea(index).count)
+      FrameRange(start: machine.cma.area(index).base, count: machine.cma.area(index).count)
     }
   }
 

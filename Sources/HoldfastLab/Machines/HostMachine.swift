@@ -153,7 +153,7 @@ struct HostMachine {
       let use = ZoneUse(zone, snapshot)
       try use.apply(to: ZoneID(node: zone.node, kind: kind), of: machine, for: process)
     }
-    machine.lru.drainLRUAll(for: process)
+    machine.lru.drainAll(for: process)
     for id in machine.zones { machine.allocator.drainPerCPULists(id) }
     if snapshot.pageTypes == nil {
       changes.append("/proc/pagetypeinfo could not be read: free memory is taken to be movable")

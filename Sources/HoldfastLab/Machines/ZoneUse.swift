@@ -76,14 +76,14 @@ struct ZoneUse {
       var offset = 0
       while offset < size {
         if let order = blocks.next(at: offset, size: size, canSeparate: kernel > 0) {
-          source.machine.allocator.putChunk(first + offset, order: order, for: source.process)
+          source.machine.allocator.freeChunk(first + offset, order: order, for: source.process)
           offset += 1 << order
         } else if kernel > 0 {
           source.machine.allocator.keepForKernel(first + offset, for: source.process)
           kernel -= 1
           offset += 1
         } else {
-          source.machine.allocator.putChunk(first + offset, order: 0, for: source.process)
+          source.machine.allocator.freeChunk(first + offset, order: 0, for: source.process)
           offset += 1
         }
       }
@@ -100,7 +100,7 @@ struct ZoneUse {
       while offset < size {
         let used = anon + file + kernel > 0
         if let order = blocks.next(at: offset, size: size, canSeparate: used) {
-          source.machine.allocator.putChunk(first + offset, order: order, for: source.process)
+          source.machine.allocator.freeChunk(first + offset, order: order, for: source.process)
           offset += 1 << order
           continue
         }
@@ -120,7 +120,7 @@ struct ZoneUse {
           kernel -= 1
           source.machine.allocator.keepForKernel(frame, for: source.process)
         } else {
-          source.machine.allocator.putChunk(frame, order: 0, for: source.process)
+          source.machine.allocator.freeChunk(frame, order: 0, for: source.process)
         }
       }
     }
@@ -175,7 +175,7 @@ private struct ChunkSource {
 
   mutating func nextPageblock() -> FrameNumber? {
     if left == 0 {
-      guard let chunk = machine.allocator.takeChunk(of: zone, for: process) else { return nil }
+      guard let chunk = machine.allocator.allocateChunk(of: zone, for: process) else { return nil }
       next = chunk
       left = 1 << (machine.geometry.maxOrder - machine.geometry.pageblockOrder)
     }
@@ -189,7 +189,7 @@ private struct ChunkSource {
   mutating func freeLeftover() {
     while left > 0, let first = nextPageblock() {
       machine.allocator.retypePageblock(of: first, .movable)
-      machine.allocator.putChunk(first, order: machine.geometry.pageblockOrder, for: process)
+      machine.allocator.freeChunk(first, order: machine.geometry.pageblockOrder, for: process)
     }
   }
 }

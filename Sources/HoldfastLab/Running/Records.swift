@@ -8,7 +8,7 @@ extension Machine {
   var pinnedFrames: [FrameNumber] {
     var found: Set<FrameNumber> = []
     ledger.forEachRecord { record, frames in
-      guard record.kind == Ledger.pinRecordKind else { return }
+      guard record.kind == Ledger.pinKind else { return }
       for frame in frames where frame != .none { found.insert(frame) }
     }
     return Array(found)

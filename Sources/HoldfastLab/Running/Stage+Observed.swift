@@ -38,7 +38,7 @@ extension Stage: ObservedGround {
   }
 
   func digests(of range: Verb.RegionRange) -> [UInt64?] {
-    frames(of: range).map { $0.map(machine.folios.contentDigest) }
+    frames(of: range).map { $0.map(machine.folios.digest) }
   }
 
   func pages(

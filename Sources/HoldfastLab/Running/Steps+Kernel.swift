@@ -87,14 +87,14 @@ extension Stage {
     var refused: StepStop?
     var taken: [FrameNumber] = []
     var done = StepResult(requested: Int64(pages), pages: 0)
-    machine.lru.drainLRUAll(for: process)
+    machine.lru.drainAll(for: process)
     for index in 0..<pages {
       let word = machine.pagemapWord(owner, address + UInt64(index * pageSize))
       guard word >> 63 == 1 else { continue }
       // The reference keeps the folio what it is, should its owner let go of it meanwhile.
       let frame = FrameNumber(rawValue: UInt32(truncatingIfNeeded: word))
-      guard let head = machine.folios.tryGetFolio(frame, processor: process.processor) else { continue }
-      defer { machine.folios.putFolio(head, on: process.processor) }
+      guard let head = machine.folios.tryGet(frame, processor: process.processor) else { continue }
+      defer { machine.folios.put(head, on: process.processor) }
       if taken.last == head { continue }
       guard machine.migration.isolate(head, on: process.processor) else {
         let cause = "\(head) is on no LRU list"
@@ -120,7 +120,7 @@ extension Stage {
   func drain(_ target: DrainTarget, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     switch target {
-    case .lru: machine.lru.drainLRUAll(for: process)
+    case .lru: machine.lru.drainAll(for: process)
     case .pcp: for zone in machine.zones { machine.allocator.drainPerCPULists(zone) }
     }
     return StepResult()

@@ -2,7 +2,7 @@ public import Interleaving
 
 /// The layout of an area's row.
 @usableFromInline
-package enum AreaRow: FixedRow {
+package enum VirtualMemoryAreaRow: FixedRow {
   @inlinable @_transparent package static var live: Field<UInt32> { Field("in use", .guarded(by: .tables)) }
   @inlinable @_transparent package static var space: Field<RowID> { live.next("space", .immutable) }
   // With the object's or the group's lock as well.
@@ -56,7 +56,7 @@ package enum AreaRow: FixedRow {
 }
 
 /// An area (vm_area_struct): a handle to its row.
-package struct Area {
+package struct VirtualMemoryArea {
   let row: Row
   package let id: RowID
 
@@ -68,69 +68,69 @@ package struct Area {
 
   /// 1 while the row is in use.
   package var live: UInt32 {
-    get { row[AreaRow.live] }
-    nonmutating set { row[AreaRow.live] = newValue }
+    get { row[VirtualMemoryAreaRow.live] }
+    nonmutating set { row[VirtualMemoryAreaRow.live] = newValue }
   }
   /// The address space.
   package var space: RowID {
-    get { row[AreaRow.space] }
-    nonmutating set { row[AreaRow.space] = newValue }
+    get { row[VirtualMemoryAreaRow.space] }
+    nonmutating set { row[VirtualMemoryAreaRow.space] = newValue }
   }
   /// First virtual page, and one past the last.
   package var start: UInt64 {
-    get { row[AreaRow.start] }
-    nonmutating set { row[AreaRow.start] = newValue }
+    get { row[VirtualMemoryAreaRow.start] }
+    nonmutating set { row[VirtualMemoryAreaRow.start] = newValue }
   }
   package var end: UInt64 {
-    get { row[AreaRow.end] }
-    nonmutating set { row[AreaRow.end] = newValue }
+    get { row[VirtualMemoryAreaRow.end] }
+    nonmutating set { row[VirtualMemoryAreaRow.end] = newValue }
   }
   /// What the area is and allows.
   package var flags: AreaFlags {
-    get { row[AreaRow.flags] }
-    nonmutating set { row[AreaRow.flags] = newValue }
+    get { row[VirtualMemoryAreaRow.flags] }
+    nonmutating set { row[VirtualMemoryAreaRow.flags] = newValue }
   }
   /// vm_pgoff: the object's page at `start`; for private anonymous memory the first page's number at creation.
   package var pageOffset: UInt64 {
-    get { row[AreaRow.pageOffset] }
-    nonmutating set { row[AreaRow.pageOffset] = newValue }
+    get { row[VirtualMemoryAreaRow.pageOffset] }
+    nonmutating set { row[VirtualMemoryAreaRow.pageOffset] = newValue }
   }
   /// The backing object, none for private anonymous memory.
   package var object: RowID {
-    get { row[AreaRow.object] }
-    nonmutating set { row[AreaRow.object] = newValue }
+    get { row[VirtualMemoryAreaRow.object] }
+    nonmutating set { row[VirtualMemoryAreaRow.object] = newValue }
   }
   /// The anonymous group, none until the first anonymous page.
   package var anonGroup: RowID {
-    get { RowID(rawValue: row.atomic(AreaRow.anonGroup).load(.acquire)) }
-    nonmutating set { row.atomic(AreaRow.anonGroup).store(newValue.rawValue, .release) }
+    get { RowID(rawValue: row.atomic(VirtualMemoryAreaRow.anonGroup).load(.acquire)) }
+    nonmutating set { row.atomic(VirtualMemoryAreaRow.anonGroup).store(newValue.rawValue, .release) }
   }
   /// Tree of the address space.
   package var left: RowID {
-    get { row[AreaRow.left] }
-    nonmutating set { row[AreaRow.left] = newValue }
+    get { row[VirtualMemoryAreaRow.left] }
+    nonmutating set { row[VirtualMemoryAreaRow.left] = newValue }
   }
   package var right: RowID {
-    get { row[AreaRow.right] }
-    nonmutating set { row[AreaRow.right] = newValue }
+    get { row[VirtualMemoryAreaRow.right] }
+    nonmutating set { row[VirtualMemoryAreaRow.right] = newValue }
   }
   /// Next and previous area of the same anonymous group.
   package var groupNext: RowID {
-    get { row[AreaRow.groupNext] }
-    nonmutating set { row[AreaRow.groupNext] = newValue }
+    get { row[VirtualMemoryAreaRow.groupNext] }
+    nonmutating set { row[VirtualMemoryAreaRow.groupNext] = newValue }
   }
   package var groupPrevious: RowID {
-    get { row[AreaRow.groupPrevious] }
-    nonmutating set { row[AreaRow.groupPrevious] = newValue }
+    get { row[VirtualMemoryAreaRow.groupPrevious] }
+    nonmutating set { row[VirtualMemoryAreaRow.groupPrevious] = newValue }
   }
   /// Next and previous area of the same object.
   package var objectNext: RowID {
-    get { row[AreaRow.objectNext] }
-    nonmutating set { row[AreaRow.objectNext] = newValue }
+    get { row[VirtualMemoryAreaRow.objectNext] }
+    nonmutating set { row[VirtualMemoryAreaRow.objectNext] = newValue }
   }
   package var objectPrevious: RowID {
-    get { row[AreaRow.objectPrevious] }
-    nonmutating set { row[AreaRow.objectPrevious] = newValue }
+    get { row[VirtualMemoryAreaRow.objectPrevious] }
+    nonmutating set { row[VirtualMemoryAreaRow.objectPrevious] = newValue }
   }
 
   /// Whether the area is private and may become writable: writes copy.
