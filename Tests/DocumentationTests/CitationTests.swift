@@ -20,14 +20,17 @@ import Testing
     return (comments + pages).filter { !$0.place.contains("Tests/DocumentationTests/") }
   }
 
-  @Test func `every citation has the form file:function (version)`() throws {
+  @Test("every citation has the form file:function (version)")
+  func form() throws {
     for passage in try Self.passages() {
       #expect(Citation.find(in: passage.text).bad == [], "\(passage.place)")
     }
   }
 
-  @Test(.enabled(if: KernelSource.isInstalled, "the package linux-source-6.1 is not installed"))
-  func `every function of 6.1 that is cited is defined in its file`() throws {
+  @Test(
+    "every function of 6.1 that is cited is defined in its file",
+    .enabled(if: KernelSource.isInstalled, "the package linux-source-6.1 is not installed"))
+  func defined() throws {
     var places: [Citation: String] = [:]
     for passage in try Self.passages() {
       for citation in Citation.find(in: passage.text).good where citation.version == KernelSource.version {
@@ -47,7 +50,8 @@ import Testing
     }
   }
 
-  @Test func `what is a citation and what is not`() {
+  @Test("what is a citation and what is not")
+  func finding() {
     let good = Citation(file: "mm/gup.c", function: "try_grab_folio", version: "6.1")
     #expect(Citation.find(in: "as mm/gup.c:try_grab_folio (6.1) does").good == [good])
     #expect(Citation.find(in: "mm/gup.c:pin (mainline), mm/gup.c:pin (5.10)").good.count == 2)
@@ -56,7 +60,8 @@ import Testing
     #expect(Citation.find(in: "mm/gup.c:123, gup.c:pin, a://b.c:9").bad == [])
   }
 
-  @Test func `what a file of C defines`() {
+  @Test("what a file of C defines")
+  func definitions() {
     let text = """
       #define MACRO(x) ((x) + 1)
       static __always_inline bool one(int x)

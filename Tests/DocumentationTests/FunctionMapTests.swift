@@ -9,7 +9,8 @@ import Testing
       absent: try AbsentFunctions(yaml: Repository.file(AbsentFunctions.path).text))
   }
 
-  @Test func `the committed map is the one that the sources give`() throws {
+  @Test("the committed map is the one that the sources give")
+  func committed() throws {
     let map = try Self.map()
     #expect(map.mistakes == [], "lines that name no function, or belong to no declaration")
     if ProcessInfo.processInfo.environment["HOLDFAST_WRITE_DOCUMENTATION"] != nil {
@@ -21,7 +22,8 @@ import Testing
       "HOLDFAST_WRITE_DOCUMENTATION=1 swift test --filter FunctionMap writes it anew")
   }
 
-  @Test func `no function is both implemented and absent, and none is listed twice`() throws {
+  @Test("no function is both implemented and absent, and none is listed twice")
+  func consistent() throws {
     let map = try Self.map()
     #expect(map.absent.repeated == [])
     let both = map.entries.keys.filter {
@@ -30,8 +32,10 @@ import Testing
     #expect(both.map { "\($0.file):\($0.function)" }.sorted() == [])
   }
 
-  @Test(.enabled(if: KernelSource.isInstalled, "the package linux-source-6.1 is not installed"))
-  func `of the files that the map goes through, each function is in it`() throws {
+  @Test(
+    "of the files that the map goes through, each function is in it",
+    .enabled(if: KernelSource.isInstalled, "the package linux-source-6.1 is not installed"))
+  func complete() throws {
     let map = try Self.map()
     let source = try KernelSource(unpacking: Set(map.files))
     for file in map.files {

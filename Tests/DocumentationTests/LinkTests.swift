@@ -4,10 +4,12 @@ import Testing
 @Suite struct LinkTests {
   private static func pages() throws -> [Repository.File] {
     try Repository.files(in: "Documentation", ending: ".md")
-      + ["README.md", "Benchmarks/README.md", "Snapshots/README.md"].map(Repository.file)
+      + ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Benchmarks/README.md", "Snapshots/README.md"]
+      .map(Repository.file)
   }
 
-  @Test func `every link leads somewhere`() throws {
+  @Test("every link leads somewhere")
+  func links() throws {
     for page in try Self.pages() {
       for (number, line) in page.lines where line.contains("](") {
         for link in line.matches(of: /\]\(([^()\s]+)\)/) where !link.1.contains("://") {

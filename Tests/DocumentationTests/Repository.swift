@@ -28,6 +28,15 @@ enum Repository {
     return files.sorted { $0.path < $1.path }
   }
 
+  /// The paths of all files and folders but hidden ones; symbolic links are not followed.
+  static func paths() throws -> [String] {
+    guard
+      let found = FileManager.default.enumerator(
+        at: root, includingPropertiesForKeys: [], options: [.skipsHiddenFiles])
+    else { throw CocoaError(.fileReadNoSuchFile) }
+    return found.compactMap { ($0 as? URL)?.path.dropFirst(root.path.count + 1) }.map(String.init)
+  }
+
   static func file(_ path: String) throws -> File {
     File(path: path, text: try String(contentsOf: root.appending(path: path), encoding: .utf8))
   }

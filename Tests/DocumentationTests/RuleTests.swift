@@ -20,7 +20,8 @@ import Testing
     return String(match.1)
   }
 
-  @Test func `each rule has one heading, with an anchor of its number`() throws {
+  @Test("each rule has one heading, with an anchor of its number")
+  func headingsOnce() throws {
     for page in try Repository.files(in: "Documentation/Rules", ending: ".md") {
       var seen: Set<String> = []
       for (number, line) in page.lines {
@@ -32,7 +33,8 @@ import Testing
     }
   }
 
-  @Test func `every rule that a comment or the name of a test cites is there`() throws {
+  @Test("every rule that a comment or the name of a test cites is there")
+  func citedByComments() throws {
     let headings = try Self.headings()
     for file in try Self.folders.flatMap({ try Repository.files(in: $0, ending: ".swift") }) {
       guard !file.path.contains("Tests/DocumentationTests/") else { continue }
@@ -47,7 +49,8 @@ import Testing
     }
   }
 
-  @Test func `each seed that is cited has a section`() throws {
+  @Test("each seed that is cited has a section")
+  func seeds() throws {
     let seeds = try Repository.file("Documentation/Rules/13-Seeds.md").text
     let places =
       try Self.folders.flatMap { try Repository.files(in: $0, ending: ".swift") }
@@ -60,7 +63,8 @@ import Testing
     }
   }
 
-  @Test func `every rule that a scenario cites is there`() throws {
+  @Test("every rule that a scenario cites is there")
+  func citedByScenarios() throws {
     let headings = try Self.headings()
     for file in try Repository.files(in: "Scenarios", ending: ".yaml") {
       for (number, line) in file.lines where line.hasPrefix("rules:") {
@@ -75,7 +79,8 @@ import Testing
     }
   }
 
-  @Test func `each safeguard is named by the rule that it belongs to`() throws {
+  @Test("each safeguard is named by the rule that it belongs to")
+  func safeguards() throws {
     let rules = try Repository.files(in: "Documentation/Rules", ending: ".md").map(\.text).joined()
     let enumeration = try Repository.file("Sources/Holdfast/Machine/Safeguard.swift")
     let cases = enumeration.lines.compactMap { $0.text.prefixMatch(of: /\s\scase ([a-zA-Z]+)/)?.1 }
@@ -89,7 +94,8 @@ import Testing
     }
   }
 
-  @Test func `every number that an invariant names is there`() throws {
+  @Test("every number that an invariant names is there")
+  func citedByInvariants() throws {
     let headings = try Self.headings()
     for file in try Repository.files(in: "Sources/HoldfastLab/Invariants", ending: ".swift") {
       for (number, line) in file.lines {

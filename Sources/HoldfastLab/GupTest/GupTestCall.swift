@@ -4,9 +4,7 @@ import Holdfast
 ///
 /// - Kernel: mm/gup_test.c:__gup_test_ioctl (6.1)
 /// - Kernel: mm/gup_test.c:put_back_pages (6.1)
-struct GupTestCall: @unchecked Sendable {
-  // Sendable: the task is a handle to a row, and only the thread that runs the call acts for it.
-
+struct GupTestCall: Sendable {
   /// Pins or references in a box: collections cannot hold what is not copyable.
   private final class Held {
     private var pinned: PinnedPages?

@@ -7,7 +7,7 @@ import SystemPackage
 /// CAP_IPC_LOCK, RLIMIT_MEMLOCK. Transfers go to the frames that were pinned, whatever the page tables say by
 /// then. `HostPin` holds such a pin; this type also uses it.
 struct RegisteredBuffers: ~Copyable, @unchecked Sendable {
-  // The ring's own lock serializes transfers, hence Sendable.
+  // Sendable: the ring's own lock serializes transfers.
   private let ring: OpaquePointer
   /// The address of the first byte.
   let address: UInt64
