@@ -48,6 +48,7 @@ extension Invariant {
   /// Looks at everything: for tests, scenarios and small machines.
   ///
   /// - Parameters:
+  ///   - machine: the machine, in which no other thread acts.
   ///   - quiesced: whether no call is in progress, so that all of them must hold.
   ///   - isolated: folios that callers hold isolated.
   ///   - kernelFrames: heads of folios that callers allocated themselves.

@@ -8,8 +8,11 @@ public enum AllowedStates {
   /// Runs the scenario twice per order of precedence of its actors: one actor goes on until it has to wait, or it
   /// gives way after every step.
   ///
-  /// - Parameter leftOut: steps that the other ground could not do, and which the engine then leaves out too: else
-  ///   the two would not have done the same.
+  /// - Parameters:
+  ///   - scenario: the scenario.
+  ///   - policy: the policy that the engine follows.
+  ///   - leftOut: steps that the other ground could not do, and which the engine then leaves out too: else the two
+  ///     would not have done the same.
   /// - Throws: `RunFailure.internalError`; that the engine refuses the scenario is an answer.
   public static func collect(
     _ scenario: Scenario, policy: PolicyName, leavingOut leftOut: Set<StepPlace> = []

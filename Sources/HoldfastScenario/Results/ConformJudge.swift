@@ -22,7 +22,10 @@ public struct ConformJudge {
 
   /// Judges the states of one scenario.
   ///
-  /// - Parameter engine: what the engine allows when it leaves these steps out.
+  /// - Parameters:
+  ///   - log: what a kernel was recorded to do.
+  ///   - scenario: the scenario as it is now.
+  ///   - engine: what the engine allows when it leaves these steps out.
   public mutating func judge<Failure>(
     _ log: ConformanceLog, of scenario: Scenario,
     engine: (Set<StepPlace>) throws(Failure) -> EngineAnswer
