@@ -11,6 +11,18 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+/* A fiber that begins anew leaves frames behind, whose surroundings the address sanitizer still holds for out of
+   bounds. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+void __asan_unpoison_memory_region(void const volatile *start, size_t size);
+#define forget_frames(stack, size) __asan_unpoison_memory_region(stack, size)
+#endif
+#endif
+#ifndef forget_frames
+#define forget_frames(stack, size) ((void)0)
+#endif
+
 static size_t guard_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 int64_t hf_fiber_map_stack(void **out, size_t size) {
@@ -66,6 +78,7 @@ __asm__(
 extern char hf_fiber_start[];
 
 void *hf_fiber_prepare(void *stack, size_t size, hf_fiber_entry entry, void *context) {
+  forget_frames(stack, size);
   uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)15;
   /* r15, r14, r13, r12, rbx, rbp, resume address: popping them leaves the stack at a multiple of 16. */
   uintptr_t *slot = (uintptr_t *)top - 9;
@@ -118,6 +131,7 @@ __asm__(
 extern char hf_fiber_start[];
 
 void *hf_fiber_prepare(void *stack, size_t size, hf_fiber_entry entry, void *context) {
+  forget_frames(stack, size);
   uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)15;
   uintptr_t *slot = (uintptr_t *)top - 20;
   memset(slot, 0, 20 * sizeof *slot);
