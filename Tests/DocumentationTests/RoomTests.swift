@@ -6,7 +6,8 @@ import Testing
 
   init() throws { map = try RoomMap() }
 
-  @Test func `the arrows between rooms are those that are drawn`() throws {
+  @Test("the arrows between rooms are those that are drawn")
+  func arrows() throws {
     var drawn: Set<RoomMap.Arrow> = []
     var isInside = false
     for (_, line) in try Repository.file("Documentation/Architecture.md").lines {
@@ -27,7 +28,8 @@ import Testing
     #expect(!drawn.isEmpty)
   }
 
-  @Test func `a room is entered by its doors only`() {
+  @Test("a room is entered by its doors only")
+  func doors() {
     for use in map.uses {
       if use.declared.isEmpty {
         Issue.record(
@@ -40,7 +42,8 @@ import Testing
     #expect(map.uses.count > 100)
   }
 
-  @Test func `the members of a facade are in its room`() {
+  @Test("the members of a facade are in its room")
+  func members() {
     for facade in map.facades.values {
       for (name, members) in map.members[facade.type] ?? [:] {
         for member in members where member.room != facade.room {

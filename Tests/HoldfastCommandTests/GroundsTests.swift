@@ -90,8 +90,8 @@ import Testing
       verdicts: ["holds", "holds", "fails", "holds"]),
   ]
 
-  @Test(arguments: cases, [[], ["--on", "linux", "--host"]])
-  func `both grounds tell the same`(_ example: Case, _ ground: [String]) throws {
+  @Test("both grounds tell the same", arguments: cases, [[], ["--on", "linux", "--host"]])
+  func sameOnBoth(_ example: Case, _ ground: [String]) throws {
     let expectations = example.expectations.filter { $0.hasPrefix("{") }
     let conditions = example.expectations.filter { !$0.hasPrefix("{") }
     var text = """

@@ -56,8 +56,8 @@ import Testing
     if case .failed(let error) = result.ending { error.errno } else { nil }
   }
 
-  @Test(arguments: Ground.allCases)
-  func `rounds are counted as they are begun, up to the one that fails`(_ ground: Ground) throws {
+  @Test("rounds are counted as they are begun, up to the one that fails", arguments: Ground.allCases)
+  func rounds(_ ground: Ground) throws {
     // Two mappings fit: into the engine's address space, and before a page that is in the way of the third.
     let map: String
     let base = Self.someAddress()
@@ -83,8 +83,8 @@ import Testing
     #expect(record.repeats == 3 && record.status == .failed)
   }
 
-  @Test(arguments: Ground.allCases)
-  func `what was never taken is not given back, and no device sees through it`(_ ground: Ground) throws {
+  @Test("what was never taken is not given back, and no device sees through it", arguments: Ground.allCases)
+  func neverTaken(_ ground: Ground) throws {
     let steps = [
       "map: {region: ram, size: 2 pages}", "unmap: ram",
       "pin: {as: dma, region: ram, flags: [write, longterm], purpose: io-uring}", "unpin: dma",
@@ -98,8 +98,8 @@ import Testing
     }
   }
 
-  @Test(arguments: Ground.allCases)
-  func `a name holds what all rounds have taken`(_ ground: Ground) throws {
+  @Test("a name holds what all rounds have taken", arguments: Ground.allCases)
+  func allRounds(_ ground: Ground) throws {
     let steps = [
       "map: {region: ram, size: 2 pages}", "write: {region: ram, pattern: {sequence: 3}}",
       "{get: {as: refs, region: ram}, repeat: 2}",

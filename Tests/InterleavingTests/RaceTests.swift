@@ -14,11 +14,13 @@ struct RaceTests {
     var row: Row { Row(raw) }
   }
 
+  private static let word = Field<UInt64>("word", .owner)
+
   @Test("two threads write a plain field without a lock")
   func plain() throws {
     let words = Words()
     try together(2, rounds: 2000) { thread, rounds in
-      for round in rounds { words.row.setPlain(8, UInt64(round)) }
+      for round in rounds { words.row[Self.word] = UInt64(round) }
     }
   }
 }

@@ -81,7 +81,7 @@ package struct AddressSpace {
   package var writeProtectSequence: SequenceCount { row.sequence(AddressSpaceRow.writeProtectSequence) }
   /// MMF_* flags.
   package var flags: AtomicUInt64 { row.atomic(AddressSpaceRow.flags) }
-  /// MMF_HAS_PINNED (spec 5.3).
+  /// MMF_HAS_PINNED (rule 5.3).
   package static let hasPinned: UInt64 = 1 << 27
 
   /// Top-level table page.

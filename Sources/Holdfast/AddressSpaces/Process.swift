@@ -1,6 +1,6 @@
 package import Interleaving
 
-/// The allocation scopes of a process (spec 2.12), with the kernel's PF_* values.
+/// The allocation scopes of a process (rule 2.12), with the kernel's PF_* values.
 public struct AllocationScope: OptionSet, Hashable, Sendable, BitwiseCopyable {
   /// The bits.
   public let rawValue: UInt32
@@ -108,7 +108,7 @@ public struct Process: @unchecked Sendable {
 }
 
 extension Process {
-  /// Enters PF_MEMALLOC_PIN; returns what `restore` needs (memalloc_pin_save, spec 2.12).
+  /// Enters PF_MEMALLOC_PIN; returns what `restore` needs (memalloc_pin_save, rule 2.12).
   ///
   /// Scopes nest: an inner restore does not end an outer one.
   public func savePinScope() -> AllocationScope {

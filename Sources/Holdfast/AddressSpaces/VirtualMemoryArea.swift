@@ -141,7 +141,7 @@ package struct VirtualMemoryArea {
   package func offset(of page: UInt64) -> UInt64 { page - start + pageOffset }
 }
 
-/// Protection and behaviour of an area (VM_* bits, spec 5.4).
+/// Protection and behaviour of an area (VM_* bits, rule 5.4).
 public struct AreaFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
   /// The bits.
   public let rawValue: UInt64

@@ -2,7 +2,7 @@ package import Interleaving
 
 /// The descriptor of one frame: 64 bytes of the memmap, reached by field.
 ///
-/// Counts of a large folio live on its head (spec 1.1). `PageRow` says where each field lies and what protects it.
+/// Counts of a large folio live on its head (rule 1.1). `PageRow` says where each field lies and what protects it.
 @frozen
 package struct Page: Equatable {
   @usableFromInline let row: Row

@@ -42,7 +42,7 @@ public final class Machine: @unchecked Sendable {
   package let pinRules: PinRules
   /// A bit for each safeguard that the machine does not have.
   let absentSafeguards: UInt64
-  /// Zones in the order in which a node's allocations try them (spec 2.5), by node.
+  /// Zones in the order in which a node's allocations try them (rule 2.5), by node.
   let zonelists: [[ZoneID]]
 
   /// Makes a machine and boots it: zones, watermarks, CMA areas, the zero page.

@@ -6,7 +6,7 @@ package import Interleaving
 /// whoever reads them.
 @usableFromInline
 package struct Processor {
-  /// Folios that a batch holds (spec 7.7).
+  /// Folios that a batch holds (rule 7.7).
   @inlinable @_transparent package static var batchCapacity: Int { 15 }
 
   let row: Row

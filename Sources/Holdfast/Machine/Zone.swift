@@ -119,7 +119,7 @@ package struct Zone {
   package var isPopulated: Bool { present.load(.relaxed) > 0 }
 }
 
-/// One processor's free lists in one zone (spec 2.11): orders 0 to 3 by type, and PMD order by movability.
+/// One processor's free lists in one zone (rule 2.11): orders 0 to 3 by type, and PMD order by movability.
 @usableFromInline
 package struct PerCPULists {
   let row: Row

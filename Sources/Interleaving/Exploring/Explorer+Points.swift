@@ -17,7 +17,6 @@ extension Explorer {
   /// The current actor is about to do something; returns true if it has been done here.
   func point(_ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
     if isMuted { return false }
-    if settings.mergesEqualStates { return comparedPoint(byte, address, word) }
     // The byte comes from this module, which makes it of a kind.
     let kind = unsafeBitCast(byte & PointFlags.kind, to: PointKind.self)
     if kind == .lockOrder {
@@ -33,41 +32,6 @@ extension Explorer {
     return kind == .wait
   }
 
-  /// A point of a search that compares states, in which all fibers must be parked while the next step is decided.
-  ///
-  /// The live stack is part of a state. This frame therefore holds its arguments alone: what depends on the way to
-  /// the state, such as the number of the step, stays in functions that have returned.
-  @inline(never)
-  private func comparedPoint(_ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
-    if beginComparedStep(byte, address, word) { return true }
-    fibers.goHome(from: execution.current)
-    return endComparedPoint(byte, word)
-  }
-
-  /// Announces a step and checks the one before; true if there is nothing to wait for.
-  @inline(never)
-  private func beginComparedStep(
-    _ byte: UInt8, _ address: UInt, _ word: UnsafeMutablePointer<UInt64>?
-  ) -> Bool {
-    let kind = unsafeBitCast(byte & PointFlags.kind, to: PointKind.self)
-    if kind == .lockOrder {
-      noteOrder(word?.pointee ?? 0)
-      return true
-    }
-    let actor = execution.current
-    execution.announce(actor, kind, byte, address, word)
-    if kind == .wait { noteRetry(actor) }
-    if execution.phase == .running { stepEnded() }
-    return false
-  }
-
-  /// What `point` returns once its actor is chosen.
-  @inline(never)
-  private func endComparedPoint(_ byte: UInt8, _ word: UnsafeMutablePointer<UInt64>?) -> Bool {
-    if execution.buffers.isOn, let word { return execution.passBuffer(execution.current, word) }
-    return byte & PointFlags.kind == PointKind.wait.rawValue
-  }
-
   /// What a fiber does: its actor's body, once per execution.
   func runForever(_ actor: Int) {
     while true {
@@ -78,9 +42,18 @@ extension Explorer {
           note(.thrown, "error of \(program.actors[actor].name)", "\(program.actors[actor].name): \(error)")
         }
       }
-      execution.actorEnded(actor)
-      switchActors(from: actor)
+      bodyEnded(actor)
     }
+  }
+
+  /// Ends an actor, and waits for the next execution.
+  ///
+  /// Where states are compared, the live stacks are part of them. This function leaves nothing of the former
+  /// execution in the frame of its caller, which stays on the stack.
+  @inline(never)
+  private func bodyEnded(_ actor: Int) {
+    execution.actorEnded(actor)
+    switchActors(from: actor)
   }
 
   /// Called in place of an actor's next instruction, when the one before has trapped.

@@ -18,12 +18,12 @@ private final class ExploredCounters: @unchecked Sendable {
     let actors = (0..<2).map { actor in
       ExploredProgram.Actor(name: "actor \(actor)") {
         let lock = SpinLock(raw, rank: LockRank(rawValue: 1))
-        let shared = InterleavingExplored.Row(raw).uint64(8)
+        let shared = AtomicUInt64(raw + 8)
         for _ in 0..<4 {
           lock.lock()
           shared.store(shared.load() &+ 1)
           lock.unlock()
-          InterleavingExplored.Row(raw).uint64(64 + actor * 8).fetchAdd(1)
+          AtomicUInt64(raw + 64 + actor * 8).fetchAdd(1)
         }
       }
     }
