@@ -81,11 +81,7 @@ void hf_set_point_context(void *context) { point_context = context; }
 
 void *hf_point_context(void) { return point_context; }
 
-static _Thread_local hf_held_locks own_held_locks;
-static _Thread_local hf_held_locks *fiber_held_locks;
+_Thread_local hf_held_locks hf_own_held_locks;
+_Thread_local hf_held_locks *hf_fiber_held_locks;
 
-hf_held_locks *hf_current_held_locks(void) {
-  return fiber_held_locks != NULL ? fiber_held_locks : &own_held_locks;
-}
-
-void hf_set_held_locks(hf_held_locks *locks) { fiber_held_locks = locks; }
+void hf_set_held_locks(hf_held_locks *locks) { hf_fiber_held_locks = locks; }

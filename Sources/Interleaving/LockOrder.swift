@@ -11,15 +11,18 @@ public struct LockRank: RawRepresentable, Hashable, Sendable {
   public init(rawValue: UInt8) { self.rawValue = rawValue }
 }
 
-/// The run-time check of the lock order: in debug and explored builds only, elsewhere nothing.
+/// The locks that the current thread holds, and the check of their order: in debug and explored builds only, elsewhere
+/// nothing.
 public enum LockOrder {
   /// Notes that the current thread takes a lock, after checking that it holds none of an equal or higher rank.
   ///
   /// A lock got by trying never waits, so it may come out of order; it is noted without the check.
   @inlinable @inline(__always)
-  public static func acquired(_ rank: LockRank, _ address: UnsafeRawPointer, tried: Bool = false) {
+  public static func acquired(
+    _ rank: LockRank, _ address: UnsafeRawPointer, tried: Bool = false, shared: Bool = false
+  ) {
     #if DEBUG || EXPLORER
-    note(rank, address, tried: tried)
+    note(rank, address, tried: tried, shared: shared)
     #endif
   }
 
@@ -35,12 +38,51 @@ public enum LockOrder {
   public static var held: [LockRank] {
     let locks = hf_current_held_locks().pointee
     return withUnsafeBytes(of: locks.rank) { bytes in
-      bytes.prefix(Int(locks.count)).map(LockRank.init(rawValue:))
+      bytes.prefix(Int(locks.count)).map { LockRank(rawValue: $0 & ~sharedBit) }
     }
   }
 
+  /// Tells the checks of lock notes that nothing else runs meanwhile, so that no field needs its lock.
+  ///
+  /// For a machine that no other thread knows yet, and for a look at all of a machine at rest.
+  ///
+  /// - Parameter why: the argument, for the reader of the call.
+  @inlinable @inline(__always)
+  public static func atRest<Result, Failure: Error>(
+    _ why: StaticString, _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    #if DEBUG || EXPLORER
+    beginRest()
+    defer { endRest() }
+    #endif
+    return try body()
+  }
+
   @usableFromInline
-  static func note(_ rank: LockRank, _ address: UnsafeRawPointer, tried: Bool) {
+  static func beginRest() {
+    guard let locks = hf_current_held_locks() else { return }
+    locks.pointee.at_rest += 1
+    sum(locks)
+  }
+
+  @usableFromInline
+  static func endRest() {
+    guard let locks = hf_current_held_locks() else { return }
+    locks.pointee.at_rest -= 1
+    sum(locks)
+  }
+
+  /// Makes a record of held locks that of a thread that holds none.
+  static func forgetAll(_ locks: UnsafeMutablePointer<hf_held_locks>) {
+    locks.pointee.count = 0
+    locks.pointee.at_rest = 0
+    sum(locks)
+  }
+
+  private static var sharedBit: UInt8 { 0x80 }
+
+  @usableFromInline
+  static func note(_ rank: LockRank, _ address: UnsafeRawPointer, tried: Bool, shared: Bool) {
     guard let locks = hf_current_held_locks() else { return }
     let count = Int(locks.pointee.count)
     guard count < Int(HF_HELD_LOCKS) else {
@@ -48,14 +90,17 @@ public enum LockOrder {
     }
     let (addresses, ranks) = fields(of: locks)
     if !tried {
-      for place in 0..<count where ranks[place] >= rank.rawValue {
-        if lockOrderPoint(address, rank: rank.rawValue, held: ranks[place]) { break }
-        fatalError("lock order: rank \(rank.rawValue) taken while rank \(ranks[place]) is held")
+      for place in 0..<count where ranks[place] & ~sharedBit >= rank.rawValue {
+        let held = ranks[place] & ~sharedBit
+        if lockOrderPoint(address, rank: rank.rawValue, held: held) { break }
+        fatalError("lock order: rank \(rank.rawValue) taken while rank \(held) is held")
       }
     }
-    ranks[count] = rank.rawValue
+    ranks[count] = shared ? rank.rawValue | sharedBit : rank.rawValue
     addresses[count] = address
     locks.pointee.count += 1
+    locks.pointee.ranks |= rank.bit
+    if !shared { locks.pointee.exclusive |= rank.bit }
   }
 
   @usableFromInline
@@ -74,11 +119,25 @@ public enum LockOrder {
       at += 1
     }
     locks.pointee.count -= 1
+    sum(locks)
+  }
+
+  /// Finds out anew of which ranks locks are held.
+  private static func sum(_ locks: UnsafeMutablePointer<hf_held_locks>) {
+    let (_, ranks) = fields(of: locks)
+    var (any, exclusive): (UInt32, UInt32) = locks.pointee.at_rest > 0 ? (~0, ~0) : (0, 0)
+    for place in 0..<Int(locks.pointee.count) {
+      let bit = LockRank(rawValue: ranks[place] & ~sharedBit).bit
+      any |= bit
+      if ranks[place] & sharedBit == 0 { exclusive |= bit }
+    }
+    locks.pointee.ranks = any
+    locks.pointee.exclusive = exclusive
   }
 
   /// The two arrays of the record: as C arrays they would be copied whole at every look.
   @inline(__always)
-  private static func fields(
+  static func fields(
     of locks: UnsafeMutablePointer<hf_held_locks>
   ) -> (addresses: UnsafeMutablePointer<UnsafeRawPointer?>, ranks: UnsafeMutablePointer<UInt8>) {
     let raw = UnsafeMutableRawPointer(locks)

@@ -95,7 +95,7 @@ public struct ReadWriteLock {
   /// Takes the lock shared with other readers.
   @inlinable
   public func lockShared() {
-    LockOrder.acquired(rank, word.pointer)
+    LockOrder.acquired(rank, word.pointer, shared: true)
     schedulePoint(.acquireShared, word.pointer, clear: UInt64(Self.writer))
     wait(.lock) {
       let seen = word.pointer.pointee.load(ordering: .relaxed)

@@ -115,7 +115,9 @@ import Testing
   private func notices(breach: Breach) throws {
     let rig = try Rig()
     #expect(Invariant.violations(of: rig.machine) == [])
-    breach.breakIt(rig.machine, rig.frame, rig.huge)
+    LockOrder.atRest("the test runs nothing beside") {
+      breach.breakIt(rig.machine, rig.frame, rig.huge)
+    }
     let names = Set(Invariant.violations(of: rig.machine).map(\.invariant))
     #expect(names.contains(breach.invariant), "noticed only by \(names)")
     // The machine is not whole any more: neither pins nor processes can end in order.

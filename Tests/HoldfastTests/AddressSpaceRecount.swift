@@ -19,6 +19,10 @@ func smallMachine(
 ///
 /// It follows rules 1.4, 1.5, 12.9 to 12.11, 12.37, and the counts that vmstat and smaps print.
 func recount(_ machine: Machine) -> [String] {
+  atRest { recountAtRest(machine) }
+}
+
+private func recountAtRest(_ machine: Machine) -> [String] {
   var wrong: [String] = []
   for processor in 0..<machine.configuration.processors {
     machine.lru.drain(processor: processor, on: processor)

@@ -233,7 +233,7 @@ import Testing
     let machine = try Machine(.small(frames: 64))
     let process = try machine.bareProcess()
     let id = ZoneID(node: 0, kind: .normal)
-    func held() -> Int { (0..<2).reduce(0) { $0 + machine.allocator.perCPULists($1, id).count } }
+    func held() -> Int { atRest { (0..<2).reduce(0) { $0 + machine.allocator.perCPULists($1, id).count } } }
     func give(_ frame: FrameNumber, on processor: Int) {
       machine.memmap.page(frame).refcount.store(0)
       machine.allocator.free(frame, order: 0, on: processor)

@@ -23,7 +23,7 @@ extension Machine {
     struct NoRow: Error {}
     guard let id = pools.allocate(.processes) else { throw NoRow() }
     let process = spaces.process(ProcessID(rawValue: id.rawValue))
-    process.id = ProcessID(rawValue: id.rawValue)
+    process.unshared.id = ProcessID(rawValue: id.rawValue)
     process.processor = processor
     process.scope = scope
     return process

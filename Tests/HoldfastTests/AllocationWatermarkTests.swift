@@ -89,11 +89,11 @@ import Testing
     let zone = machine.buddy.zone(ZoneID(node: 0, kind: .normal))
     var held: [FrameNumber] = []
     // Only the slow path has the right, so the low watermark must refuse.
-    zone.watermark(1).store(64)
+    atRest { zone.watermark(1).store(64) }
     let atomic = try machine.allocator.allocateFolio(order: 1, gfp: .atomic, for: process)
     #expect(machine.buddy.pageblockType(of: atomic) == .highAtomic && zone.highAtomic.load() == 4)
     #expect(machine.freeListProblems == [])
-    zone.watermark(1).store(0)
+    atRest { zone.watermark(1).store(0) }
     // Requests that cannot wait use up everything else; only atomic ones of high order get the reserve.
     while (try? machine.allocator.allocateFolio(order: 0, gfp: .noWait, for: process)) != nil {}
     let second = try machine.allocator.allocateFolio(order: 1, gfp: .atomic, for: process)

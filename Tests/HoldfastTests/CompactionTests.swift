@@ -29,8 +29,10 @@ import Testing
   }
 
   private static func freeBlocks(_ machine: Machine, order: Int) -> Int {
-    (order...machine.geometry.maxOrder).reduce(0) { sum, order in
-      sum + machine.buddy.zone(zone).freeList(order: order, .movable).count
+    atRest {
+      (order...machine.geometry.maxOrder).reduce(0) { sum, order in
+        sum + machine.buddy.zone(zone).freeList(order: order, .movable).count
+      }
     }
   }
 

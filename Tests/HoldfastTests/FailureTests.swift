@@ -84,7 +84,9 @@ import Testing
   }
 
   /// What a life must have given back: frames, rows of every table, pin slots, huge pages.
-  private static func resources(_ rig: PinRig) -> [String] {
+  private static func resources(_ rig: PinRig) -> [String] { atRest { resourcesAtRest(rig) } }
+
+  private static func resourcesAtRest(_ rig: PinRig) -> [String] {
     let machine = rig.machine
     var found = ["free frames \(machine.freeFrames)"]
     for pool in TablePool.allCases {

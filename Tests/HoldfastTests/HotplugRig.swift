@@ -92,7 +92,9 @@ struct HotplugRig {
     var isolated: Int64 = 0
   }
 
-  func snapshot() -> Snapshot {
+  func snapshot() -> Snapshot { atRest { snapshotAtRest() } }
+
+  private func snapshotAtRest() -> Snapshot {
     var snapshot = Snapshot()
     for kind in ZoneKind.allCases {
       let zone = machine.buddy.zone(ZoneID(node: 0, kind: kind))

@@ -55,13 +55,13 @@ import Testing
     cell.addAsOwner(5)
     let list = rig.machine.buddy.zone(ZoneID(node: 0, kind: .movable)).freeList(order: 4, .movable)
     for (count, shown) in [(99_999, " 99999 "), (100_000, ">100000 "), (100_001, ">100000 ")] {
-      let before = list.count
-      list.count = count
+      let before = atRest { list.count }
+      atRest { list.count = count }
       let row = rig.machine.pagetypeinfoText.split(separator: "\n").first {
         $0.contains("Movable, type      Movable")
       }
       #expect(row?.hasSuffix(shown) == true, "\(count) blocks")
-      list.count = before
+      atRest { list.count = before }
     }
   }
 

@@ -69,7 +69,7 @@ extension PinArgumentTests {
     }
     func marked(_ flags: AreaFlags, _ protection: Protection = .readWrite) throws -> VirtualAddress {
       let start = try made(.privateAnonymous, protection)
-      if let area = rig.machine.spaces.findArea(rig.space, start.page) { area.flags.formUnion(flags) }
+      atRest { rig.machine.spaces.findArea(rig.space, start.page)?.flags.formUnion(flags) }
       return start
     }
     switch area {

@@ -50,9 +50,19 @@ void *hf_point_context(void);
 #define HF_HELD_LOCKS 64
 typedef struct hf_held_locks {
   const void *address[HF_HELD_LOCKS];
+  /* The top bit says that others may share the lock. */
   uint8_t rank[HF_HELD_LOCKS];
   int32_t count;
+  /* A bit for each rank of which a lock is held, and of which one is held that nobody shares. */
+  uint32_t ranks, exclusive;
+  /* While not 0, all bits of both are set: nothing else runs. */
+  uint32_t at_rest;
 } hf_held_locks;
-hf_held_locks *hf_current_held_locks(void);
+extern _Thread_local hf_held_locks hf_own_held_locks;
+extern _Thread_local hf_held_locks *hf_fiber_held_locks;
+/* Inline, since every access to a field under a lock asks. */
+static inline hf_held_locks *hf_current_held_locks(void) {
+  return hf_fiber_held_locks != NULL ? hf_fiber_held_locks : &hf_own_held_locks;
+}
 /* Makes `locks` those of the current thread: each fiber has its own. NULL gives the thread its own back. */
 void hf_set_held_locks(hf_held_locks *locks);

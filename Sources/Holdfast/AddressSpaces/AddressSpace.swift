@@ -20,10 +20,10 @@ package enum AddressSpaceRow: FixedRow {
   }
   @inlinable @_transparent package static var rootTable: Field<RowID> { flags.next("root table", .immutable) }
   @inlinable @_transparent package static var areaRoot: Field<RowID> {
-    rootTable.next("root of the areas", .guarded(by: .addressSpace))
+    rootTable.next("root of the areas", .guarded(by: lock))
   }
   @inlinable @_transparent package static var areaCount: Field<UInt32> {
-    areaRoot.next("areas", .guarded(by: .addressSpace))
+    areaRoot.next("areas", .guarded(by: lock))
   }
   @inlinable @_transparent package static var owner: Field<ProcessID> { areaCount.next("owner", .immutable) }
   @inlinable @_transparent package static var lockedPages: Field<UInt64> {
@@ -45,7 +45,7 @@ package enum AddressSpaceRow: FixedRow {
     residentShared.next("table pages", .atomic(writtenUnder: .pageTable))
   }
   @inlinable @_transparent package static var firstDeposit: Field<RowID> {
-    tablePages.next("first deposit", .guarded(by: .pageTable))
+    tablePages.next("first deposit", .guarded(by: pageTableLock))
   }
   @inlinable @_transparent package static var grabs: Field<UInt32> {
     firstDeposit.next("grabs", .guarded(by: .tables))
@@ -67,6 +67,9 @@ package struct AddressSpace {
 
   @inline(__always)
   init(_ row: Row) { self.row = row }
+
+  /// The same row without checks of locks, while no other thread can reach it: not yet, or not any more.
+  var unshared: AddressSpace { AddressSpace(row.unshared) }
 
   /// References: 1 while its process lives, more while someone pins remotely.
   package var live: UInt32 {

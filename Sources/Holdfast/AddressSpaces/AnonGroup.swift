@@ -8,7 +8,7 @@ package enum AnonGroupRow: FixedRow {
     users.next("lock", .lock(.anonGroup))
   }
   @inlinable @_transparent package static var firstArea: Field<RowID> {
-    lock.next("first area", .guarded(by: .anonGroup))
+    lock.next("first area", .guarded(by: lock))
   }
 
   @inlinable @_transparent package static var stride: Int { firstArea.stride(align: 16) }

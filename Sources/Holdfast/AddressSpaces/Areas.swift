@@ -13,12 +13,13 @@ extension Spaces {
   ) -> VirtualMemoryArea? {
     guard let id = pools.allocate(.areas) else { return nil }
     let new = area(id)
-    new.space = space
-    new.start = span.start
-    new.end = span.end
-    new.flags = flags
-    new.pageOffset = offset
-    new.object = object
+    let fresh = new.unshared
+    fresh.space = space
+    fresh.start = span.start
+    fresh.end = span.end
+    fresh.flags = flags
+    fresh.pageOffset = offset
+    fresh.object = object
     if object != .none {
       let backing = pageCache.object(object)
       backing.lock.withLock { pageCache.linkToObject(new, backing) }
@@ -40,13 +41,14 @@ extension Spaces {
     guard let id = pools.allocate(.areas) else { return nil }
     if !old.flags.contains(.hugetlb) { pageTables.splitHugeMapping(space, page, on: processor) }
     let new = area(id)
-    new.space = old.space
-    new.start = page
-    new.end = old.end
-    new.flags = old.flags
-    new.pageOffset = old.offset(of: page)
-    new.object = old.object
-    new.anonGroup = old.anonGroup
+    let fresh = new.unshared
+    fresh.space = old.space
+    fresh.start = page
+    fresh.end = old.end
+    fresh.flags = old.flags
+    fresh.pageOffset = old.offset(of: page)
+    fresh.object = old.object
+    fresh.anonGroup = old.anonGroup
     if new.object != .none { _ = pageCache.getObject(new.object) }
     if new.anonGroup != .none { _ = reverseMap.getGroup(new.anonGroup) }
 

@@ -9,19 +9,19 @@ package enum BackingObjectRow: FixedRow {
   }
   @inlinable @_transparent package static var kind: Field<UInt32> { lock.next("kind", .immutable) }
   @inlinable @_transparent package static var rootTable: Field<RowID> {
-    kind.next("root table", .guarded(by: .object))
+    kind.next("root table", .guarded(by: lock))
   }
   @inlinable @_transparent package static var pages: Field<UInt64> {
-    rootTable.next("pages", .guarded(by: .object))
+    rootTable.next("pages", .immutable)
   }
   @inlinable @_transparent package static var firstArea: Field<RowID> {
-    pages.next("first area", .guarded(by: .object))
+    pages.next("first area", .guarded(by: lock))
   }
   @inlinable @_transparent package static var height: Field<UInt32> {
-    firstArea.next("height", .guarded(by: .object))
+    firstArea.next("height", .guarded(by: lock))
   }
   @inlinable @_transparent package static var cachedPages: Field<UInt64> {
-    height.next("cached pages", .guarded(by: .object))
+    height.next("cached pages", .guarded(by: lock))
   }
   @inlinable @_transparent package static var isPrivate: Field<UInt32> {
     cachedPages.next("is private", .immutable)
@@ -42,6 +42,9 @@ package struct BackingObject {
 
   @inline(__always)
   init(_ row: Row) { self.row = row }
+
+  /// The same row without checks of locks, while no other thread can reach it: not yet, or not any more.
+  var unshared: BackingObject { BackingObject(row.unshared) }
 
   /// Areas, handles and walks that hold the object; free at 0.
   package var users: UInt32 {

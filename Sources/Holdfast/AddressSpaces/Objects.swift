@@ -45,7 +45,7 @@ extension PageCache {
   /// A new object with one use, the caller's; nil if the table of objects is full.
   func createObject(_ kind: ObjectKind, pages: UInt64, isPrivate: Bool) -> RowID? {
     guard let id = pools.allocate(.objects) else { return nil }
-    let object = object(id)
+    let object = object(id).unshared
     object.kind = kind
     object.pages = pages
     object.isPrivate = isPrivate

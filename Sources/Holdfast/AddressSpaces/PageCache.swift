@@ -231,7 +231,9 @@ extension PageCache {
   /// - Kernel: mm/shmem.c:shmem_undo_range (6.1); without part of an object, swap.
   /// - Kernel: fs/hugetlbfs/inode.c:remove_inode_hugepages (6.1); without part of an object, mappings.
   func empty(_ id: RowID, on processor: Int) {
-    let object = object(id)
+    // No thread can take a use of the object any more. One that comes by the lock of a page looks at its entry and the
+    // areas only.
+    let object = object(id).unshared
     while object.rootTable != .none {
       let next = object.lock.withLock { first(object.rootTable, object.height - 1, base: 0) }
       guard let (index, entry) = next else { break }

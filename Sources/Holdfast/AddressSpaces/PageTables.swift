@@ -152,7 +152,7 @@ extension PageTables {
     }
     // No other thread knows the table yet, so its entries need no atomic stores.
     tablePage(id).row.raw.initializeMemory(as: UInt64.self, repeating: 0, count: geometry.tableEntries)
-    tableMeta(id).frame = frame
+    tableMeta(id).unshared.frame = frame
     let page = memmap.page(frame)
     page.privateWord = id.rawValue
     switch use {

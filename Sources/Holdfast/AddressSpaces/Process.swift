@@ -40,6 +40,9 @@ public struct Process: @unchecked Sendable {
   @inline(__always)
   init(_ row: Row) { self.row = row }
 
+  /// The same row without checks of locks, while no other thread can reach it: not yet, or not any more.
+  var unshared: Process { Process(row.unshared) }
+
   /// 1 while the row is in use.
   package var live: UInt32 {
     get { row[ProcessRow.live] }

@@ -5,7 +5,9 @@ public import Interleaving
 /// One thread at a time acts for a process: it owns what is noted so.
 @usableFromInline
 package enum ProcessRow: FixedRow {
-  @inlinable @_transparent package static var live: Field<UInt32> { Field("in use", .guarded(by: .tables)) }
+  @inlinable @_transparent package static var live: Field<UInt32> {
+    Field("in use", .written(under: .tables))
+  }
   @inlinable @_transparent package static var id: Field<ProcessID> { live.next("number", .immutable) }
   @inlinable @_transparent package static var space: Field<RowID> { id.next("space", .immutable) }
   @inlinable @_transparent package static var processor: Field<UInt32> { space.next("processor", .owner) }

@@ -50,8 +50,8 @@ extension Machine {
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
     let new = spaces.process(ProcessID(rawValue: id.rawValue))
-    new.id = ProcessID(rawValue: id.rawValue)
-    new.storedName = ProcessName(name)
+    new.unshared.id = ProcessID(rawValue: id.rawValue)
+    new.unshared.storedName = ProcessName(name)
     new.processor = processor
     new.memlockLimit = memlockLimit
     new.capabilities = capabilities
@@ -62,11 +62,11 @@ extension Machine {
     }
     switch pageTables.allocateTable(.table, for: new) {
     case .success(let root):
-      let space = spaces.space(spaceID)
+      let space = spaces.space(spaceID).unshared
       space.rootTable = root
       space.owner = new.id
       space.tablePages.store(1, .relaxed)
-      new.space = spaceID
+      new.unshared.space = spaceID
       return new
     case .failure(let result):
       pools.free(.spaces, spaceID)
@@ -90,8 +90,9 @@ extension Machine {
 
   /// All processes, in the order of their numbers.
   public var processes: [Process] {
-    guard pools.usedRows(.processes) > 0 else { return [] }
-    return (1...pools.usedRows(.processes)).lazy
+    let used = pools.usedRows(.processes)
+    guard used > 0 else { return [] }
+    return (1...used).lazy
       .map { self.spaces.process(ProcessID(rawValue: UInt32($0))) }
       .filter { $0.live != 0 }
   }

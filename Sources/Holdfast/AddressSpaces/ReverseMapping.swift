@@ -165,7 +165,7 @@ extension ReverseMap {
   ///
   /// - Kernel: mm/rmap.c:__page_set_anon_rmap (6.1)
   func setAnonymous(_ head: FrameNumber, _ area: VirtualMemoryArea, page: UInt64) {
-    let folio = memmap.page(head)
+    let folio = memmap.page(head).unshared
     folio.index = area.offset(of: page)
     if !folio.isHugetlb { folio.set(.swapBacked) }
     folio.mapping = PageMapping(anonGroup: area.anonGroup)

@@ -34,6 +34,9 @@ package struct TableMeta {
   @inline(__always)
   init(_ row: Row) { self.row = row }
 
+  /// The same row without checks of locks, while no other thread can reach it: not yet, or not any more.
+  var unshared: TableMeta { TableMeta(row.unshared) }
+
   /// 1 while in use.
   package var live: UInt32 {
     get { row[TableMetaRow.live] }

@@ -29,12 +29,12 @@ extension Machine {
         .createProcess, .tableFull("processes"), errno: .resourceTemporarilyUnavailable)
     }
     let new = spaces.process(ProcessID(rawValue: id.rawValue))
-    new.id = ProcessID(rawValue: id.rawValue)
-    new.storedName = process.storedName
+    new.unshared.id = ProcessID(rawValue: id.rawValue)
+    new.unshared.storedName = process.storedName
     new.processor = processor
     new.memlockLimit = process.memlockLimit
     new.capabilities = process.capabilities
-    new.space = space
+    new.unshared.space = space
     return new
   }
 }

@@ -5,22 +5,22 @@ public import Interleaving
 package enum VirtualMemoryAreaRow: FixedRow {
   @inlinable @_transparent package static var live: Field<UInt32> { Field("in use", .guarded(by: .tables)) }
   @inlinable @_transparent package static var space: Field<RowID> { live.next("space", .immutable) }
-  // With the object's or the group's lock as well.
+  // Whoever comes by the reverse mapping has the lock of the object or group, which is taken to change them too.
   @inlinable @_transparent package static var start: Field<UInt64> {
-    space.next("first page", .guarded(by: .addressSpace))
+    space.next("first page", .guarded(by: .addressSpace, orToRead: .object, .anonGroup))
   }
   @inlinable @_transparent package static var end: Field<UInt64> {
-    start.next("end", .guarded(by: .addressSpace))
+    start.next("end", .guarded(by: .addressSpace, orToRead: .object, .anonGroup))
   }
   // Whoever comes by the reverse mapping has the page-table lock only.
   @inlinable @_transparent package static var flags: Field<AreaFlags> {
     end.next("flags", .bothToWrite(.addressSpace, .pageTable))
   }
   @inlinable @_transparent package static var pageOffset: Field<UInt64> {
-    flags.next("page offset", .guarded(by: .addressSpace))
+    flags.next("page offset", .guarded(by: .addressSpace, orToRead: .object, .anonGroup))
   }
   @inlinable @_transparent package static var object: Field<RowID> {
-    pageOffset.next("object", .guarded(by: .addressSpace))
+    pageOffset.next("object", .immutable)
   }
   // Set once.
   @inlinable @_transparent package static var anonGroup: Field<RowID> {
@@ -65,6 +65,9 @@ package struct VirtualMemoryArea {
     self.row = row
     self.id = id
   }
+
+  /// The same row without checks of locks, while no other thread can reach it: not yet, or not any more.
+  var unshared: VirtualMemoryArea { VirtualMemoryArea(row.unshared, id: id) }
 
   /// 1 while the row is in use.
   package var live: UInt32 {

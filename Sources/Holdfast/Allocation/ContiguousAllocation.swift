@@ -179,7 +179,7 @@ extension Allocator {
     page.type = .none
     page.order = 0
     page.clear(.clearedAtFree)
-    page.mapping = .none
+    page.unshared.mapping = .none
     page.headOffset.store(0, .relaxed)
     page.refcount.store(1)
   }

@@ -23,6 +23,10 @@ extension Buddy {
   ///
   /// Checks invariants 3 and 5 to 7. No allocation or freeing may happen meanwhile.
   package func recountFree(zone id: ZoneID) -> FreeRecount {
+    LockOrder.atRest("the caller knows that no thread allocates or frees meanwhile") { countedFree(zone: id) }
+  }
+
+  private func countedFree(zone id: ZoneID) -> FreeRecount {
     var recount = FreeRecount()
     let zone = zone(id)
     var blocks: [PageState: Int] = [:]
@@ -163,7 +167,9 @@ extension Buddy {
   /// Memory without metadata counts as chunks of the largest order.
   func freeChunks(_ id: ZoneID, order: Int) -> Int {
     let zone = zone(id)
-    let listed = MigrateType.allCases.reduce(0) { $0 + zone.freeList(order: order, $1).count }
+    let listed = zone.lock.withLock {
+      MigrateType.allCases.reduce(0) { $0 + zone.freeList(order: order, $1).count }
+    }
     return order == geometry.maxOrder ? listed + Int(zone.deferred.load(.relaxed)) >> order : listed
   }
 }

@@ -10,6 +10,10 @@ package struct Page: Equatable {
   @inline(__always)
   init(_ row: Row) { self.row = row }
 
+  /// The same descriptor, for whoever knows that nobody else can reach it: not yet, or not any more.
+  @inline(__always)
+  var unshared: Page { Page(row.unshared) }
+
   @inline(__always)
   package static func == (one: Page, other: Page) -> Bool { one.row.raw == other.row.raw }
 
@@ -188,13 +192,14 @@ package struct Page: Equatable {
     flagWord.store(
       UInt64(zone.node) << PageFlags.nodeShift | UInt64(zone.kind.number) << PageFlags.zoneShift
         | PageFlags.lastProcessor, .relaxed)
+    let fresh = unshared
     refcount.store(0, .relaxed)
-    mapcount.store(0, .relaxed)
+    fresh.mapcount.store(0, .relaxed)
     pincount.store(0, .relaxed)
-    entireMapcount.store(0, .relaxed)
+    fresh.entireMapcount.store(0, .relaxed)
     headOffset.store(0, .relaxed)
     order = 0
-    mapping = .none
+    fresh.mapping = .none
     self.type = type
   }
 

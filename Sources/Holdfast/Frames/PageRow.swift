@@ -4,12 +4,14 @@ public import Interleaving
 @usableFromInline
 package enum PageRow: FixedRow {
   @inlinable @_transparent package static var refcount: Field<Int32> { Field("refcount", .atomic) }
-  // Changed under the lock of the page tables that map the page, which may be those of several spaces.
-  @inlinable @_transparent package static var mapcount: Field<Int32> { refcount.next("mapcount", .atomic) }
+  // Under the lock of the tables that map the page: several spaces' tables may.
+  @inlinable @_transparent package static var mapcount: Field<Int32> {
+    refcount.next("mapcount", .atomic(writtenUnder: .pageTable))
+  }
   @inlinable @_transparent package static var flags: Field<PageFlags> { mapcount.next("flags", .atomic) }
   @inlinable @_transparent package static var pincount: Field<Int32> { flags.next("pincount", .atomic) }
   @inlinable @_transparent package static var entireMapcount: Field<Int32> {
-    pincount.next("entire mapcount", .atomic)
+    pincount.next("entire mapcount", .atomic(writtenUnder: .pageTable))
   }
   // A lockless walk reads it.
   @inlinable @_transparent package static var headOffset: Field<UInt32> {
@@ -18,13 +20,17 @@ package enum PageRow: FixedRow {
   // Merging and walkers look at frames of others. Changed under the zone or per-CPU lock for free frames, else by
   // the owner of the folio.
   @inlinable @_transparent package static var state: Field<PageState> { headOffset.next("type", .atomic) }
-  // Changed under the page lock.
-  @inlinable @_transparent package static var mapping: Field<PageMapping> { state.next("mapping", .atomic) }
+  @inlinable @_transparent package static var mapping: Field<PageMapping> {
+    state.next("mapping", .atomic(writtenUnder: .page))
+  }
   // Under the lock of the list that the page is on, if the list is not its owner's alone.
   @inlinable @_transparent package static var next: Field<FrameNumber> { mapping.next("next", .owner) }
   @inlinable @_transparent package static var previous: Field<FrameNumber> { next.next("previous", .owner) }
   @inlinable @_transparent package static var privateWord: Field<UInt32> { previous.next("private", .owner) }
-  @inlinable @_transparent package static var index: Field<UInt64> { privateWord.next("index", .owner) }
+  // Whoever reads it has a reference on a page that is mapped or cached, and so keeps its index.
+  @inlinable @_transparent package static var index: Field<UInt64> {
+    privateWord.next("index", .written(under: .page))
+  }
   // Protected like the bytes: by nothing.
   @inlinable @_transparent package static var contentTag: Field<UInt64> { index.next("contents", .atomic) }
 
@@ -42,7 +48,9 @@ package enum PageRow: FixedRow {
 @usableFromInline
 package enum FrameListRow: FixedRow {
   // The watermark test looks whether there is one without the lock.
-  @inlinable @_transparent package static var first: Field<FrameNumber> { Field("first frame", .atomic) }
+  @inlinable @_transparent package static var first: Field<FrameNumber> {
+    Field("first frame", .atomicInContainer)
+  }
   @inlinable @_transparent package static var last: Field<FrameNumber> {
     first.next("last frame", .container)
   }

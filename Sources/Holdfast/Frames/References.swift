@@ -118,7 +118,8 @@ extension Folios {
       part.clear(cleared)
       if !isPooled { part.headOffset.store(0) }
     }
-    folio.mapping = .none
+    // Its count is zero: a walk of mappings may look at it, but not hold it.
+    folio.unshared.mapping = .none
     if isPooled {
       hugetlb.free(head, on: processor)
     } else {

@@ -72,9 +72,9 @@ extension Blocks {
   ///
   /// - Kernel: include/linux/mmzone.h:zone_intersects (6.1)
   private func spans(_ zone: ZoneID, _ id: BlockID) -> Bool {
-    let (start, count) = span(of: zone)
+    let span = buddy.zone(zone).span
     let range = machine.frames(of: id)
-    return count > 0 && start.index < range.endIndex && range.start.index < start.index + count
+    return span.count > 0 && span.start.index < range.endIndex && range.start.index < span.endIndex
   }
 
   /// Whether one more block in ZONE_MOVABLE keeps to the ratio, of a node or of the machine.

@@ -2,17 +2,6 @@ import Interleaving
 
 /// The span of a zone: it grows when blocks join the zone and shrinks when they leave it.
 extension Blocks {
-  /// First frame and frames spanned.
-  ///
-  /// Both are written under the hotplug lock and the zone lock together, so either lock suffices to read
-  /// them.
-  ///
-  /// - Locks: takes the zone lock.
-  func span(of id: ZoneID) -> (start: FrameNumber, count: Int) {
-    let zone = buddy.zone(id)
-    return zone.lock.withLock { (zone.start, zone.spanned) }
-  }
-
   /// Extends the span of a zone by a range.
   ///
   /// - Kernel: mm/memory_hotplug.c:resize_zone_range (6.1)
@@ -31,14 +20,14 @@ extension Blocks {
   ///
   /// - Kernel: mm/memory_hotplug.c:shrink_zone_span (6.1)
   func shrinkSpan(of id: ZoneID, by range: FrameRange) {
-    let (start, count) = span(of: id)
-    var first = start.index
-    var end = start.index + count
+    let zone = buddy.zone(id)
+    let span = zone.span
+    var first = span.start.index
+    var end = span.endIndex
     if range.start.index <= first {
       first = firstFrame(of: id, in: range.endIndex..<max(range.endIndex, end))
     }
     if range.endIndex >= end, first < end { end = lastFrame(of: id, in: first..<range.start.index) }
-    let zone = buddy.zone(id)
     zone.lock.withLock {
       let isEmpty = first >= end
       zone.start = isEmpty ? FrameNumber(0) : FrameNumber(first)

@@ -27,23 +27,23 @@ package enum GlobalRow: FixedRow {
   }
   @inlinable @_transparent package static var pools: RowArray<PoolRow> {
     userLockedPages.next(
-      "pool", .guarded(by: .tables), rows: TablePool.count - 1,
+      "pool", .guarded(by: tablesLock), rows: TablePool.count - 1,
       by: TablePool.UnderTablesLock.self, align: 64)
   }
   @inlinable @_transparent package static var recordPool: RowArray<PoolRow> {
-    pools.next("pool of pin records", .guarded(by: .ledger), rows: 1)
+    pools.next("pool of pin records", .guarded(by: ledgerLock), rows: 1)
   }
   @inlinable @_transparent package static var slotsUsed: Field<UInt32> {
-    recordPool.next("pin slots used", .guarded(by: .ledger))
+    recordPool.next("pin slots used", .guarded(by: ledgerLock))
   }
   @inlinable @_transparent package static var freeSlots: FieldArray<UInt32> {
-    slotsUsed.next("first free run of pin slots of order", .guarded(by: .ledger), count: 32)
+    slotsUsed.next("first free run of pin slots of order", .guarded(by: ledgerLock), count: 32)
   }
   @inlinable @_transparent package static var hugetlbLock: Field<SpinLock.Word> {
     freeSlots.next("hugetlb lock", .lock(.hugetlb), align: 64)
   }
   @inlinable @_transparent package static var hugetlbReserved: Field<UInt64> {
-    hugetlbLock.next("reserved huge pages", .guarded(by: .hugetlb))
+    hugetlbLock.next("reserved huge pages", .guarded(by: hugetlbLock))
   }
   @inlinable @_transparent package static var failures: RowArray<FailureRow> {
     hugetlbReserved.next("point", .atomic, rows: FailurePoint.count, by: FailurePoint.self)

@@ -100,7 +100,9 @@ public final class Machine: @unchecked Sendable {
           field: "frames", found: "memfd", expected: "a host that grants the window (\(error))")
       }
     }
-    try boot(plan)
+    try LockOrder.atRest("no other thread knows the machine yet") { () throws(ConfigurationError) in
+      try boot(plan)
+    }
   }
 
   deinit { _ = hf_release_range(arena, UInt64(layout.size)) }

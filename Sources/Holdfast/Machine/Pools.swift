@@ -5,7 +5,12 @@ package struct Pools: Room {
   package let machine: Machine
 
   /// How many rows of a pool were ever in use; rows are numbered from 1.
-  package func usedRows(_ pool: TablePool) -> Int { Int(global.pool(pool).used) }
+  ///
+  /// - Locks: takes the tables lock, for pin records the ledger lock.
+  package func usedRows(_ pool: TablePool) -> Int {
+    let lock = pool == .pinRecords ? global.ledgerLock : global.tablesLock
+    return lock.withLock { Int(global.pool(pool).used) }
+  }
 }
 
 extension Room {

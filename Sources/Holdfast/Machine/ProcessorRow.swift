@@ -9,10 +9,10 @@ package enum ProcessorRow: RowLayout {
     node.next("LRU batch lock", .lock(.lruBatch))
   }
   @inlinable @_transparent package static var batchCount: Field<UInt32> {
-    batchLock.next("LRU batch length", .guarded(by: .lruBatch))
+    batchLock.next("LRU batch length", .guarded(by: batchLock))
   }
   @inlinable @_transparent package static var batch: FieldArray<FrameNumber> {
-    batchCount.next("LRU batch", .guarded(by: .lruBatch), count: Processor.batchCapacity)
+    batchCount.next("LRU batch", .guarded(by: batchLock), count: Processor.batchCapacity)
   }
   @inlinable @_transparent package static var calls: Field<UInt64> { batch.next("calls", .atomic) }
   @inlinable @_transparent package static var events: FieldArray<UInt64> {

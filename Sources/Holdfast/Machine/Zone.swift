@@ -66,6 +66,13 @@ package struct Zone {
     get { Int(row[ZoneRow.spanned]) }
     nonmutating set { row[ZoneRow.spanned] = UInt64(newValue) }
   }
+
+  /// The frames that the zone spans now, holes included.
+  ///
+  /// - Locks: takes the zone lock.
+  package var span: FrameRange {
+    lock.withLock { FrameRange(start: start, count: spanned) }
+  }
   /// Spanned frames that are memory.
   package var present: AtomicUInt64 { row.atomic(ZoneRow.present) }
   /// Present frames that the buddy allocator manages.

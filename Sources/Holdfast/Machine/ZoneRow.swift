@@ -5,7 +5,7 @@ public import Interleaving
 package enum NodeRow: FixedRow {
   @inlinable @_transparent package static var lruLock: Field<SpinLock.Word> { Field("LRU lock", .lock(.lru)) }
   @inlinable @_transparent package static var lists: RowArray<FrameListRow> {
-    lruLock.next("list", .guarded(by: .lru), rows: LRUList.count, by: LRUList.self)
+    lruLock.next("list", .guarded(by: lruLock), rows: LRUList.count, by: LRUList.self)
   }
 
   @inlinable @_transparent package static var stride: Int { lists.stride(align: 128) }
@@ -48,7 +48,7 @@ package enum ZoneRow: RowLayout {
     isolatedPageblocks.next("deferred", .atomic(writtenUnder: .zone))
   }
   @inlinable @_transparent package static var deferredCursor: Field<UInt64> {
-    deferred.next("deferred cursor", .guarded(by: .zone))
+    deferred.next("deferred cursor", .guarded(by: lock))
   }
   @inlinable @_transparent package static var highAtomic: Field<UInt64> {
     deferredCursor.next("high atomic", .atomic(writtenUnder: .zone))
@@ -67,13 +67,13 @@ package enum ZoneRow: RowLayout {
     perCPUHigh.next("per-CPU batch", .atomic(writtenUnder: .hotplug))
   }
   @inlinable @_transparent package static var compactionMigrate: Field<FrameNumber> {
-    perCPUBatch.next("compaction migrate scanner", .guarded(by: .zone))
+    perCPUBatch.next("compaction migrate scanner", .guarded(by: lock))
   }
   @inlinable @_transparent package static var compactionFree: Field<FrameNumber> {
-    compactionMigrate.next("compaction free scanner", .guarded(by: .zone))
+    compactionMigrate.next("compaction free scanner", .guarded(by: lock))
   }
   @inlinable @_transparent package static var freeLists: RowArray<FreeListsRow> {
-    compactionFree.next("order", .guarded(by: .zone), rows: .max, align: 128)
+    compactionFree.next("order", .guarded(by: lock), rows: .max, align: 128)
   }
 
   /// Bytes of a row: it has lists for every order.
@@ -107,13 +107,13 @@ package enum FreeListsRow: FixedRow {
 package enum PerCPUListsRow: FixedRow {
   @inlinable @_transparent package static var lock: Field<SpinLock.Word> { Field("lock", .lock(.perCPU)) }
   @inlinable @_transparent package static var count: Field<UInt32> {
-    lock.next("frames", .guarded(by: .perCPU))
+    lock.next("frames", .guarded(by: lock))
   }
   @inlinable @_transparent package static var lists: RowArray<FrameListRow> {
-    count.next("list", .guarded(by: .perCPU), rows: PerCPULists.listCount)
+    count.next("list", .guarded(by: lock), rows: PerCPULists.listCount)
   }
   @inlinable @_transparent package static var limit: Field<UInt32> {
-    lists.next("limit", .guarded(by: .perCPU))
+    lists.next("limit", .guarded(by: lock))
   }
 
   // `AllocationRoute` keeps other things in the low bits of a row's place.
@@ -132,11 +132,12 @@ package enum MemoryBlockRow: FixedRow {
   @inlinable @_transparent package static var zone: Field<UInt32> {
     state.next("zone", .atomic(writtenUnder: .hotplug))
   }
+  // Written while the state says that there is no memory.
   @inlinable @_transparent package static var node: Field<UInt32> {
-    zone.next("node", .guarded(by: .hotplug))
+    zone.next("node", .written(under: .hotplug))
   }
   @inlinable @_transparent package static var present: Field<UInt32> {
-    node.next("present", .guarded(by: .hotplug))
+    node.next("present", .written(under: .hotplug))
   }
 
   @inlinable @_transparent package static var stride: Int { present.stride(align: 32) }

@@ -105,10 +105,10 @@ extension Machine {
   /// - Kernel: mm/vmstat.c:pagetypeinfo_showblockcount_print (6.1)
   public func pageblockCounts(_ id: ZoneID) -> [Int] {
     var counts = [Int](repeating: 0, count: MigrateType.allCases.count)
-    let zone = buddy.zone(id)
-    var index = zone.start.index & ~(geometry.pageblockFrames - 1)
-    while index < zone.start.index + zone.spanned {
-      let frame = FrameNumber(max(index, zone.start.index))
+    let span = buddy.zone(id).span
+    var index = span.start.index & ~(geometry.pageblockFrames - 1)
+    while index < span.endIndex {
+      let frame = FrameNumber(max(index, span.start.index))
       if blocks.zoneOf(frame) == id { counts[Int(buddy.pageblockType(of: frame).number)] += 1 }
       index += geometry.pageblockFrames
     }
@@ -131,11 +131,12 @@ extension Machine {
 
   private func zoneStatistics(_ id: ZoneID) -> String {
     let zone = buddy.zone(id)
+    let span = zone.span
     var text = "  pages free     \(zone.free.load())\n        boost    0\n"
     for (i, name) in ["min", "low", "high"].enumerated() {
       text += "        \(Self.trailing(name, 8)) \(zone.watermark(i).load())\n"
     }
-    text += "        spanned  \(zone.spanned)\n        present  \(zone.present.load())\n"
+    text += "        spanned  \(span.count)\n        present  \(zone.present.load())\n"
     text += "        managed  \(zone.managed.load())\n        cma      \(zone.cma.load())\n"
     let protection = ZoneKind.allCases.map { "\(zone.protection($0).load())" }.joined(separator: ", ")
     text += "        protection: (\(protection))\n"
@@ -146,12 +147,13 @@ extension Machine {
     }
     text += "      nr_free_cma  \(zone.freeCMA.load())\n  pagesets\n"
     for index in 0..<configuration.processors {
-      text += "    cpu: \(index)\n              count: \(allocator.perCPULists(index, id).count)\n"
+      let lists = allocator.perCPULists(index, id)
+      text += "    cpu: \(index)\n              count: \(lists.lock.withLock { lists.count })\n"
       text +=
         "              high:  \(zone.perCPUHigh.load())\n              batch: \(zone.perCPUBatch.load())\n"
       text += "  vm stats threshold: \(statisticsThreshold(zone))\n"
     }
-    return text + "  node_unreclaimable:  0\n  start_pfn:           \(zone.start.index)\n"
+    return text + "  node_unreclaimable:  0\n  start_pfn:           \(span.start.index)\n"
   }
 
   /// What a processor counts for itself before it adds to the zone's counts: shown for readers of the text only, since

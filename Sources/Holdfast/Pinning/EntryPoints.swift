@@ -117,7 +117,7 @@ extension Pins {
     let range = PinRange(start: request.address.page, frames: ledger.slots(of: record, count: request.pages))
     var taken =
       request.accounting == .none
-      ? pinPages(request, range) : pinCharged(request, range, to: record)
+      ? pinPages(request, range) : pinCharged(request, range, to: record.unshared)
     if taken.count == range.count { taken.failure = nil }
     if taken.count == 0, let failure = taken.failure {
       ledger.closeRecord(record)

@@ -11,6 +11,9 @@ package struct PinRecord {
     self.id = id
   }
 
+  /// The same row without checks of locks, while no other thread can reach it: not yet, or not any more.
+  var unshared: PinRecord { PinRecord(row.unshared, id: id) }
+
   /// 0 free, 1 ordinary references (FOLL_GET), 2 pins (FOLL_PIN), 3 not yet told.
   package var kind: UInt32 {
     get { row[PinRecordRow.kind] }

@@ -4,56 +4,56 @@ public import Interleaving
 @usableFromInline
 package enum PinRecordRow: FixedRow {
   @inlinable @_transparent package static var kind: Field<UInt32> {
-    Field("kind", .ownerWrites(under: .ledger))
+    Field("kind", .written(under: .ledger))
   }
   @inlinable @_transparent package static var owner: Field<ProcessID> {
-    kind.next("owner", .ownerWrites(under: .ledger))
+    kind.next("owner", .written(under: .ledger))
   }
   @inlinable @_transparent package static var space: Field<RowID> {
-    owner.next("space", .ownerWrites(under: .ledger))
+    owner.next("space", .written(under: .ledger))
   }
   @inlinable @_transparent package static var total: Field<UInt32> {
-    space.next("pages", .ownerWrites(under: .ledger))
+    space.next("pages", .written(under: .ledger))
   }
   @inlinable @_transparent package static var startPage: Field<UInt64> {
-    total.next("first page", .ownerWrites(under: .ledger))
+    total.next("first page", .written(under: .ledger))
   }
   @inlinable @_transparent package static var remaining: Field<UInt32> {
-    startPage.next("pages left", .ownerWrites(under: .ledger))
+    startPage.next("pages left", .written(under: .ledger))
   }
   @inlinable @_transparent package static var flags: Field<PinFlags> {
-    remaining.next("flags", .ownerWrites(under: .ledger))
+    remaining.next("flags", .written(under: .ledger))
   }
   @inlinable @_transparent package static var slots: Field<UInt32> {
-    flags.next("first slot", .ownerWrites(under: .ledger))
+    flags.next("first slot", .written(under: .ledger))
   }
   @inlinable @_transparent package static var slotOrder: Field<UInt32> {
-    slots.next("order of slots", .ownerWrites(under: .ledger))
+    slots.next("order of slots", .written(under: .ledger))
   }
   @inlinable @_transparent package static var accounting: Field<UInt32> {
-    slotOrder.next("accounting", .ownerWrites(under: .ledger))
+    slotOrder.next("accounting", .written(under: .ledger))
   }
   @inlinable @_transparent package static var processor: Field<UInt32> {
-    accounting.next("processor", .ownerWrites(under: .ledger))
+    accounting.next("processor", .written(under: .ledger))
   }
   @inlinable @_transparent package static var tick: Field<UInt64> {
-    processor.next("time", .ownerWrites(under: .ledger))
+    processor.next("time", .written(under: .ledger))
   }
   @inlinable @_transparent package static var purpose: Field<PinLabel> {
-    tick.next("purpose", .ownerWrites(under: .ledger))
+    tick.next("purpose", .written(under: .ledger))
   }
   @inlinable @_transparent package static var ownerName: Field<ProcessName> {
-    purpose.next("name of the owner", .ownerWrites(under: .ledger))
+    purpose.next("name of the owner", .written(under: .ledger))
   }
   // Whoever holds the pages.
   @inlinable @_transparent package static var marksDirty: Field<UInt32> {
     ownerName.next("marks dirty", .owner)
   }
   @inlinable @_transparent package static var charged: Field<UInt32> {
-    marksDirty.next("charged pages", .ownerWrites(under: .ledger))
+    marksDirty.next("charged pages", .written(under: .ledger))
   }
   @inlinable @_transparent package static var chargedToUser: Field<UInt32> {
-    charged.next("pages charged to the user", .ownerWrites(under: .ledger))
+    charged.next("pages charged to the user", .written(under: .ledger))
   }
 
   @inlinable @_transparent package static var stride: Int { chargedToUser.stride(align: 64) }

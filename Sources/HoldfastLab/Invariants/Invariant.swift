@@ -1,4 +1,5 @@
 public import Holdfast
+import Interleaving
 
 /// When an invariant must hold.
 public enum InvariantMoment: String, Hashable, Sendable {
@@ -59,10 +60,12 @@ extension Invariant {
   ) -> [InvariantViolation] {
     var held: [FrameNumber: Int] = [:]
     for frame in isolated { held[frame, default: 0] += 1 }
-    let context = InvariantContext(
-      machine: machine, recount: Recount(machine), isolated: held, kernelFrames: kernelFrames)
-    return all.filter { quiesced || $0.moment == .always }.flatMap { invariant in
-      invariant.check(context).map { InvariantViolation(invariant: invariant.name, what: $0) }
+    return LockOrder.atRest("no thread acts on a machine while all of it is looked at") {
+      let context = InvariantContext(
+        machine: machine, recount: Recount(machine), isolated: held, kernelFrames: kernelFrames)
+      return all.filter { quiesced || $0.moment == .always }.flatMap { invariant in
+        invariant.check(context).map { InvariantViolation(invariant: invariant.name, what: $0) }
+      }
     }
   }
 

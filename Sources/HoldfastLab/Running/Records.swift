@@ -19,9 +19,10 @@ extension Machine {
     for frame in pinnedFrames { pinned[memmap.page(frame).zone.rawValue, default: 0] += 1 }
     return zones.map { id in
       let zone = buddy.zone(id)
+      let span = zone.span
       return ZoneRecord(
-        node: id.node, zone: id.kind, startFrame: UInt64(zone.start.rawValue),
-        spanned: Int64(zone.spanned), present: Int64(zone.present.load()),
+        node: id.node, zone: id.kind, startFrame: UInt64(span.start.rawValue),
+        spanned: Int64(span.count), present: Int64(zone.present.load()),
         managed: Int64(zone.managed.load()), free: Int64(zone.free.load()), cma: Int64(zone.cma.load()),
         freeCMA: Int64(zone.freeCMA.load()), pinned: pinned[id.rawValue] ?? 0)
     }

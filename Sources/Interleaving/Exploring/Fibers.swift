@@ -76,7 +76,7 @@ struct Fibers: ~Copyable {
 
   /// Begins an execution: no actor holds a lock, and none has trapped.
   mutating func begin() {
-    for actor in 0..<count { heldLocks[actor].count = 0 }
+    for actor in 0..<count { LockOrder.forgetAll(heldLocks + actor) }
     hasTrapped = false
   }
 
