@@ -4,11 +4,13 @@ import Interleaving
 ///
 /// Most calls end here. Nothing rare is done here, not even waiting for a lock, so that no registers have to
 /// be saved for it. The short way refuses before it changes anything, and the caller then takes the long way.
+///
+/// `allocateQuickly` and `popQuickly` are transparent: with `@inline(__always)` the optimiser calls the former.
 extension Allocator {
   /// `allocate` for plain flags, if the list has a chunk; otherwise `.none`, and nothing has changed.
   ///
   /// The caller is in no allocation scope, and `gfp` asks neither for zeros nor for a folio.
-  @inline(__always)
+  @_transparent
   func allocateQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let frame = popQuickly(order, gfp, cpu, on: processor)
     if frame == .none { return frame }
@@ -22,7 +24,7 @@ extension Allocator {
   ///
   /// Counts the chunk; `take` would take the same one. Whether types may be mixed in a pageblock makes no
   /// difference for a chunk that is on the list already. The caller is in no allocation scope.
-  @inline(__always)
+  @_transparent
   func popQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {
     let route = self.route(processor, gfp)
     let index = perCPUIndex(order, number: route.type)

@@ -27,6 +27,7 @@ public struct Geometry: Hashable, Sendable {
   /// Entries of one table page.
   public var tableEntries: Int { 1 << tableBits }
   /// Pages of an address space: four levels.
+  @inline(__always)
   public var addressSpacePages: UInt64 { 1 << UInt64(4 * tableBits) }
 }
 

@@ -175,6 +175,7 @@ extension Pins {
   ///
   /// - Kernel: mm/gup.c:gup_huge_pmd (6.1); without device pages, protection keys.
   /// - Kernel: mm/gup.c:record_subpages (6.1)
+  @inline(__always)
   private func pinLeaf(_ read: ReadEntry, upTo end: UInt64, _ walk: inout LocklessWalk) -> Bool {
     let (flags, entry) = (walk.flags, read.entry)
     if flags.contains(.write), !entry.isWritable { return false }

@@ -30,6 +30,7 @@ public struct Holding<Kind>: ~Copyable {
   /// The reason why there are fewer pages than requested; nil if there are not.
   public let shortfall: PinError?
 
+  @inline(__always)
   init(_ pins: Pins, _ record: PinRecord, _ taken: Taken) {
     self.pins = pins
     self.record = record

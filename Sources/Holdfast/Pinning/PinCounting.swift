@@ -140,6 +140,8 @@ extension Pins {
 
   /// The length of the longest prefix of `frames` whose frames are all at most `distance` after `first`.
   ///
+  /// - Parameter distance: one less than a power of two, so that eight differences are compared with it at
+  ///   once: one of them is greater exactly if their bitwise OR is.
   /// - Kernel: mm/gup.c:gup_folio_next (6.1)
   @inline(never)
   private static func prefix(
@@ -152,7 +154,10 @@ extension Pins {
     while i &+ 8 <= count {
       let block = bytes.loadUnaligned(
         fromByteOffset: i &* MemoryLayout<FrameNumber>.stride, as: SIMD8<UInt32>.self)
-      if (block &- start).max() > distance { break }
+      let differences = block &- start
+      let four = differences.lowHalf | differences.highHalf
+      let two = four.lowHalf | four.highHalf
+      if two.x | two.y > distance { break }
       i &+= 8
     }
     while i < count, frames[i].rawValue &- first <= distance { i &+= 1 }

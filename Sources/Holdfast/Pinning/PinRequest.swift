@@ -17,6 +17,7 @@ struct PinRequest {
   let accounting: PinAccounting
 
   /// Whether the entry point tries the lockless path.
+  @inline(__always)
   var isFast: Bool { entry == .fast || entry == .fastOnly }
 
   /// The same request with other flags.
