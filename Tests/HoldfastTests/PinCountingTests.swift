@@ -243,6 +243,32 @@ import Testing
     }
   }
 
+  @Test("unpinning finds the end of each folio, wherever a range begins and whatever was unpinned before")
+  func foliosOfRange() throws {
+    let rig = try PinRig(frames: 64) { $0.geometry.tableBits = 4 }
+    let (machine, unit) = (rig.machine, rig.unit)
+    let start = try rig.map(2 * unit)
+    try machine.advise(rig.process, AddressRange(start: start, pages: 2 * unit), .hugePage)
+    try machine.fill(rig.process, start, pages: 2 * unit, pattern: 0x51)
+    let folios = [try #require(rig.frame(start)), try #require(rig.frame(start + unit * 4096))]
+    #expect(folios.allSatisfy { rig.page($0).order == 4 })
+    let before = folios.map(rig.counts)
+    for first in 0..<2 * unit {
+      for pages in 1...2 * unit - first {
+        let what = "\(pages) pages from \(first)"
+        let pins = try machine.pin(rig.process, at: start + first * 4096, pages: pages, entry: .fast)
+        let lower = max(0, min(unit - first, pages))
+        #expect(folios.map { Int(rig.page($0).pincount.load()) } == [lower, pages - lower], "\(what)")
+        let hole = pages / 3
+        pins.unpin(hole..<hole + 1)
+        pins.unpin()
+        #expect(folios.map(rig.counts) == before, "\(what), counts after unpin")
+        #expect(rig.acquired == rig.released, "\(what), statistics")
+      }
+    }
+    rig.check("unpinned")
+  }
+
   @Test("a read-only pin first makes a page its own that is not: 6.1 and mainline (rules 5.8, 5.9)")
   func unshare() throws {
     for policy in PlacementPolicy.all {
