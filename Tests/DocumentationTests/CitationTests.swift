@@ -9,7 +9,7 @@ import Testing
   }
 
   private static func passages() throws -> [Passage] {
-    let comments = try ["Tests"].flatMap { folder in
+    let comments = try ["Sources", "Tests"].flatMap { folder in
       try Repository.files(in: folder, ending: ".swift").flatMap { file in
         file.comments.map { Passage(place: "\(file.path):\($0.first)", text: $0.text) }
       }

@@ -2,7 +2,7 @@ import Testing
 
 /// The rules, and those who cite them.
 @Suite struct RuleTests {
-  private static let folders = ["Tests"]
+  private static let folders = ["Sources", "Tests"]
 
   /// The numbers of the headings of the rules: `6.8 S0`.
   private static func headings() throws -> Set<String> {

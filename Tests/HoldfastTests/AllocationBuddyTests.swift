@@ -104,7 +104,7 @@ import Testing
 
   @Test("stealing: who takes from whom, and when the pageblock follows (rule 2.10)")
   func stealing() throws {
-    // A machine of one largest block; frame 0 is the zero page, so free are orders 0, 1, 2 and 3 from 1 on.
+    // A machine of one largest chunk; frame 0 is the zero page, so free are orders 0, 1, 2 and 3 from 1 on.
     struct Case {
       var gfp: GFPFlags
       var order: Int
@@ -116,7 +116,7 @@ import Testing
     let m = MigrateType.movable
     let r = MigrateType.reclaimable
     let cases = [
-      // The largest block goes, whole pageblocks with it.
+      // The largest chunk goes, whole pageblocks with it.
       Case(gfp: .kernel, order: 0, frame: 8, types: [m, m, u, u]),
       Case(gfp: [.kernel, .reclaimable], order: 2, frame: 8, types: [m, m, r, r]),
       Case(gfp: .highUserMovable, order: 0, frame: 1, types: [m, m, m, m]),
@@ -160,7 +160,7 @@ import Testing
       machine.allocator.free(FrameNumber(frame), order: 0, on: 0)
       machine.drainAllPerCPULists()
     }
-    // An order-1 block at 20 and single frames at 8.
+    // An order-1 chunk at 20 and single frames at 8.
     for frame in [20, 21, 8] { give(frame) }
     let moved = try machine.allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: process)
     #expect(moved == FrameNumber(8), "the smallest, although a block of order 1 is free")

@@ -129,7 +129,7 @@ import Testing
     let rig = try PinRig(.movable)
     let machine = rig.machine
     func flags(_ frame: FrameNumber) -> String { Self.names(machine.kpageflags(frame)) }
-    #expect(flags(FrameNumber(200)) == "buddy", "a free block")
+    #expect(flags(FrameNumber(200)) == "buddy", "a free chunk")
     #expect(flags(FrameNumber(201)) == "buddy", "the rest of one")
     #expect(flags(FrameNumber(1 << 20)) == "nopage", "beyond the machine")
     #expect(flags(machine.pageTables.tableMeta(rig.space.rootTable).frame) == "pgtable", "a page table")

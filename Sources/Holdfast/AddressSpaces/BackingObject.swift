@@ -78,7 +78,7 @@ package struct BackingObject {
     get { Int(row[BackingObjectRow.height]) }
     nonmutating set { row[BackingObjectRow.height] = UInt32(newValue) }
   }
-  /// Whether one private mapping is all that there is: nobody else can name the object.
+  /// Whether the object belongs to one private mapping and has no name, so that no other process can map it.
   package var isPrivate: Bool {
     get { row[BackingObjectRow.isPrivate] != 0 }
     nonmutating set { row[BackingObjectRow.isPrivate] = newValue ? 1 : 0 }

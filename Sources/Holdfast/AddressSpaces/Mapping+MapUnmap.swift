@@ -6,6 +6,7 @@ extension Machine {
   /// Maps pages into a process's address space: the system call mmap.
   ///
   /// - Parameters:
+  ///   - process: the process that maps.
   ///   - pages: the length; a hugetlb mapping is rounded up to huge pages.
   ///   - kind: what is mapped.
   ///   - protection: what user space may do; none is PROT_NONE.

@@ -8,6 +8,7 @@ extension Machine {
   /// - Parameters:
   ///   - kind: its kind; the size of a hugetlb object is a multiple of a huge page.
   ///   - pages: its size. Pages are allocated when they are first used.
+  ///   - process: the process that opens it.
   /// - Throws: EINVAL for a bad size, ENFILE if the table of objects is full, ESRCH for an ended process.
   public func createObject(
     kind: ObjectKind, pages: Int, for process: Process

@@ -7,8 +7,9 @@ extension Machine {
   /// Limits and capabilities are those of the process. The thread ends by `exit`; the space is freed with the
   /// last of those that share it.
   ///
-  /// - Parameter processor: the processor it runs on, if not the process's own; two that act at once need
-  ///   two.
+  /// - Parameters:
+  ///   - process: the process that the thread belongs to.
+  ///   - processor: the processor it runs on, if not the process's own; two that act at once need two.
   /// - Throws: EINVAL for a processor that does not exist, ESRCH for a process that has ended, EAGAIN if the
   ///   table of processes is full.
   /// - Kernel: kernel/fork.c:copy_mm (6.1); without a copy of the address space: CLONE_VM alone.

@@ -2,7 +2,7 @@ import Interleaving
 
 /// The start of zones, free lists and sections, and of the CMA areas.
 extension Buddy {
-  /// Machines of at most so many frames have all their metadata from the start.
+  /// Machines with at most this number of frames have all their metadata from the start.
   private static var smallMachine: Int { 4096 }
 
   package func bootLists() {

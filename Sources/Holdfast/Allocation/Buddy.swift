@@ -43,6 +43,8 @@ package struct Buddy: Room {
   /// The type of the pageblock that holds a frame.
   ///
   /// Written under the zone's lock; read freely, as Linux does.
+  ///
+  /// - Kernel: mm/page_alloc.c:get_pfnblock_migratetype (6.1)
   @inline(__always)
   package func pageblockType(of frame: FrameNumber) -> MigrateType {
     MigrateType(stored: pageblockTypeNumber(of: frame))
@@ -56,7 +58,8 @@ package struct Buddy: Room {
 
   /// Sets the type of the pageblock that holds a frame.
   ///
-  /// The caller holds the zone's lock.
+  /// - Locks: the caller holds the zone's lock.
+  /// - Kernel: mm/page_alloc.c:set_pageblock_migratetype (6.1); without page_group_by_mobility_disabled.
   package func setPageblockType(of frame: FrameNumber, _ type: MigrateType) {
     machine.pageblockTypes.store(frame.index &>> geometry.pageblockOrder, type.number ^ Self.zeroedType)
   }

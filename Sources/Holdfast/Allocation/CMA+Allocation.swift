@@ -12,9 +12,10 @@ extension Machine {
   /// move costs its window only. Each page comes with one reference.
   ///
   /// - Parameters:
-  ///   - area: the area's number.
+  ///   - index: the area's number.
   ///   - count: pages wanted.
   ///   - alignOrder: the range begins at a multiple of 2^alignOrder frames.
+  ///   - process: the process that allocates; a fatal signal to it ends the attempt.
   /// - Throws: ENOMEM if drivers leave no window or there is no memory for the pages to be moved, EBUSY if
   ///   every window stayed busy, EINTR after a fatal signal, EINVAL for an invalid count or alignment. The
   ///   bitmap is then as before.

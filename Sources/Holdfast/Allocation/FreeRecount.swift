@@ -72,7 +72,7 @@ extension Buddy {
       if page.refcount.load() != 0 || page.mapcount.load() != 0 {
         recount.problems.append("\(frame + part) is free and in use")
       }
-      if part > 0 && page.type != .none { recount.problems.append("\(frame + part) is in two free blocks") }
+      if part > 0 && page.type != .none { recount.problems.append("\(frame + part) is in two free chunks") }
     }
     // Among mergeable types a single chunk may be on the list of another type than its pageblock's.
     let type = pageblockType(of: frame)

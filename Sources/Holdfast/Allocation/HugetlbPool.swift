@@ -8,7 +8,7 @@ package struct HugetlbPool {
   @inline(__always)
   init(_ row: Row) { self.row = row }
 
-  /// Huge pages that nobody uses; their reference count is 0.
+  /// Huge pages that are not in use; their reference count is 0.
   package var freeList: FrameList { FrameList(row.row(HugetlbPoolRow.freeList)) }
   /// Huge pages that belong to the pool, in use or not.
   package var total: Int {

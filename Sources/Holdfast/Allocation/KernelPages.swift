@@ -5,6 +5,8 @@ extension Machine {
   /// Allocates 2^order frames as a driver or the kernel does.
   ///
   /// - Parameters:
+  ///   - order: the exponent of the number of frames.
+  ///   - gfp: where the frames may lie, and what the allocation may do to get them.
   ///   - node: where to begin, or nil for the node of the process's processor.
   ///   - slab: whether the frames become slab memory, which is never movable and never pinned.
   ///   - process: the process that allocates; its allocation scopes apply.

@@ -2,7 +2,7 @@ import Interleaving
 
 /// Putting a machine into the state that a host is in: what is used, by what kind of memory, how scattered.
 ///
-/// Used by whoever sets a machine up, before anything else runs on it.
+/// Used when a machine is set up, before anything else runs on it.
 extension Allocator {
   /// Takes a chunk of the largest order out of one zone, as separate frames without an owner; nil if the zone
   /// has none to spare.

@@ -101,7 +101,7 @@ extension PageIsolation {
   ///
   /// - Locks: takes the zone lock.
   /// - Kernel: mm/page_isolation.c:undo_isolate_page_range (6.1)
-  /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without merging a free block of pageblock
+  /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without merging a free chunk of pageblock
   ///   size with its buddy, and in the place on the free list: the chunks go to its head, in the kernel to
   ///   its tail.
   package func undoIsolation(_ range: FrameRange, to type: MigrateType) {
@@ -230,7 +230,7 @@ extension PageIsolation {
 
   /// Moves a folio away that lies across the end of a range; true if no folio lies across it afterwards.
   ///
-  /// - Kernel: mm/page_isolation.c:isolate_single_pageblock (6.1); without splitting free blocks that cross
+  /// - Kernel: mm/page_isolation.c:isolate_single_pageblock (6.1); without splitting free chunks that cross
   ///   the boundary, isolating the pageblocks of the folio that is moved.
   private func clearEdge(_ edge: FrameNumber, by process: Process) -> Bool {
     guard memmap.hasMetadata(edge), memmap.page(edge).isTail else { return true }

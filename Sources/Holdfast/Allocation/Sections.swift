@@ -138,7 +138,7 @@ extension Buddy {
     return managed
   }
 
-  /// Puts frames on the free lists in the largest blocks that fit into pageblocks; returns their number.
+  /// Puts frames on the free lists in the largest chunks that fit into pageblocks; returns their number.
   ///
   /// They are added ascending, each at the end of its list, so that memory is handed out from the lowest
   /// frame on as after a boot of Linux. Changes no count.

@@ -90,6 +90,8 @@ extension Machine {
   /// may write.
   ///
   /// - Parameters:
+  ///   - blocks: the blocks to remove, in any order.
+  ///   - process: the process that asks; a signal to it ends the attempt.
   ///   - limits: how long to try for each block.
   ///   - notify: a memory notifier for each block.
   /// - Returns: what was done for each block; blocks that were offline already are not listed.

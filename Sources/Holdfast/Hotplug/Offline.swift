@@ -31,6 +31,8 @@ extension Machine {
   /// `process`, or the passes are used up. A failed attempt leaves the block online, its pageblocks movable.
   ///
   /// - Parameters:
+  ///   - id: the block.
+  ///   - process: the process that asks; a signal to it ends the attempt.
   ///   - limits: how long to try; the kernel tries until a signal is pending.
   ///   - notify: a memory notifier, asked before pages are moved and told of the end.
   /// - Returns: passes made and pages moved.

@@ -71,7 +71,7 @@ extension Blocks {
     let zone = buddy.zone(memmap.page(start).zone)
     var index = start.index
     while index < end {
-      // One pageblock at a time under the zone lock, which keeps the free blocks from changing.
+      // One pageblock at a time under the zone lock, which keeps the free chunks from changing.
       let upper = min(end, ((index >> geometry.pageblockOrder) + 1) << geometry.pageblockOrder)
       zone.lock.lock()
       defer { zone.lock.unlock() }

@@ -59,8 +59,10 @@ extension Machine {
   /// none yet, the host is asked for them first.
   ///
   /// - Parameters:
+  ///   - id: the block.
   ///   - kind: which zone.
   ///   - policy: how plain `online` chooses.
+  ///   - process: the process that asks.
   ///   - notify: a memory notifier, asked before the block is used.
   /// - Returns: the zone that got the block.
   /// - Throws: EINVAL for a block that is not offline, a notifier's error, the host's error.

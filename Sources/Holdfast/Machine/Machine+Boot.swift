@@ -4,7 +4,7 @@ extension Machine {
   /// Lays out zones, blocks, CMA areas and free lists in an arena of zeros.
   ///
   /// Free memory is counted at once, but its descriptors are made section by section when first needed; what
-  /// this touches grows with blocks and sections, not with frames. Nobody else knows the machine yet, so
+  /// this touches grows with blocks and sections, not with frames. No other thread knows the machine yet, so
   /// no lock is taken.
   ///
   /// - Throws: `ConfigurationError` (EINVAL) if the host refuses the bytes of memory that boot needs.

@@ -50,7 +50,9 @@ public final class Machine: @unchecked Sendable {
   /// Metadata comes into being section by section when first needed, so this takes no longer for a large
   /// machine than for a small one.
   ///
-  /// - Parameter trace: where events go; nil costs one comparison per event.
+  /// - Parameters:
+  ///   - configuration: nodes, zones, memory blocks, processors, the policy and the safeguards.
+  ///   - trace: where events go; nil costs one comparison per event.
   /// - Throws: `ConfigurationError` (EINVAL) naming the field that is wrong, ENOMEM if the host refuses room.
   public init(_ configuration: MachineConfiguration, trace: TraceSink? = nil) throws(ConfigurationError) {
     let plan = try ZonePlan(configuration)

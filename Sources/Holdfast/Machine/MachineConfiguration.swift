@@ -49,9 +49,9 @@ public struct ZoneExtent: Hashable, Sendable {
 public enum MovableSizing: Hashable, Sendable {
   /// No ZONE_MOVABLE.
   case none
-  /// `kernelcore=`: so many frames stay for the kernel.
+  /// `kernelcore=`: this number of frames stays for the kernel.
   case kernelcore(frames: Int)
-  /// `movablecore=`: so many frames become movable.
+  /// `movablecore=`: this number of frames becomes movable.
   case movablecore(frames: Int)
   /// `movable_node`: all memory of nodes that can be unplugged, given by number, is movable.
   case movableNodes(Set<Int>)

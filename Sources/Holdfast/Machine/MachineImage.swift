@@ -11,7 +11,7 @@ package final class MachineImage {
   private let differing: UnsafeMutablePointer<Int32>
   private var differingCount: Int?
 
-  /// Copies the state; nobody may act on the machine meanwhile.
+  /// Copies the state; no thread may act on the machine meanwhile.
   package init(of machine: Machine) {
     self.machine = machine
     lines = machine.layout.size / MemoryLayout<Line>.size
@@ -25,7 +25,7 @@ package final class MachineImage {
     differing.deallocate()
   }
 
-  /// Puts the machine back; nobody may act on it meanwhile.
+  /// Puts the machine back; no thread may act on it meanwhile.
   ///
   /// Pins that were taken since have no record any more, so that dropping them does nothing.
   package func restore() {

@@ -44,7 +44,7 @@ extension Pools {
       ? allocateRow(pool) : global.tablesLock.withLock { allocateRow(pool) }
   }
 
-  /// Gives a row back; nobody may still look at it.
+  /// Gives a row back; no thread may use it any more.
   package func free(_ pool: TablePool, _ id: RowID) {
     if pool == .pinRecords {
       freeRow(pool, id)

@@ -2,8 +2,8 @@ package import Interleaving
 
 /// One processor: its LRU batch, its place in lockless walks, and its counters.
 ///
-/// One thread at a time runs on a processor; its counters are written by that thread only and summed by
-/// whoever reads them.
+/// One thread at a time runs on a processor; its counters are written by that thread only, and a reader
+/// sums those of all processors.
 @usableFromInline
 package struct Processor {
   /// Folios that a batch holds (rule 7.7).

@@ -8,7 +8,7 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
 
   /// The lockless walk looks at an entry again once it holds the page's reference.
   case entryRecheck
-  /// A page without references is free or frozen, and gives none to whoever finds it without a lock.
+  /// A page without references is free or frozen, and a lockless reader gets no reference to it.
   ///
   /// Without it the reference is added all the same; a second look that takes it back frees the page again.
   case freePageRefusal
@@ -39,7 +39,7 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   case collectedDecides
   /// A fatal signal ends the retries of a long-term pin, which have no limit of their own.
   case fatalSignalCheck
-  /// A long-term pin empties the LRU batches, which hide references and pages that nobody can isolate.
+  /// A long-term pin empties the LRU batches, which hold references, and pages that cannot be isolated while they are there.
   case batchDrain
   /// A long-term pin may not stay in a pageblock that is being isolated, which hides that it is CMA, or removed.
   case isolateRefusal
@@ -55,10 +55,10 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   ///
   /// Without it what a long-term pin faults in is moved away afterwards, as without `pinScope`.
   case scopeInFastPath
-  /// The zero page may be pinned for ever in ZONE_MOVABLE too: it is on no list and can never be moved.
+  /// The zero page may be long-term pinned in ZONE_MOVABLE too: it is on no list and can never be moved.
   case zeroPageExemption
   // Rows 49 and 50: migration against pins, references and faults.
-  /// Migration compares a page's references after its entries are gone, when nobody can find it any more.
+  /// Migration compares a page's references after its entries are gone, when no path can find it any more.
   case compareAfterUnmap
   /// Migration takes all references of a cached page at once, so that none can be added until they are given back.
   ///

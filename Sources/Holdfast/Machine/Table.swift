@@ -81,7 +81,7 @@ struct TablePlan {
     place(count, stride: Layout.stride, align: align, rowName)
   }
 
-  /// A table of rows of so many bytes.
+  /// A table of rows of one size in bytes.
   mutating func place<Layout: RowLayout>(
     _ count: Int, stride: Int, align: Int = 64, _ rowName: @escaping @Sendable (Int) -> String
   ) -> Table<Layout> {

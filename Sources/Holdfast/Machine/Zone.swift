@@ -116,7 +116,7 @@ package struct Zone {
     nonmutating set { row[ZoneRow.compactionFree] = newValue }
   }
 
-  /// The free blocks of an order and type.
+  /// The free chunks of an order and type.
   @inline(__always)
   package func freeList(order: Int, _ type: MigrateType) -> FrameList {
     FrameList(row.row(ZoneRow.freeLists, order).row(FreeListsRow.lists, Int(type.number)))

@@ -87,7 +87,7 @@ extension MachineConfiguration {
     return rounded(starts.map { Optional($0) }, memory)
   }
 
-  /// Rounds up to the largest buddy block; a node that has nothing left gets no ZONE_MOVABLE.
+  /// Rounds up to the largest chunk; a node that has nothing left gets no ZONE_MOVABLE.
   private func rounded(_ starts: [Int?], _ memory: [NodeMemory]) -> [Int?] {
     let unit = 1 << geometry.maxOrder
     return starts.enumerated().map { node, start in

@@ -52,7 +52,10 @@ extension Machine {
   /// the last one stopped. Pinned pages are left where they are. compact_stall, compact_success and
   /// compact_fail count each zone; in the kernel they count each allocation.
   ///
-  /// - Parameter order: the order wanted, or `wholeZone`.
+  /// - Parameters:
+  ///   - id: the zone.
+  ///   - order: the order wanted, or `wholeZone`.
+  ///   - process: the process that compacts, whose processor the events are counted on.
   /// - Returns: how it ended and what was moved.
   /// - Locks: takes the zone lock, page locks and page-table locks; the caller holds none above `contiguous`.
   /// - Kernel: mm/compaction.c:compact_zone_order (6.1); without the migratetype, flags and highest zone of

@@ -53,7 +53,7 @@ extension Machine {
     return text
   }
 
-  /// /proc/buddyinfo: free blocks of each order, whatever their type.
+  /// /proc/buddyinfo: free chunks of each order, whatever their type.
   ///
   /// Free memory whose metadata does not exist yet counts as blocks of the largest order.
   ///

@@ -2,11 +2,11 @@ public import Interleaving
 
 /// A machine's tables as bytes: for checks between two steps of an execution.
 ///
-/// Reading a row there is no schedule point and takes no lock, so nobody may act on the machine meanwhile.
+/// Reading a row there is no schedule point and takes no lock, so no thread may act on the machine meanwhile.
 @frozen
 @usableFromInline
 package struct StateMap: @unchecked Sendable {
-  // Sendable: addresses that never change; who reads through them sees to it that nobody acts.
+  // Sendable: addresses that never change; the reader makes sure that no thread acts.
   @usableFromInline package let base: UnsafeRawPointer
   @usableFromInline package let layout: TableLayout
   @usableFromInline package let tableShift: Int

@@ -1,4 +1,4 @@
-/// Something that happened in a machine, for whoever watches.
+/// Something that happened in a machine, as its trace sink is told.
 public enum TraceEvent: Sendable {
   /// A fault was served.
   case fault(process: ProcessID, address: VirtualAddress, write: Bool, frame: FrameNumber?)

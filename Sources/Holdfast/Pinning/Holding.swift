@@ -74,8 +74,9 @@ public struct Holding<Kind>: ~Copyable {
 extension Holding where Kind == Pinned {
   /// Unpins some of the pages; those already unpinned are skipped.
   ///
-  /// - Parameter markDirty: whether each folio is marked dirty first, under its lock
-  ///   (unpin_user_pages_dirty_lock).
+  /// - Parameters:
+  ///   - range: which of the pages, counted from the first one that was pinned.
+  ///   - markDirty: whether each folio is marked dirty first, under its lock (unpin_user_pages_dirty_lock).
   public borrowing func unpin(_ range: Range<Int>, markDirty: Bool = false) {
     release(range, markDirty: markDirty)
   }
