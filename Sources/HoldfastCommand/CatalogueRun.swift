@@ -26,9 +26,9 @@ struct CatalogueOptions: ParsableArguments {
       return
     }
     let isAlone =
-      line.scenario == nil && line.policy == nil && line.strategy == nil && line.time == nil
-      && line.executions == nil && line.faults == 0 && line.without.isEmpty && line.replay == nil
-      && !line.storeBuffers && !line.merge && line.jobs == 1 && line.checkpoint == nil && line.resume == nil
+      line.scenario == nil && !line.limits.isGiven && line.strategy == nil && line.without.isEmpty
+      && line.replay == nil && !line.storeBuffers && !line.merge && line.jobs == 1 && line.checkpoint == nil
+      && line.resume == nil
       && line.trace == nil
     if !isAlone { throw ValidationError("--catalogue goes with --row and --json only") }
   }
@@ -41,12 +41,8 @@ struct CatalogueOptions: ParsableArguments {
     let report: CatalogueReport
     do {
       report = try CatalogueExplorer.explore(rows, stop: stop) { try ScenarioFiles.load($0) }
-    } catch let error as HoldfastLabExplored.RunFailure {
-      switch error {
-      case .badInput(let text): throw Failure.badInput(text)
-      case .cannotRun(let text): throw Failure.cannotRun(text)
-      case .internalError(let text): throw Failure.internalError(text)
-      }
+    } catch let error as RunFailure {
+      throw Failure(error)
     }
     interrupt.end()
     try Console.write(

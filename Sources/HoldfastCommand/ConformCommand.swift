@@ -56,7 +56,7 @@ struct ConformCommand: ParsableCommand {
       recorded || table ? (try compareRecordings(differences), 0) : try compareKernel(differences)
     for difference in report.staleDifferences {
       Console.warn(
-        "\(difference.location): \(difference.text) of \(difference.scenario) explains nothing any more")
+        "\(difference.location): \(difference.text) of \(difference.scenario) explains no recorded state")
     }
     if table {
       try Console.write(ConformTable.render(report, differences: differences))
@@ -91,12 +91,10 @@ struct ConformCommand: ParsableCommand {
     _ judge: inout ConformJudge, _ log: ConformanceLog, _ scenario: Scenario
   ) throws(Failure) -> ConformReport.Entry {
     let policy = log.header.policy
-    do throws(RunFailure) {
-      return try judge.judge(log, of: scenario) { leftOut throws(RunFailure) in
+    return try Failure.rethrow { () throws(RunFailure) in
+      try judge.judge(log, of: scenario) { leftOut throws(RunFailure) in
         try AllowedStates.collect(scenario, policy: policy, leavingOut: leftOut)
       }
-    } catch {
-      throw Failure(error)
     }
   }
 

@@ -11,7 +11,8 @@ struct ExploreCommand: ParsableCommand {
     commandName: "explore",
     abstract: "Run a scenario's actors in every order that matters: outcomes, and what is found wrong.",
     discussion: """
-      Without --strategy: at most 0, 1 and 2 preemptions, and then one execution of every trace. Exit codes: 0 no \
+      Without --strategy: at most 0, 1 and 2 preemptions, and then one execution of every trace. --bound is 2 with \
+      bounded and 3 with pct unless given. Without --time and --executions it ends after 60 seconds. Exit codes: 0 no \
       finding, and every expectation (without --faults) and condition is met in every execution; 1 if not; 2 usage \
       or input that cannot be used.
       """)
@@ -26,34 +27,13 @@ struct ExploreCommand: ParsableCommand {
 
   @OptionGroup var catalogue: CatalogueOptions
 
-  @Option(
-    help: ArgumentHelp("Whose pinning rules hold, instead of the scenario's.", valueName: "name"),
-    transform: PolicyWords.policy)
-  var policy: PolicyName?
-
   @Option(help: "How executions are chosen.")
   var strategy: Strategy?
 
-  @Option(
-    help: ArgumentHelp(
-      "With bounded: most preemptions (default 2). With pct: changes of priority, plus one (default 3).",
-      valueName: "n"))
-  var bound: Int?
+  @OptionGroup var limits: SearchOptions
 
   @Option(help: ArgumentHelp("With random or pct: where the random numbers begin.", valueName: "n"))
   var seed: UInt64?
-
-  @Option(help: ArgumentHelp("End after so long; 60 if no limit is given.", valueName: "seconds"))
-  var time: Double?
-
-  @Option(help: ArgumentHelp("End after this many executions.", valueName: "n"))
-  var executions: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Let up to this many allocations, isolations, page locks, copies, unmaps and charges of an execution fail.",
-      valueName: "n"))
-  var faults = 0
 
   @Option(
     help: ArgumentHelp(
@@ -67,7 +47,7 @@ struct ExploreCommand: ParsableCommand {
   @Flag(help: "Let the stores of an actor reach the others late, as on x86; at most 8 actors.")
   var storeBuffers = false
 
-  @Flag(help: "In bounded searches, give up what comes to the same as an earlier execution.")
+  @Flag(help: "In bounded searches, end an execution early that reaches a state of an earlier one.")
   var merge = false
 
   @Option(help: ArgumentHelp("Explore with this many threads, each on its own machine.", valueName: "n"))
@@ -92,24 +72,14 @@ struct ExploreCommand: ParsableCommand {
 
   func validate() throws {
     try catalogue.validate(against: self)
-    if let bound, !(0...1000).contains(bound) {
-      throw ValidationError("--bound must be from 0 to 1000; found \(bound)")
-    }
-    if bound != nil, strategy != .bounded, strategy != .pct {
+    if limits.bound != nil, strategy != .bounded, strategy != .pct {
       throw ValidationError("--bound needs --strategy bounded or pct")
     }
-    if strategy == .pct, bound == 0 { throw ValidationError("--bound must be from 1 with pct; found 0") }
+    if strategy == .pct, limits.bound == 0 {
+      throw ValidationError("--bound must be from 1 with pct; found 0")
+    }
     if seed != nil, strategy != .random, strategy != .pct {
       throw ValidationError("--seed needs --strategy random or pct")
-    }
-    if let time, !(time > 0 && time <= 1_000_000) {
-      throw ValidationError("--time must be above 0 and at most 1000000 seconds; found \(time)")
-    }
-    if let executions, executions < 1 {
-      throw ValidationError("--executions must be from 1; found \(executions)")
-    }
-    if !(0...100).contains(faults) {
-      throw ValidationError("--faults must be from 0 to 100; found \(faults)")
     }
     if !(1...64).contains(jobs) { throw ValidationError("--jobs must be from 1 to 64; found \(jobs)") }
     if replay != nil {
@@ -132,7 +102,7 @@ struct ExploreCommand: ParsableCommand {
     var former: ExploreCheckpoint?
     if let resume {
       let contents = try CheckpointFile.read(resume)
-      former = try Self.inLab { () throws(LabFailure) in try ExploreCheckpoint(contents, file: resume) }
+      former = try Failure.rethrow { () throws(RunFailure) in try ExploreCheckpoint(contents, file: resume) }
     }
     guard let trace else {
       try finish(try explored(scenario, from: former, keeper))
@@ -155,7 +125,6 @@ struct ExploreCommand: ParsableCommand {
     try finish(result)
   }
 
-  private typealias LabFailure = HoldfastLabExplored.RunFailure
   /// A report, and why the checkpoint is not there if it could not be kept.
   private typealias Explored = (report: ExploreReport, unkept: Failure?)
 
@@ -173,12 +142,14 @@ struct ExploreCommand: ParsableCommand {
       checkpoint = place
       guard let keeper else { return }
       do throws(Failure) {
-        try keeper.write(try Self.inLab { () throws(LabFailure) in try place.contents() })
+        try keeper.write(try Failure.rethrow { () throws(RunFailure) in try place.contents() })
       } catch {
         unkept = error
       }
     }
-    let report = try Self.inLab { () throws(LabFailure) in try ScenarioExplorer.explore(scenario, options) }
+    let report = try Failure.rethrow { () throws(RunFailure) in
+      try ScenarioExplorer.explore(scenario, options)
+    }
     if let path = self.checkpoint, unkept == nil {
       Console.complain(
         checkpoint.map { "stopped after \($0.executions) executions; --resume \(path) continues" }
@@ -195,25 +166,10 @@ struct ExploreCommand: ParsableCommand {
     throw Failure.said(exitCode: report.exitCode)
   }
 
-  private static func inLab<Result>(_ body: () throws(LabFailure) -> Result) throws(Failure) -> Result {
-    do throws(LabFailure) {
-      return try body()
-    } catch {
-      switch error {
-      case .badInput(let text): throw .badInput(text)
-      case .cannotRun(let text): throw .cannotRun(text)
-      case .internalError(let text): throw .internalError(text)
-      }
-    }
-  }
-
   private func options(_ stop: ExploreStop) -> ExploreOptions {
-    var options = ExploreOptions()
-    options.policy = policy
-    options.executions = executions
-    options.faults = faults
+    var options = limits.exploreOptions
     options.without = without
-    options.time = time.map { .seconds($0) } ?? (executions == nil ? .seconds(60) : nil)
+    if options.time == nil, options.executions == nil { options.time = .seconds(60) }
     options.stop = stop
     options.storeBuffers = storeBuffers
     options.merges = merge
@@ -221,10 +177,10 @@ struct ExploreCommand: ParsableCommand {
     options.showsExecution = trace != nil
     if let replay { options.search = .replay(replay) }
     switch strategy {
-    case .bounded: options.search = .bounded(upTo: bound ?? 2)
+    case .bounded: options.search = .bounded(upTo: limits.bound ?? 2)
     case .exhaustive: options.search = .exhaustive
     case .random: options.search = .random(seed: seed ?? 1)
-    case .pct: options.search = .priorities(depth: bound ?? 3, seed: seed ?? 1)
+    case .pct: options.search = .priorities(depth: limits.bound ?? 3, seed: seed ?? 1)
     case nil: break
     }
     return options

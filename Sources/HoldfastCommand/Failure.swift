@@ -29,6 +29,32 @@ enum Failure: Error {
       }
   }
 
+  init(_ error: GuestError) {
+    self =
+      switch error {
+      case .missing, .host: .cannotRun(error.description)
+      case .protocolBroken, .ended, .deadline: .internalError(error.description)
+      }
+  }
+
+  /// Runs something that a failure of the lab can end.
+  static func rethrow<T>(_ body: () throws(RunFailure) -> T) throws(Failure) -> T {
+    do throws(RunFailure) {
+      return try body()
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  /// Runs something that a guest's errors can end.
+  static func rethrow<T>(_ body: () throws(GuestError) -> T) throws(Failure) -> T {
+    do throws(GuestError) {
+      return try body()
+    } catch {
+      throw Failure(error)
+    }
+  }
+
   /// A message such as `unknown policy "linux-6.2"; did you mean "linux-6.1"? allowed: linux-5.5, ...`.
   static func unknown(_ what: String, _ word: String, allowed: [String]) -> String {
     let suggestion = Spelling.nearest(to: word, among: allowed).map { "did you mean \"\($0)\"? " } ?? ""

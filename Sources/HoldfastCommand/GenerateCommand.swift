@@ -10,8 +10,9 @@ struct GenerateCommand: ParsableCommand {
     commandName: "generate",
     abstract: "Combine operations into small scenarios, each done by an actor of its own at the same time.",
     discussion: """
-      With --out the scenarios are written, with --explore each is explored, otherwise they are listed. Exit codes: 0 \
-      done and nothing is found, 1 a finding, 2 usage or input that cannot be used.
+      With --out the scenarios are written, with --explore each is explored, otherwise they are listed. --bound is 1 \
+      and --executions of each scenario 2000 unless given; these, --time, --faults and --policy need --explore. Exit \
+      codes: 0 done and nothing is found, 1 a finding, 2 usage or input that cannot be used.
       """)
 
   @Option(
@@ -39,22 +40,7 @@ struct GenerateCommand: ParsableCommand {
   @Flag(help: "Explore each scenario, and print a line for it.")
   var explore = false
 
-  @Option(help: ArgumentHelp("With --explore: most preemptions (default 1).", valueName: "n"))
-  var bound: Int?
-
-  @Option(help: ArgumentHelp("With --explore: most points that fail in an execution.", valueName: "n"))
-  var faults: Int?
-
-  @Option(help: ArgumentHelp("With --explore: most executions of each (default 2000).", valueName: "n"))
-  var executions: Int?
-
-  @Option(help: ArgumentHelp("With --explore: end after this time in total.", valueName: "seconds"))
-  var time: Double?
-
-  @Option(
-    help: ArgumentHelp("With --explore: whose pinning rules hold.", valueName: "name"),
-    transform: PolicyWords.policy)
-  var policy: PolicyName?
+  @OptionGroup var limits: SearchOptions
 
   func validate() throws {
     guard ScenarioGenerator.sizes.contains(actors) else {
@@ -65,20 +51,7 @@ struct GenerateCommand: ParsableCommand {
     }
     if let sample, sample < 1 { throw ValidationError("--sample must be from 1; found \(sample)") }
     if seed != nil, sample == nil { throw ValidationError("--seed needs --sample") }
-    if let bound, !(0...100).contains(bound) {
-      throw ValidationError("--bound must be from 0 to 100; found \(bound)")
-    }
-    if let faults, !(0...100).contains(faults) {
-      throw ValidationError("--faults must be from 0 to 100; found \(faults)")
-    }
-    if let executions, executions < 1 {
-      throw ValidationError("--executions must be from 1; found \(executions)")
-    }
-    if let time, !(time > 0 && time <= 1_000_000) {
-      throw ValidationError("--time must be above 0 and at most 1000000 seconds; found \(time)")
-    }
-    let exploring = bound != nil || executions != nil || time != nil || faults != nil || policy != nil
-    if exploring, !explore {
+    if limits.isGiven, !explore {
       throw ValidationError("--bound, --executions, --time, --faults and --policy need --explore")
     }
   }
@@ -128,7 +101,7 @@ struct GenerateCommand: ParsableCommand {
 
   private func exploreAll(_ scenarios: [ScenarioGenerator.Generated]) throws {
     let begin = ContinuousClock.now
-    let end = time.map { begin + .seconds($0) }
+    let end = limits.time.map { begin + .seconds($0) }
     var sums = GenerateText.Sums()
     try Console.write(GenerateText.head)
     for generated in scenarios {
@@ -145,22 +118,18 @@ struct GenerateCommand: ParsableCommand {
   private func explore(
     _ generated: ScenarioGenerator.Generated, within time: Duration?
   ) throws -> ExploreReport {
-    var options = ExploreOptions()
-    options.search = .bounded(upTo: bound ?? 1)
-    options.executions = executions ?? 2000
+    var options = limits.exploreOptions
+    options.search = .bounded(upTo: limits.bound ?? 1)
+    options.executions = limits.executions ?? 2000
     options.time = time
-    options.faults = faults ?? 0
-    options.policy = policy
     let scenario: Scenario
     do throws(ScenarioError) {
       scenario = try Scenario(yaml: generated.yaml, file: "\(generated.name).yaml")
     } catch {
       throw Failure.internalError("\(error)")
     }
-    do throws(HoldfastLabExplored.RunFailure) {
-      return try ScenarioExplorer.explore(scenario, options)
-    } catch {
-      throw Failure(exploring: error)
+    return try Failure.rethrow { () throws(RunFailure) in
+      try ScenarioExplorer.explore(scenario, options)
     }
   }
 }

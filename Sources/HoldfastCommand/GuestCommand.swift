@@ -94,22 +94,3 @@ struct GuestCommand: ParsableCommand {
     }
   }
 }
-
-extension Failure {
-  init(_ error: GuestError) {
-    self =
-      switch error {
-      case .missing, .host: .cannotRun(error.description)
-      case .protocolBroken, .ended, .deadline: .internalError(error.description)
-      }
-  }
-
-  /// Runs something that a guest's errors can end.
-  static func rethrow<T>(_ body: () throws(GuestError) -> T) throws(Failure) -> T {
-    do throws(GuestError) {
-      return try body()
-    } catch {
-      throw Failure(error)
-    }
-  }
-}

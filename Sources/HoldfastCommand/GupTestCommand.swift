@@ -153,7 +153,7 @@ struct GupTestVerb: ParsableCommand {
     if let failure = result.failure {
       Console.complain("\(name) stopped after \(result.size) bytes: \(failure)")
     }
-    // Nobody is left to be told if standard output is gone.
+    // If standard output is gone, there is nowhere to report it.
     _ = Console.put(line, to: STDOUT_FILENO)
   }
 }

@@ -85,7 +85,7 @@ final class KernelGround {
       return .refused(error.description, on: identity)
     }
     guard let bytes = FileManager.default.contents(atPath: scenario.file) else {
-      throw .badInput("\(scenario.file): found nothing, expected the scenario that was there a moment ago")
+      throw .badInput("\(scenario.file): found nothing, expected the scenario that was read before")
     }
     let text = String(decoding: bytes, as: UTF8.self)
     var reports: [RunReport] = []

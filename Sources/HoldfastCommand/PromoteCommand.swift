@@ -10,8 +10,8 @@ struct PromoteCommand: ParsableCommand {
     commandName: "promote",
     abstract: "Write the outcomes of exploring a scenario into the .expected file beside it.",
     discussion: """
-      Without arguments: every scenario below Scenarios/ that has such a file. A file says itself which policy holds \
-      and how is searched; a new one is searched exhaustively, or with 2, 1 or 0 preemptions where that does not end \
+      Without arguments: every scenario below Scenarios/ that has such a file. The file names its policy \
+      and its search; a new one is searched exhaustively, or with 2, 1 or 0 preemptions where that does not end \
       within \(Self.mostOfNew) executions. Exit codes: 0 done, or with --check no difference, 1 a difference, 2 usage or \
       input that cannot be used.
       """)
@@ -103,23 +103,9 @@ struct PromoteCommand: ParsableCommand {
     options.executions = executions
     // The smallest execution of a finding is nothing that a file holds.
     options.minimising = 0
-    let report: ExploreReport
-    do throws(HoldfastLabExplored.RunFailure) {
-      report = try ScenarioExplorer.explore(scenario, options)
-    } catch {
-      throw Failure(exploring: error)
+    let report = try Failure.rethrow { () throws(RunFailure) in
+      try ScenarioExplorer.explore(scenario, options)
     }
     return report.isRepeatable ? head.text(report) : nil
-  }
-}
-
-extension Failure {
-  /// A scenario that cannot be explored.
-  init(exploring failure: HoldfastLabExplored.RunFailure) {
-    switch failure {
-    case .badInput(let text): self = .badInput(text)
-    case .cannotRun(let text): self = .cannotRun(text)
-    case .internalError(let text): self = .internalError(text)
-    }
   }
 }

@@ -138,10 +138,6 @@ extension ScenarioRunner {
   ) throws(Failure) -> RunReport {
     var options = options
     if let bar { options.progress = { bar.show($0) } }
-    do throws(RunFailure) {
-      return try run(scenario, options)
-    } catch {
-      throw Failure(error)
-    }
+    return try Failure.rethrow { () throws(RunFailure) in try run(scenario, options) }
   }
 }

@@ -6,7 +6,7 @@ enum ScenarioFiles {
   /// Where the shipped scenarios are, seen from the root of the package.
   static let folder = "Scenarios"
 
-  /// Nobody nests scenarios deeper; it bounds what a link to a folder further up can cost.
+  /// Scenarios are not nested deeper; the limit bounds the cost of a link to a folder further up.
   private static let deepest = 8
 
   /// Loads the scenario at a path, or the shipped one of that name.

@@ -1,11 +1,11 @@
 internal import Foundation
 import Holdfast
-import HoldfastScenario
+public import HoldfastScenario
 import Interleaving
 
-/// Where an exploration of a scenario stands that ended with more to do.
+/// The state of an exploration that ended before it was complete.
 public struct ExploreCheckpoint {
-  /// What is explored, and how: all of it must be the same to go on.
+  /// What is explored, and how; an exploration continues only if all of it is the same.
   struct Subject: Codable, Equatable {
     var scenario: String
     var text: String
@@ -39,9 +39,9 @@ public struct ExploreCheckpoint {
 
   private var body: Body
 
-  /// The searches so far, the last of which is to go on.
+  /// The searches so far; the last one is to be continued.
   var passes: [ExploreReport.Pass] { body.passes }
-  /// Where that one stands.
+  /// The state of the last one.
   var place: Checkpoint { body.place }
   /// What was found.
   var findings: [Finding] { body.findings }
@@ -121,7 +121,7 @@ public struct ExploreCheckpoint {
 
   // MARK: Going on
 
-  /// Sees to it that this is of the same exploration.
+  /// Checks that the checkpoint belongs to the same exploration.
   func accept(_ subject: Subject) throws(RunFailure) {
     let found = body.subject
     let pairs: [(String, String, String)] = [
