@@ -1,10 +1,10 @@
-/// The free blocks of one zone by order, as /proc/buddyinfo shows them.
+/// The free chunks of one zone by order, as /proc/buddyinfo shows them.
 public struct HostFreeBlocks: Sendable, Hashable {
   /// The memory node.
   public var node: Int
   /// The zone's name.
   public var zone: String
-  /// How many free blocks of 2^i pages there are, at index i; all migratetypes together.
+  /// How many free chunks of 2^i pages there are, at index i; all migratetypes together.
   public var counts: [Int]
 
   /// The counts of one zone.
@@ -39,7 +39,7 @@ public struct HostFreeBlocks: Sendable, Hashable {
 }
 
 extension HostLine {
-  /// Free blocks per order, and the orders at which the kernel stopped counting (`>100000`).
+  /// Free chunks per order, and the orders at which the kernel stopped counting (`>100000`).
   func orders(_ words: ArraySlice<Substring>) throws(HostReadError) -> (counts: [Int], capped: Set<Int>) {
     guard (1...32).contains(words.count) else {
       throw error(found: "\(words.count) numbers", expected: "one per order, between 1 and 32")

@@ -1,6 +1,6 @@
 /// The pageblocks of a host and what is free in them by migratetype, as /proc/pagetypeinfo shows them.
 public struct HostPageTypes: Sendable, Hashable {
-  /// The free blocks of one migratetype in one zone.
+  /// The free chunks of one migratetype in one zone.
   public struct Free: Sendable, Hashable {
     /// The memory node.
     public var node: Int
@@ -8,7 +8,7 @@ public struct HostPageTypes: Sendable, Hashable {
     public var zone: String
     /// The migratetype: `Unmovable`, `Movable`, `Reclaimable`, `HighAtomic`, `CMA` or `Isolate`.
     public var type: String
-    /// How many free blocks of 2^i pages there are, at index i.
+    /// How many free chunks of 2^i pages there are, at index i.
     public var counts: [Int]
     /// The orders whose count is only a lower bound, because the kernel stops counting at 100000.
     public var cappedOrders: Set<Int>
@@ -28,7 +28,7 @@ public struct HostPageTypes: Sendable, Hashable {
   public var pageblockOrder: Int
   /// The migratetypes in the kernel's order; a kernel without CMA has none of that name.
   public var types: [String]
-  /// The free blocks, a row per node, zone and type.
+  /// The free chunks, a row per node, zone and type.
   public var free: [Free]
   /// The pageblocks, a row per node and zone.
   public var blocks: [Blocks]

@@ -6,9 +6,9 @@ public struct HostSnapshot: Sendable, Hashable {
   public var kernelRelease: String?
   /// The zones, in the order of zoneinfo.
   public var zones: [HostZone]
-  /// The free blocks by zone and order; empty if buddyinfo was not there.
+  /// The free chunks by zone and order; empty if buddyinfo was not there.
   public var freeBlocks: [HostFreeBlocks]
-  /// The pageblocks and free blocks by migratetype; nil if pagetypeinfo, which only root reads, was not
+  /// The pageblocks and free chunks by migratetype; nil if pagetypeinfo, which only root reads, was not
   /// there.
   public var pageTypes: HostPageTypes?
   /// The counters of /proc/vmstat by name.

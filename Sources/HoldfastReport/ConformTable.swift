@@ -68,7 +68,7 @@ public enum ConformTable {
       "known difference: "
         + distinct(entry.states.flatMap(\.differences)).map(escaped).joined(separator: "; ")
     case .forbidden: "**forbids it**"
-    case .cannotYet: "cannot yet: \(escaped(entry.reason ?? "-"))"
+    case .notModelled: "not modelled: \(escaped(entry.reason ?? "-"))"
     case .notComparable: "not comparable: \(escaped(entry.reason ?? "-"))"
     case .stale: "**stale**"
     }

@@ -100,7 +100,7 @@ extension ConformReport.Verdict {
     case .same: "Allowed"
     case .known: "Known-difference"
     case .forbidden: "Forbidden"
-    case .cannotYet: "The engine cannot yet"
+    case .notModelled: "Not modelled"
     case .notComparable: "Not comparable"
     case .stale: "Stale"
     }
@@ -112,7 +112,7 @@ extension ConformReport.Verdict {
     case .same: "the same"
     case .known: "with known differences"
     case .forbidden: "FORBIDDEN"
-    case .cannotYet: "that the engine cannot yet run"
+    case .notModelled: "not modelled"
     case .notComparable: "not comparable"
     case .stale: "STALE"
     }
@@ -122,7 +122,7 @@ extension ConformReport.Verdict {
     switch self {
     case .same: .good
     case .forbidden, .stale: .bad
-    case .known, .cannotYet, .notComparable: .caution
+    case .known, .notModelled, .notComparable: .caution
     }
   }
 }

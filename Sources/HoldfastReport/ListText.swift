@@ -11,7 +11,7 @@ public enum ListText {
         TextTable.Cell(policy.rule), TextTable.Cell(policy.origin, .quiet),
       ])
     }
-    return table.render(indent: 0, palette: palette) + "* of a scenario that names none\n"
+    return table.render(indent: 0, palette: palette) + "* is the policy of a scenario that names none\n"
   }
 
   /// What `holdfast scenarios` prints.

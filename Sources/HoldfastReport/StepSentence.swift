@@ -54,7 +54,7 @@ struct StepSentence {
     add(step.failures) { Amounts.count($0, "failed move") }
     if let passes = step.passes, passes > 1 { parts.append("\(passes) passes") }
     add(step.drains) { Amounts.count($0, "drain") }
-    add(step.retries) { "begun again \(Amounts.count($0, "time"))" }
+    add(step.retries) { "restarted \(Amounts.count($0, "time"))" }
     return parts
   }
 }

@@ -62,7 +62,7 @@ public struct PinFlags: OptionSet, Hashable, Sendable {
     for flag in flags { formUnion(flag.flags) }
   }
 
-  // Computed, so that another module reads a constant and calls nobody.
+  // Computed, so that another module reads a constant without a call.
 
   /// FOLL_WRITE: the mapping must be writable; copy-on-write is broken.
   @inlinable public static var write: PinFlags { PinFlags(rawValue: 0x1) }
@@ -86,7 +86,7 @@ public struct PinFlags: OptionSet, Hashable, Sendable {
   @inlinable public static var remote: PinFlags { PinFlags(rawValue: 0x2000) }
   /// FOLL_ANON: anonymous areas only.
   @inlinable public static var anonymous: PinFlags { PinFlags(rawValue: 0x8000) }
-  /// FOLL_LONGTERM: the pin may be held for ever.
+  /// FOLL_LONGTERM: the pin may be held for an indefinite time.
   @inlinable public static var longterm: PinFlags { PinFlags(rawValue: 0x10000) }
   /// FOLL_SPLIT_PMD: split a PMD mapping first.
   @inlinable public static var splitPMD: PinFlags { PinFlags(rawValue: 0x20000) }
@@ -140,7 +140,7 @@ public enum PinPurpose: String, Sendable, Hashable, Codable, CaseIterable {
 /// Each of them wants a range whole: what cannot be pinned to its end is not pinned at all.
 @frozen
 public enum PinAccounting: UInt32, Sendable, Hashable {
-  /// Nobody: get_user_pages and pin_user_pages themselves, which may give fewer pages than asked for.
+  /// No driver: get_user_pages and pin_user_pages themselves, which may give fewer pages than asked for.
   case none
   /// VFIO: every page but the zero page, charged to locked_vm (VmLck) as it is pinned.
   case locked

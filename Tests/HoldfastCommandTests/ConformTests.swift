@@ -79,7 +79,7 @@ import Testing
       try "cut".write(toFile: "\(folder)/Conformance/small.jsonl", atomically: true, encoding: .utf8)
       let damaged = try Command.run(["conform", "--recorded"], in: folder)
       #expect(damaged.exitCode == 2)
-      #expect(damaged.errors.contains("Conformance/small.jsonl:1:1: found what is no JSON"))
+      #expect(damaged.errors.contains("Conformance/small.jsonl:1:1: found something that is not JSON"))
     }
   }
 

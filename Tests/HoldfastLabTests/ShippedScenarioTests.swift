@@ -40,7 +40,7 @@ import Testing
       let scenario = try Scenario.load(path: file)
       let missing = EngineLimits.missing(in: scenario).joined(separator: ", ")
       #expect(
-        throws: RunFailure.cannotRun("\(scenario.name): the engine cannot yet \(missing)"),
+        throws: RunFailure.cannotRun("\(scenario.name): the engine does not model \(missing)"),
         "\(file)"
       ) { try ScenarioRunner.run(scenario, RunOptions()) }
     }

@@ -45,7 +45,7 @@ extension Sample {
       try entry("same", rules: "6.8 S0, 12.21, 12.3", [good, good, good]),
       try entry("known", rules: "3.6", [good, bad]),
       try entry("forbidden", rules: "3.6", [bad, good, bad]),
-      try entry("lacking", rules: "5.11", [bad], .cannotYet(["fork", "remap"])),
+      try entry("lacking", rules: "5.11", [bad], .notModelled(["fork", "remap"])),
       try entry("refused", rules: "6.8 S10", [good], .refuses("two nodes | and more")),
       try entry("stale", rules: "2", [good], changed: true),
     ]

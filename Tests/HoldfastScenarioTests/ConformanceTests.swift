@@ -68,7 +68,7 @@ import Testing
   @Test(
     "a damaged recording is refused with its line",
     arguments: [
-      (1, "", "1:1: found what is no JSON, expected the header"),
+      (1, "", "1:1: found something that is not JSON, expected the header"),
       (1, "{\"schema\":2}", "1:1: found schema 2, expected 1"),
       (1, "{\"schema\":1}", "1:1: found no \"scenario\", expected the header"),
       (
@@ -84,7 +84,7 @@ import Testing
         "1:1: found 8 runs in the states, expected 3"
       ),
       (4, "{\"witness\":3}", "4:1: found no \"step\", expected {\"step\": ..., \"witness\": ...}"),
-      (5, "cut", "5:1: found what is no JSON"),
+      (5, "cut", "5:1: found something that is not JSON"),
     ])
   func damaged(line: Int, text: String, message: String) throws {
     let log = try #require(try Conforming.log(Self.runs))
@@ -121,7 +121,7 @@ import Testing
       ("- {scenario: a, obsrvable: b}", "did you mean \"observable\"?"),
       (
         "- &d {scenario: a, observable: gone=ok, kernel: \"mm/gup.c:f\", version: 6.1, why: so}\n- *d",
-        "gone=ok of a stands in line 1"
+        "gone=ok of a is already listed, in line 1"
       ),
     ])
   func malformedDifferences(yaml: String, message: String) throws {
@@ -239,8 +239,8 @@ import Testing
     #expect(stale.verdict == .stale)
     #expect(stale.reason?.hasPrefix("run holdfast conform --record gone") == true)
     #expect(ConformReport(entries: [stale], staleDifferences: []).exitCode == 2)
-    let lacking = judge.judge(log, of: scenario) { _ in .cannotYet(["fork", "remap"]) }
-    #expect(lacking.verdict == .cannotYet && lacking.reason == "fork, remap")
+    let lacking = judge.judge(log, of: scenario) { _ in .notModelled(["fork", "remap"]) }
+    #expect(lacking.verdict == .notModelled && lacking.reason == "fork, remap")
     #expect(lacking.states.map(\.relation) == [.unjudged, .unjudged])
     let refused = judge.judge(log, of: scenario) { _ in .refuses("no memory") }
     #expect(refused.verdict == .notComparable && refused.reason == "the engine refuses: no memory")

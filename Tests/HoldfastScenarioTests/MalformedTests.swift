@@ -42,7 +42,7 @@ import Testing
     whole(String(repeating: "[", count: 500_000), 1, "this is not YAML"),
     whole(String(repeating: "- ", count: 250_000), 1, "this is not YAML"),
     whole(String(repeating: "a: [", count: 100_000), 1, "this is not YAML"),
-    whole("scenario: a\nscenario: b", 1, "\"scenario\" stands twice in one mapping"),
+    whole("scenario: a\nscenario: b", 1, "\"scenario\" is given twice in one mapping"),
     whole("scenario: a\n---\nscenario: b", 2, "found another document"),
     whole(
       "scenario: a\nsumary: b", 2, "unknown key of scenario \"sumary\"; did you mean \"summary\"? allowed: "),
@@ -126,13 +126,13 @@ import Testing
     step("- drain: lsu", 7, "unknown what of drain \"lsu\"; did you mean \"lru\"? allowed: lru, pcp"),
     step("- signal: two", 7, "unknown actor \"two\"; allowed: one"),
     step("- compact:\n  label: a\n- exit:\n  label: a", 10, "\"a\" already labels the step of line 8"),
-    step("- compact:\n  after: [later]\n- exit:\n  label: later", 8, "waiting for later makes a circle"),
+    step("- compact:\n  after: [later]\n- exit:\n  label: later", 8, "waiting for later is circular"),
     step("- compact:\n  after: [never]", 8, "unknown label \"never\""),
     step("- compact:\n  during: [never]", 8, "unknown label \"never\""),
     step(
       "- compact:\n  during: [later]\n- compact:\n  label: later", 8,
-      "waiting for later makes a circle: it can only begin after this step"),
-    step("- compact:\n  label: self\n  during: [self]", 9, "waiting for self makes a circle"),
+      "waiting for later is circular: it can only begin after this step"),
+    step("- compact:\n  label: self\n  during: [self]", 9, "waiting for self is circular"),
     step("- map: {region: a, size: 1MiB}\n  repeat: 2", 8, "map cannot be repeated"),
     step("- compact:\n  must: work", 8, "allowed: ok"),
   ]
@@ -280,8 +280,8 @@ import Testing
     #expect(scenario.actors[1].steps[0].after.isEmpty)
     for (yaml, message) in [
       (text("unpin: dma"), "nothing makes this step wait for one to define \"dma\" in line 8"),
-      (text("touch: ram", pin: "\n        during: [second]"), "waiting for pinned makes a circle"),
-      (text("touch: ram", pin: "\n        after: [second]"), "waiting for pinned makes a circle"),
+      (text("touch: ram", pin: "\n        during: [second]"), "waiting for pinned is circular"),
+      (text("touch: ram", pin: "\n        after: [second]"), "waiting for pinned is circular"),
     ] {
       let error = #expect(throws: ScenarioError.self) { try Scenario(yaml: yaml, file: "f") }
       #expect(error?.problem.contains(message) == true, "\(String(describing: error))")

@@ -147,11 +147,11 @@ private let memlockCases: [(UInt64, Capabilities, [UInt64], UInt64)] = [
       #expect(machine.usage(of: process).locked + machine.usage(of: process).pinned == 0)
       if total > 0 { try machine.spaces.chargeLocked(space, pages: 1, as: account, for: process) }
       let id = process.space
-      machine.spaces.grabSpace(id)
+      machine.spaces.getSpaceRow(id)
       machine.exit(process)
       // What was charged to a space that has ended may still be given back.
       machine.spaces.unchargeLocked(space, pages: 1, as: account)
-      machine.spaces.dropSpace(id)
+      machine.spaces.putSpaceRow(id)
     }
   }
 

@@ -67,7 +67,9 @@ extension PinArgumentTests {
       try rig.machine.protect(rig.process, AddressRange(start: start, pages: rig.unit), protection)
       return start
     }
-    func marked(_ flags: AreaFlags, _ protection: Protection = .readWrite) throws -> VirtualAddress {
+    func marked(_ flags: VirtualMemoryAreaFlags, _ protection: Protection = .readWrite) throws
+      -> VirtualAddress
+    {
       let start = try made(.privateAnonymous, protection)
       atRest { rig.machine.spaces.findArea(rig.space, start.page)?.flags.formUnion(flags) }
       return start

@@ -43,7 +43,7 @@ extension Machine {
         try spaces.dropPages(space, area, part, on: process.processor)
       }
     case .hugePage, .noHugePage:
-      let (set, cleared): (AreaFlags, AreaFlags) =
+      let (set, cleared): (VirtualMemoryAreaFlags, VirtualMemoryAreaFlags) =
         advice == .hugePage ? (.hugePage, .noHugePage) : (.noHugePage, .hugePage)
       space.lock.lockExclusive()
       defer { space.lock.unlockExclusive() }
@@ -129,7 +129,7 @@ extension Spaces {
       guard let area = findArea(space, next) else {
         throw AddressSpaceError(.advise, .hole, at: address, errno: .noMemory)
       }
-      let needed: AreaFlags = write ? .write : .read
+      let needed: VirtualMemoryAreaFlags = write ? .write : .read
       guard area.flags.contains(needed), area.flags.isDisjoint(with: [.io, .frameMap]) else {
         throw AddressSpaceError(.advise, .accessDenied, at: address, errno: .invalidArgument)
       }

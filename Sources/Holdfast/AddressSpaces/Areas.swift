@@ -9,7 +9,7 @@ extension Spaces {
   /// - Returns: nil if the table of areas is full.
   /// - Locks: the caller holds the space's lock exclusively.
   func createArea(
-    _ space: RowID, _ span: PageSpan, flags: AreaFlags, object: RowID, offset: UInt64
+    _ space: RowID, _ span: PageSpan, flags: VirtualMemoryAreaFlags, object: RowID, offset: UInt64
   ) -> VirtualMemoryArea? {
     guard let id = pools.allocate(.areas) else { return nil }
     let new = area(id)

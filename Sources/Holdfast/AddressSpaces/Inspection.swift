@@ -1,13 +1,13 @@
 import Interleaving
 
 /// Numbers of one area, as in /proc/PID/smaps; sizes in pages.
-public struct AreaUsage: Hashable, Sendable {
+public struct VirtualMemoryAreaUsage: Hashable, Sendable {
   /// The first page's address.
   public var start: VirtualAddress
   /// Its number of pages.
   public var pages: Int
   /// Protection and advice.
-  public var flags: AreaFlags
+  public var flags: VirtualMemoryAreaFlags
   /// Pages that are mapped (Rss); hugetlb pages count in `hugetlb` instead.
   public var resident = 0
   /// Mapped pages that are anonymous.
@@ -58,14 +58,14 @@ extension Machine {
   ///
   /// - Kernel: fs/proc/task_mmu.c:smap_gather_stats (6.1); without Pss, swap, locked pages, huge pages of
   ///   files.
-  public func areaUsage(of process: Process) -> [AreaUsage] {
+  public func areaUsage(of process: Process) -> [VirtualMemoryAreaUsage] {
     guard process.live != 0 else { return [] }
     let space = spaces.space(process.space)
     space.lock.lockShared()
     defer { space.lock.unlockShared() }
-    var result: [AreaUsage] = []
+    var result: [VirtualMemoryAreaUsage] = []
     spaces.forEachArea(space, in: PageSpan(start: 0, end: geometry.addressSpacePages)) { area in
-      var usage = AreaUsage(
+      var usage = VirtualMemoryAreaUsage(
         start: VirtualAddress(page: area.start), pages: Int(area.end - area.start), flags: area.flags)
       space.pageTableLock.withLock {
         spaces.visitEntries(space, PageSpan(start: area.start, end: area.end)) { spaces.add($0, to: &usage) }
@@ -117,7 +117,7 @@ extension Machine {
 }
 
 extension Spaces {
-  fileprivate func add(_ mapped: MappedEntry, to usage: inout AreaUsage) {
+  fileprivate func add(_ mapped: MappedEntry, to usage: inout VirtualMemoryAreaUsage) {
     let entry = mapped.entry
     let pages = mapped.level == 1 ? Int(hugePages) : 1
     if entry.isMigration { usage.migrating += pages }

@@ -179,7 +179,7 @@ extension Spaces {
     _ space: AddressSpace, _ span: PageSpan, _ kind: MappingKind, _ protection: Protection,
     for process: Process
   ) throws(AddressSpaceError) {
-    var flags: AreaFlags = protection.areaFlags.union([.mayRead, .mayWrite])
+    var flags: VirtualMemoryAreaFlags = protection.areaFlags.union([.mayRead, .mayWrite])
     var id = RowID.none
     var offset = span.start
     let length = span.end - span.start

@@ -2,7 +2,7 @@ import SystemPackage
 
 extension Protection {
   /// The same as VM_* bits, which have the same numbers.
-  var areaFlags: AreaFlags { AreaFlags(rawValue: UInt64(rawValue)) }
+  var areaFlags: VirtualMemoryAreaFlags { VirtualMemoryAreaFlags(rawValue: UInt64(rawValue)) }
 }
 
 /// Names an open backing object; closed by `closeObject`.

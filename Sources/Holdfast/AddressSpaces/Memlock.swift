@@ -63,7 +63,7 @@ extension Spaces {
 
   /// Uncharges pages of a space; nothing if the space has ended, because its counts ended with it.
   ///
-  /// The caller has kept the space since the charge (`grabSpace`).
+  /// The caller has kept the space since the charge (`getSpaceRow`).
   package func unchargeLocked(_ space: AddressSpace, pages: UInt64, as account: MemlockAccount) {
     let cell = account == .locked ? space.lockedPages : space.pinnedPages
     // Under the lock, so that the space cannot end, and its counts cannot be cleared, in between.

@@ -152,7 +152,7 @@ extension Spaces {
     space.lock.unlockExclusive()
     pageTables.synchroniseWalkers()
     pageTables.freeTable(space.rootTable, on: processor)
-    dropSpace(id)
+    putSpaceRow(id)
   }
 
   /// Keeps a space's row, though not what is mapped in it, past the end of its process.
@@ -160,14 +160,14 @@ extension Spaces {
   /// For owners of pins that charge locked pages to a space and uncharge them later.
   ///
   /// - Kernel: include/linux/sched/mm.h:mmgrab (6.1)
-  package func grabSpace(_ id: RowID) {
+  package func getSpaceRow(_ id: RowID) {
     global.tablesLock.withLock { space(id).grabs += 1 }
   }
 
-  /// Undoes `grabSpace`.
+  /// Undoes `getSpaceRow`.
   ///
   /// - Kernel: include/linux/sched/mm.h:mmdrop (6.1)
-  package func dropSpace(_ id: RowID) {
+  package func putSpaceRow(_ id: RowID) {
     let isLast = global.tablesLock.withLock { () -> Bool in
       let space = space(id)
       space.grabs -= 1

@@ -68,7 +68,7 @@ extension Spaces {
         }
         if slot.entry.isTable {
           for page in at..<next {
-            if let place = pageTables.leafSlot(space, page) { changeEntry(place, area) }
+            if let leaf = pageTables.leafSlot(space, page) { changeEntry(leaf, area) }
           }
         } else {
           changeEntry(slot, area)

@@ -88,7 +88,7 @@ extension Faults {
       throw AddressSpaceError(.access, .hole, at: address, errno: .badAddress)
     }
     // Hardware cannot forbid reading what may be written or executed.
-    let needed: AreaFlags = write ? .write : [.read, .write, .execute]
+    let needed: VirtualMemoryAreaFlags = write ? .write : [.read, .write, .execute]
     guard !area.flags.isDisjoint(with: needed) else {
       throw AddressSpaceError(.access, .accessDenied, at: address, errno: .badAddress)
     }

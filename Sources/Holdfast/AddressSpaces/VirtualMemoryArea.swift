@@ -13,7 +13,7 @@ package enum VirtualMemoryAreaRow: FixedRow {
     start.next("end", .guarded(by: .addressSpace, orToRead: .object, .anonGroup))
   }
   // Whoever comes by the reverse mapping has the page-table lock only.
-  @inlinable @_transparent package static var flags: Field<AreaFlags> {
+  @inlinable @_transparent package static var flags: Field<VirtualMemoryAreaFlags> {
     end.next("flags", .bothToWrite(.addressSpace, .pageTable))
   }
   @inlinable @_transparent package static var pageOffset: Field<UInt64> {
@@ -89,7 +89,7 @@ package struct VirtualMemoryArea {
     nonmutating set { row[VirtualMemoryAreaRow.end] = newValue }
   }
   /// What the area is and allows.
-  package var flags: AreaFlags {
+  package var flags: VirtualMemoryAreaFlags {
     get { row[VirtualMemoryAreaRow.flags] }
     nonmutating set { row[VirtualMemoryAreaRow.flags] = newValue }
   }
@@ -145,34 +145,34 @@ package struct VirtualMemoryArea {
 }
 
 /// Protection and behaviour of an area (VM_* bits, rule 5.4).
-public struct AreaFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
+public struct VirtualMemoryAreaFlags: OptionSet, Hashable, Sendable, BitwiseCopyable {
   /// The bits.
   public let rawValue: UInt64
   /// Flags with those bits.
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// VM_READ.
-  public static let read = AreaFlags(rawValue: 1 << 0)
+  public static let read = VirtualMemoryAreaFlags(rawValue: 1 << 0)
   /// VM_WRITE.
-  public static let write = AreaFlags(rawValue: 1 << 1)
+  public static let write = VirtualMemoryAreaFlags(rawValue: 1 << 1)
   /// VM_EXEC.
-  public static let execute = AreaFlags(rawValue: 1 << 2)
+  public static let execute = VirtualMemoryAreaFlags(rawValue: 1 << 2)
   /// VM_SHARED.
-  public static let shared = AreaFlags(rawValue: 1 << 3)
+  public static let shared = VirtualMemoryAreaFlags(rawValue: 1 << 3)
   /// VM_MAYREAD.
-  public static let mayRead = AreaFlags(rawValue: 1 << 4)
+  public static let mayRead = VirtualMemoryAreaFlags(rawValue: 1 << 4)
   /// VM_MAYWRITE.
-  public static let mayWrite = AreaFlags(rawValue: 1 << 5)
+  public static let mayWrite = VirtualMemoryAreaFlags(rawValue: 1 << 5)
   /// VM_LOCKED.
-  public static let locked = AreaFlags(rawValue: 1 << 13)
+  public static let locked = VirtualMemoryAreaFlags(rawValue: 1 << 13)
   /// VM_PFNMAP: frames without descriptors; never pinned.
-  public static let frameMap = AreaFlags(rawValue: 1 << 10)
+  public static let frameMap = VirtualMemoryAreaFlags(rawValue: 1 << 10)
   /// VM_IO.
-  public static let io = AreaFlags(rawValue: 1 << 14)
+  public static let io = VirtualMemoryAreaFlags(rawValue: 1 << 14)
   /// VM_HUGETLB.
-  public static let hugetlb = AreaFlags(rawValue: 1 << 22)
+  public static let hugetlb = VirtualMemoryAreaFlags(rawValue: 1 << 22)
   /// VM_HUGEPAGE: MADV_HUGEPAGE.
-  public static let hugePage = AreaFlags(rawValue: 1 << 29)
+  public static let hugePage = VirtualMemoryAreaFlags(rawValue: 1 << 29)
   /// VM_NOHUGEPAGE: MADV_NOHUGEPAGE.
-  public static let noHugePage = AreaFlags(rawValue: 1 << 30)
+  public static let noHugePage = VirtualMemoryAreaFlags(rawValue: 1 << 30)
 }

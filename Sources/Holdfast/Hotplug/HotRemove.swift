@@ -115,7 +115,7 @@ extension Machine {
     var reports: [OfflineReport] = []
     for id in blocks where self.blocks.block(id).state != .offline {
       do {
-        reports.append(try self.blocks.takeOffline(id, by: process, limits: limits, notify: notify))
+        reports.append(try self.blocks.offline(id, by: process, limits: limits, notify: notify))
       } catch {
         throw self.blocks.rollBack(reports, RemoveError(block: id, cause: .offline(error)), notify)
       }
@@ -180,7 +180,7 @@ extension Blocks {
     for report in reports.reversed() {
       do {
         let kind: OnlineKind = report.zone.kind == .movable ? .movable : .kernel
-        _ = try bringOnline(report.block, as: kind, .contiguousZones, notify)
+        _ = try online(report.block, as: kind, .contiguousZones, notify)
         back.append(report.block)
       } catch {
         failed.append(error)

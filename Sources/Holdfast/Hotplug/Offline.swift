@@ -47,7 +47,7 @@ extension Machine {
     global.hotplugLock.lock()
     defer { global.hotplugLock.unlock() }
     tick()
-    return try blocks.takeOffline(id, by: process, limits: limits, notify: notify)
+    return try blocks.offline(id, by: process, limits: limits, notify: notify)
   }
 }
 
@@ -58,7 +58,7 @@ extension Blocks {
   ///   of events: MEM_CANCEL_OFFLINE is told before the isolation is undone (in the kernel after),
   ///   MEM_OFFLINE after the zone has shrunk (in the kernel before).
   /// - Kernel: drivers/base/memory.c:memory_block_offline (6.1); without the memory map on the memory itself.
-  func takeOffline(
+  func offline(
     _ id: BlockID, by process: Process, limits: OfflineLimits, notify: HotplugNotifier?
   ) throws(OfflineError) -> OfflineReport {
     guard isBlock(id) else { throw refusal(id, .alignment, .noSuchBlock) }

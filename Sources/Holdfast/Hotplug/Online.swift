@@ -77,7 +77,7 @@ extension Machine {
     global.hotplugLock.lock()
     defer { global.hotplugLock.unlock() }
     tick()
-    return try blocks.bringOnline(id, as: kind, policy, notify)
+    return try blocks.online(id, as: kind, policy, notify)
   }
 
   // MARK: - Hot-add
@@ -123,7 +123,7 @@ extension Blocks {
   ///   zonelists, shuffle_zone, and in the order of steps: the notifier is asked before the zone spans the
   ///   block, in the kernel after.
   /// - Kernel: drivers/base/memory.c:memory_block_online (6.1); without the memory map on the memory itself.
-  func bringOnline(
+  func online(
     _ id: BlockID, as kind: OnlineKind, _ policy: OnlinePolicy, _ notify: HotplugNotifier?
   ) throws(OnlineError) -> ZoneID {
     guard isBlock(id) else {

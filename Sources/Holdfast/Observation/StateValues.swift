@@ -106,7 +106,7 @@ extension PageTableEntry: ShownValue {
   }
 }
 
-extension AreaFlags: ShownValue {}
+extension VirtualMemoryAreaFlags: ShownValue {}
 extension PinFlags: ShownValue {}
 extension AllocationScope: ShownValue {}
 extension Capabilities: ShownValue {}

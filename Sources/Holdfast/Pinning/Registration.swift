@@ -35,7 +35,7 @@ extension Pins {
     let process = request.process
     let count = range.count
     let batch = accounting == .registered ? count : Self.registrationBatch
-    spaces.grabSpace(request.space)
+    spaces.getSpaceRow(request.space)
     record.space = request.space
     record.accounting = accounting
     var taken = 0
@@ -155,6 +155,6 @@ extension Pins {
       spaces.unchargeLocked(spaces.space(space), pages: UInt64(record.charged), as: record.accounting.account)
     }
     if record.chargedToUser > 0 { spaces.unchargeUser(pages: UInt64(record.chargedToUser)) }
-    spaces.dropSpace(space)
+    spaces.putSpaceRow(space)
   }
 }

@@ -1,7 +1,7 @@
 import Interleaving
 import SystemPackage
 
-/// What tells this build of the program from any other.
+/// What distinguishes this build of the program from any other.
 enum BuildIdentity {
   /// A hash of the program's file; of its name alone if it cannot be read.
   static let hash: String = {

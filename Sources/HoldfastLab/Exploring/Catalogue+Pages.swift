@@ -10,7 +10,7 @@ extension Catalogue {
         .entryRecheck, "the lockless walk looks at an entry again once it holds the page's reference",
         in: "01-pinned-after-reuse", find: .bounded(upTo: 1), clear: .bounded(upTo: 2)),
       .fixed(
-        .freePageRefusal, "a page without references gives none to whoever finds it without a lock",
+        .freePageRefusal, "a lockless reader gets no reference to a page that has none",
         in: "01-unmap-and-reuse", clear: .bounded(upTo: 2))),
     CatalogueRow(
       2, "fast path against fork's write-protection", "P2", "57efa1fe5957", needs: [.fork]),
@@ -27,7 +27,8 @@ extension Catalogue {
     CatalogueRow(
       6, "fast path against a folio that becomes another", "P4", "7aef4172c795", needs: [.split],
       .fixed(
-        .folioRecheck, "whoever took a reference without a lock looks again at which folio the frame is in",
+        .folioRecheck,
+        "the lockless walk looks again at which folio the frame is in once it holds a reference",
         in: "06-folio-reused", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
     CatalogueRow(
       7, "fast path against unsharing of hugetlb tables", "P1", "CVE-2025-38085", needs: [.sharedTables]),
@@ -68,7 +69,7 @@ extension Catalogue {
       25, "forced write reaches memory that is only read", "P11",
       "CVE-2016-5195, CVE-2017-1000405, CVE-2022-2590", needs: [.files],
       .fixed(
-        .forcedWriteStays, "a forced write stays a demand for write after its fault has made a copy",
+        .forcedWriteStays, "a forced write remains a request to write after its fault has made a copy",
         in: "25-forced-write")),
     CatalogueRow(26, "hugetlb pages spliced by a child", "P3", nil, needs: [.fork]),
   ]
@@ -96,10 +97,10 @@ extension Catalogue {
     CatalogueRow(
       31, "pages released the wrong way, or twice", "P1 P4", "CVE-2026-43494",
       .fixed(
-        .releaseByKind, "what is given back is given back as it was taken, by the ledger's record",
+        .releaseByKind, "what was taken is given back in the same way, as the ledger's record says",
         in: "31-released-by-kind"),
       .fixed(
-        .unwindForgets, "a call that has failed and given everything back forgets that it had anything",
+        .unwindForgets, "a failed call keeps no record of what it has given back",
         in: "31-released-twice")),
     CatalogueRow(
       33, "fixed buffers of non-adjacent pages", "P11", "CVE-2023-2598", needs: [.registeredBuffers]),

@@ -13,7 +13,7 @@ extension Catalogue {
       35, "an empty list is read as nothing to do", "P5", "seed 002",
       .fixed(
         .collectedDecides,
-        "a long-term pin is content with no page that may not stay, not with none isolated",
+        "a long-term pin ends when no page may not stay, not when none was isolated",
         in: "35-empty-list", find: .bounded(upTo: 1), clear: .bounded(upTo: 2))),
     CatalogueRow(
       36, "endless retries of a long-term pin", "P6", nil,
@@ -54,7 +54,7 @@ extension Catalogue {
     CatalogueRow(
       43, "the zero page in ZONE_MOVABLE", "P6", nil,
       .fixed(
-        .zeroPageExemption, "the zero page may be pinned for ever wherever it is", in: "43-zero-page",
+        .zeroPageExemption, "the zero page may be long-term pinned wherever it is", in: "43-zero-page",
         find: .bounded(upTo: 0))),
     CatalogueRow(
       45, "CMA allocation against passing references", "P6", nil, .open(in: "45-cma-against-reference")),
@@ -75,7 +75,7 @@ extension Catalogue {
     CatalogueRow(
       50, "migration against a fault's reference", "P6", nil,
       .fixed(
-        .waitWithoutReference, "who waits for a migration to end holds no reference on the page meanwhile",
+        .waitWithoutReference, "a waiter for the end of a migration holds no reference to the page",
         in: "50-waiting-fault", clear: .bounded(upTo: 2)),
       .open(in: "50-transient-reference")),
     CatalogueRow(
@@ -96,7 +96,7 @@ extension Catalogue {
         .isolateRefusal, "a long-term pin may not stay in a pageblock that is being isolated",
         in: "51-pin-while-isolated", find: .bounded(upTo: 1), clear: .bounded(upTo: 1)),
       .fixed(
-        .freePageRefusal, "a page without references gives none to whoever finds it without a lock",
+        .freePageRefusal, "a lockless reader gets no reference to a page that has none",
         in: "51-walk-into-removed", find: .bounded(upTo: 1), clear: .bounded(upTo: 2)),
       .open(in: "51-endless-offline", find: .bounded(upTo: 0))),
     CatalogueRow(

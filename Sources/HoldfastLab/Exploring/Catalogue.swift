@@ -1,7 +1,7 @@
 import Holdfast
 public import HoldfastScenario
 
-/// The catalogue of bugs and disputes around pinned pages: what the explorer finds of each, and what waits.
+/// The catalogue of bugs and disputes around pinned pages: what the explorer finds, and what cannot be explored yet.
 public enum Catalogue {
   /// Every row, by number.
   public static let rows: [CatalogueRow] =
@@ -69,13 +69,13 @@ public struct CatalogueRow: Sendable {
 
 /// One thing that a scenario shows of a row.
 struct CatalogueEntry: Sendable {
-  /// What the explorations are to say.
+  /// The expected result of the explorations.
   let verdict: CatalogueReport.Verdict
-  /// The safeguard that is taken out; nil where it is found with everything on.
+  /// The safeguard that is taken out; nil if the finding needs none to be off.
   let safeguard: Safeguard?
   /// Safeguards that are taken out with it, since any one of them prevents it too.
   let others: [Safeguard]
-  /// Whether it needs stores that reach the others late.
+  /// Whether it needs store buffers.
   let storeBuffers: Bool
   /// What the engine does with the safeguard on; empty without one.
   let statement: String
@@ -100,7 +100,7 @@ struct CatalogueEntry: Sendable {
       policy: nil, clearPolicy: nil, find: find, clear: clear)
   }
 
-  /// Found with everything on under one policy, and where a later one cured it, not under that.
+  /// Found with all safeguards under one policy, and not under a later one that fixed it, if there is one.
   static func open(
     in scenario: String, under policy: PolicyName = .standard, notUnder clearPolicy: PolicyName? = nil,
     byDesign: Bool = false, find: ExploreOptions.Search = .bounded(upTo: 2),
@@ -132,7 +132,7 @@ enum CatalogueNeed: String, Sendable {
   case deviceMemory = "device memory"
   case exclusiveAccess = "exclusive device access"
 
-  /// The work that brings it.
+  /// The work after which the engine has it.
   var comesWith: String {
     switch self {
     case .fork, .collapse, .split, .files, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,

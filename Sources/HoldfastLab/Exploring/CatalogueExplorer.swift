@@ -4,7 +4,7 @@ import Interleaving
 
 /// Runs the catalogue: each entry without its safeguard until it is found, and with it until it is cleared.
 public enum CatalogueExplorer {
-  /// An exploration that takes longer says nothing.
+  /// An exploration that takes longer has no verdict.
   static let longest = Duration.seconds(120)
 
   /// Explores every entry of some rows.
@@ -12,7 +12,7 @@ public enum CatalogueExplorer {
   /// - Parameters:
   ///   - executions: most executions of each exploration that has to clear an entry, or nil for as many as it takes.
   ///   - scenario: the scenario of a name.
-  /// - Returns: a verdict for each entry, and what waits; entries that `stop` came before are said to be not run.
+  /// - Returns: a verdict for each entry, and what waits; entries that `stop` left out have the verdict `notRun`.
   /// - Throws: what `scenario` throws; `RunFailure` if one cannot be explored.
   public static func explore(
     _ rows: [CatalogueRow], stop: ExploreStop, executions: Int? = nil,

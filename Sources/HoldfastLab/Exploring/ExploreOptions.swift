@@ -5,15 +5,15 @@ internal import Interleaving
 public struct ExploreOptions {
   /// How executions are chosen.
   public enum Search: Sendable, Hashable {
-    /// With at most 0, 1 and so on up to so many preemptions, one pass each.
+    /// One pass for each number of preemptions, from 0 to this number.
     case bounded(upTo: Int)
     /// One execution of each trace.
     case exhaustive
     /// Bounded up to 2, then exhaustive.
     case standard
-    /// Anyone who can go on, with the same probability at each step.
+    /// At each step any actor that can continue, with equal probability.
     case random(seed: UInt64)
-    /// Random priorities, which change so many times less one.
+    /// Random priorities, which change at `depth` less one places.
     case priorities(depth: Int, seed: UInt64)
     /// One execution, as a finding's line says.
     case replay(String)
@@ -25,25 +25,25 @@ public struct ExploreOptions {
   public var search = Search.standard
   /// The names of safeguards that the machine is to lack.
   public var without: [String] = []
-  /// Ends the exploration after so long.
+  /// Ends the exploration after this time.
   public var time: Duration?
-  /// Ends the exploration after so many executions.
+  /// Ends the exploration after this number of executions.
   public var executions: Int?
   /// Ends the exploration when told to.
   public var stop: ExploreStop?
-  /// Most points of one execution at which something fails that could fail: an allocation, an isolation and so on.
+  /// Most failures in one execution, of points that can fail: an allocation, an isolation and so on.
   ///
-  /// With any, an expectation that does not hold is no finding.
+  /// If it is above 0, an expectation that does not hold is no finding.
   public var faults = 0
   /// Whether the stores of an actor reach the others late, as on x86.
   public var storeBuffers = false
-  /// Whether bounded searches give up what comes to the same as an earlier execution.
+  /// Whether bounded searches end an execution early that reaches a state of an earlier one.
   public var merges = false
   /// How many threads explore, each on a machine of its own.
   public var jobs = 1
-  /// Where an earlier exploration of the same kind stands.
+  /// The checkpoint of an earlier exploration of the same kind, to continue from.
   public var resume: ExploreCheckpoint?
-  /// Told where the exploration stands when it has ended with more to do.
+  /// Called with a checkpoint when the exploration ends before it is complete.
   public var keep: ((ExploreCheckpoint) -> Void)?
   /// Whether the report has every operation of the first finding, or of the replay.
   public var showsExecution = false
@@ -60,7 +60,7 @@ public struct ExploreOptions {
 public final class ExploreStop: Sendable {
   let flag = ExplorationCancellation()
 
-  /// Nothing is ended yet.
+  /// Makes one that ends nothing yet.
   public init() {}
 
   /// Ends the exploration after the execution under way.

@@ -14,7 +14,7 @@ final class ExploredConditions {
     self.policy = policy
   }
 
-  /// The first `never` that is true, or `always` that is false, given what became of the scenario's looks.
+  /// The first `never` that is true, or `always` that is false, given what the scenario's looks found.
   func broken(_ looks: [Verdict.State]) -> Violation? {
     for condition in scenario.conditions {
       guard let quantifier = condition.quantifier(under: policy) else { continue }
@@ -26,7 +26,7 @@ final class ExploredConditions {
     return nil
   }
 
-  /// Those with `sometimes` that are true: nothing is wrong, but the execution may be worth showing.
+  /// The conditions with `sometimes` that are true; the execution is a witness of each.
   func witness(_ looks: [Verdict.State]) -> Violation? {
     let places = scenario.conditions.indices.filter { index in
       let condition = scenario.conditions[index]
@@ -37,7 +37,7 @@ final class ExploredConditions {
       ? nil : Violation(name: Self.witness, text: places.map(String.init).joined(separator: " "))
   }
 
-  /// What is to be reported of an execution: of conditions that it is a witness of, one that had none so far.
+  /// What is reported of an execution: a condition that it is the first witness of.
   func once(_ violation: Violation?) -> Violation? {
     guard let violation, violation.name == Self.witness else { return violation }
     let places = violation.text.split(separator: " ").compactMap { Int($0) }

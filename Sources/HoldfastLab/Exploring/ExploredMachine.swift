@@ -20,7 +20,7 @@ struct ExploredMachine {
     let missing = EngineLimits.missing(in: scenario)
     guard missing.isEmpty else {
       throw RunFailure.cannotRun(
-        "\(scenario.name): the engine cannot yet \(missing.joined(separator: ", "))")
+        "\(scenario.name): the engine does not model \(missing.joined(separator: ", "))")
     }
     guard let policy = PlacementPolicy(name: policyName.rawValue) else {
       throw RunFailure.internalError("the engine does not know the policy \(policyName)")
@@ -62,7 +62,7 @@ struct ExploredMachine {
   private mutating func createProcesses(
     _ scenario: Scenario, _ processors: [String: Int]
   ) throws(RunFailure) {
-    // Threads after processes, whatever the order in the file.
+    // Threads are made after processes, in any order of the file.
     for actor in scenario.actors.filter({ $0.sharing == nil }) + scenario.actors.filter({ $0.sharing != nil })
     {
       let processor = processors[actor.name] ?? 0
@@ -95,7 +95,7 @@ struct ExploredMachine {
     var first = 0
     for node in spec.nodes.indices {
       for (index, name) in actors[node].enumerated() { processors[name] = first + index }
-      // Processors that nobody acts on would be drained and summed for nothing.
+      // Processors without an actor would be drained and summed for nothing.
       spec.nodes[node].cpus = max(1, actors[node].count)
       first += spec.nodes[node].cpus
     }

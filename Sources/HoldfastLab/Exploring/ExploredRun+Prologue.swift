@@ -13,13 +13,13 @@ struct PrologueStep {
 
 /// The steps that every order of a scenario's steps begins with: they are done once.
 ///
-/// Such is a step while all other actors wait, by `after` or `during`, for what has not happened yet: nothing can
-/// come before it or at the same time. It goes on from there until two could act, or one alone but while
-/// another waits for its trying again.
+/// A step is one of these if all other actors wait, by `after` or `during`, for something that has not happened yet,
+/// so that nothing can come before it or at the same time. The prologue ends where two actors could act, or where one
+/// can act and another waits for it to try again.
 extension ExploredRun {
-  /// Does these steps, under an explorer, so that one that traps or never ends is found there too.
+  /// Performs these steps under an explorer, so that a step that traps or never ends is found here too.
   ///
-  /// In that case, and if nothing would be left to explore, executions begin where the scenario does.
+  /// In that case, and if nothing would be left to explore, executions begin at the start of the scenario.
   func doPrologue() {
     var steps: [PrologueStep] = []
     var isComplete = false
@@ -57,7 +57,7 @@ extension ExploredRun {
     beginHere()
   }
 
-  /// The one step that can be done now, if there is but one and nobody can begin before it has ended.
+  /// The step that can be done now, if there is only one and no other can begin before it has ended.
   private func onlyReadyStep() -> PlannedStep? {
     var found: PlannedStep?
     let waiting = next.indices.filter { next[$0] < firstStep[$0 + 1] }.map { plan[next[$0]] }

@@ -5,7 +5,7 @@ import Interleaving
 
 /// The program of a scenario: what its actors do on their fibers, and how an execution begins and ends.
 ///
-/// Labels are words that actors write and wait for, so that the explorer knows of them as of everything else.
+/// Labels are words that actors write and wait for, so that the explorer sees them like all other shared state.
 final class ExploredRun {
   let scenario: Scenario
   let machine: ExploredMachine
@@ -21,13 +21,13 @@ final class ExploredRun {
   private let checksSteps: Bool
   private let findsFailures: Bool
   private let blocksBefore: [BlockRecord]
-  /// Whether an expectation looks when a step ends that is no part of the prologue.
+  /// Whether an expectation looks at the end of a step that is not part of the prologue.
   private var looksMeanwhile = false
 
   /// How an execution begins.
   var start: ExecutionStart
   var image: MachineImage
-  /// What was done before every execution, since any order of events begins with it; empty for nothing.
+  /// The steps that were performed before all executions, since every order begins with them; may be empty.
   var prologue: [PrologueStep] = []
 
   // The execution under way.
@@ -127,7 +127,7 @@ final class ExploredRun {
 
   /// Puts everything back to the beginning of an execution.
   func restore() {
-    // What the last execution still holds is nothing any more.
+    // Holds of the last execution are forgotten.
     stage.forgetHolds()
     image.restore()
     checks.releasing = 0
@@ -142,20 +142,20 @@ final class ExploredRun {
     for index in 0..<wordCount { words[index] = start.words[index] }
   }
 
-  /// Makes what was done so far the beginning of every execution.
+  /// Makes the present state the beginning of every execution.
   func beginHere() {
     image = MachineImage(of: machine.machine)
     start = ExecutionStart(
       stage: stage, observations: observations, done: done, isNever: isNever, next: next,
       words: Array(UnsafeBufferPointer(start: words, count: wordCount)))
-    // The stage is the beginning's now: an execution has its own.
+    // The stage belongs to the beginning now; an execution has its own.
     stage = Stage(again: start.stage)
   }
 
-  /// Looks at the state that an execution has ended in.
+  /// Checks the state in which an execution has ended.
   ///
-  /// Many executions end alike, and each end is looked at once: it is known by where the machine differs from the
-  /// beginning, by what the steps did, and by what was seen meanwhile.
+  /// Many executions end in the same state, which is checked once. A state is identified by the difference of the
+  /// machine from the beginning, by what the steps did, and by what was seen meanwhile.
   func ended() -> Violation? {
     var hash = Hash64()
     hash.combine(image.difference(isLast: true))
@@ -184,7 +184,7 @@ final class ExploredRun {
     return Violation(name: found.invariant, text: found.what)
   }
 
-  /// What an execution came to, and what is wrong with its end.
+  /// The outcome of an execution, and what is wrong with its end.
   private func lookAtEnd() -> (key: [UInt8], state: RunState, violation: Violation?) {
     let all = records()
     let verdicts = observations.states(on: stage, records: all)
@@ -243,7 +243,7 @@ final class ExploredRun {
     }
   }
 
-  /// An actor's next step is done, and so is the one after it due.
+  /// Notes that an actor's next step is done, so that the one after it is due.
   func passed(_ number: Int) { next[number] += 1 }
 
   /// The rest of an actor's steps will never be done.
@@ -296,14 +296,14 @@ final class ExploredRun {
     if place.isAwaited { word(label * 2).store(0) } else { words[label * 2] = 0 }
   }
 
-  /// The running actor can only try again: whoever acts while it waits may begin.
+  /// The running actor can only try again: actors that act while it waits may begin.
   private func actorWaits() {
     guard let actor = currentActor, labelOfActor[actor] >= 0 else { return }
     let place = labelOfActor[actor] * 2 + 1
     if words[place] != 0 { word(place).store(0) }
   }
 
-  /// Does something while the engine tells this run where its actors can only try again.
+  /// Runs something while the engine tells this run where its actors can only try again.
   func listening<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     hf_set_wait_handler(
       { context, _ in

@@ -2,7 +2,7 @@ import Holdfast
 import HoldfastScenario
 import Interleaving
 
-/// A step of the scenario with what every execution would have to look up again.
+/// A step of the scenario with what every execution needs to know of it, looked up once.
 final class PlannedStep {
   let step: Step
   let owner: Scenario.Actor
@@ -14,10 +14,10 @@ final class PlannedStep {
   /// The labels that it waits for.
   let after: [Int]
   let during: [Int]
-  /// Whether a step waits for the end of this one, or for its coming to where it can only try again.
+  /// Whether a step waits for the end of this one, or for the moment when it can only try again.
   let isAwaited: Bool
   let isJoined: Bool
-  /// Whether its record says what it has cost.
+  /// Whether its record has its costs.
   let measures: Bool
   /// Whether it gives pins or references back.
   let releases: Bool
@@ -45,11 +45,11 @@ final class PlannedStep {
       } ?? false
   }
 
-  /// What the step is called.
+  /// The step's name.
   var name: String { step.label ?? step.verb.summary }
 }
 
-/// How a step ended, as far as it has to be kept until someone asks for its record.
+/// How a step ended: what is kept until its record is asked for.
 struct StepOutcome {
   private(set) var result: StepResult
   private var costs: StepCosts?
@@ -63,7 +63,7 @@ struct StepOutcome {
   /// Of a step that is not done.
   init(skipped why: String) { self.init(StepResult(.skipped(why)), nil) }
 
-  /// The record of a step that ended so.
+  /// The record of a step with this end.
   func record(_ place: PlannedStep) -> StepRecord {
     var record = StepRecord(
       sequence: place.number + 1, actor: place.owner.name, step: place.step, begin: 0)
@@ -71,7 +71,7 @@ struct StepOutcome {
     return record
   }
 
-  /// Goes on with a hash by everything that an expectation can read.
+  /// Adds everything that an expectation can read to a hash.
   func add(to hash: inout Hash64) {
     switch result.ending {
     case .ok: hash.combine(0)
@@ -106,7 +106,7 @@ struct ExecutionStart {
   var words: [UInt32]
 }
 
-/// The different ends of executions, and how often each outcome was met.
+/// The different ends of executions, and how often each outcome occurred.
 struct ExploredOutcomes {
   private struct End {
     let outcome: Int
@@ -120,10 +120,10 @@ struct ExploredOutcomes {
   /// Outcomes by their short form: a place in `states`.
   private var places: [[UInt8]: Int] = [:]
   private var states: [RunState] = []
-  /// How often each was met since the pass began.
+  /// How often each occurred since the pass began.
   private var counts: [Int] = []
 
-  /// Counts an end, which is looked at unless it was met before; returns what is wrong with it.
+  /// Counts an end, and checks it unless it occurred before; returns what is wrong with it.
   mutating func count(
     _ hash: UInt64, _ look: () -> (key: [UInt8], state: RunState, violation: Violation?)
   ) -> Violation? {
@@ -147,7 +147,7 @@ struct ExploredOutcomes {
     return violation
   }
 
-  /// The hashes of all different ends, or nil if they were too many to be kept in mind.
+  /// The hashes of all different ends, or nil if they were too many to keep.
   var hashes: [UInt64]? { hasForgotten ? nil : Array(ends.keys) }
 
   /// The outcomes since the last call.

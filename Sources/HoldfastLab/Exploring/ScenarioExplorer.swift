@@ -6,9 +6,9 @@ import Interleaving
 public enum ScenarioExplorer {
   /// Runs the scenario in every order that the search asks for.
   ///
-  /// The machine is built once, and put back before each execution. Invariants are checked at the end of each.
+  /// The machine is built once, and put back before each execution. Invariants are checked at the end of each one.
   ///
-  /// - Throws: `RunFailure` if the scenario cannot be explored, or a schedule or checkpoint is no use.
+  /// - Throws: `RunFailure` if the scenario cannot be explored, or a schedule or checkpoint cannot be used.
   public static func explore(_ scenario: Scenario, _ options: ExploreOptions) throws(RunFailure)
     -> ExploreReport
   {
@@ -21,7 +21,7 @@ public enum ScenarioExplorer {
 private struct ScenarioExploration {
   let scenario: Scenario
   let options: ExploreOptions
-  /// The first one also makes findings small.
+  /// The first one also minimises findings.
   let workers: [ScenarioWorker]
   var report: ExploreReport
   /// The first finding of each name.
@@ -29,7 +29,7 @@ private struct ScenarioExploration {
   var occurrences: [String: Int] = [:]
   /// Executions of this run, without those before a checkpoint.
   var spent = 0
-  /// Where the last search stands, if it has more to do.
+  /// The state of the last search, if it is not complete.
   var place: Checkpoint?
   let start = ContinuousClock.now
 
@@ -77,7 +77,7 @@ private struct ScenarioExploration {
     return report
   }
 
-  /// The hashes of the ways in which executions have ended, whoever ran them; nil if they were too many.
+  /// The hashes of the ends of executions, of all workers; nil if they were too many.
   private func differentEnds() -> [UInt64]? {
     var all: Set<UInt64> = []
     for ends in workers.map(\.run.ends) + [options.resume.map(\.ends) ?? []] {
@@ -166,7 +166,7 @@ private struct ScenarioExploration {
 
   // MARK: Findings
 
-  /// A finding made small, in the words of the report.
+  /// A finding, minimised, as the report shows it.
   private mutating func shown(_ finding: Finding) throws(RunFailure) -> ExploreReport.Finding {
     let worker = workers[0]
     let settings = settings
@@ -182,7 +182,7 @@ private struct ScenarioExploration {
       occurrences: occurrences[finding.name] ?? 1, preemptions: finding.preemptions,
       runs: runs(of: Array(operations.prefix(finding.steps.count))),
       replay: finding.schedule.description)
-    // Runs before the execution have none.
+    // Runs before the execution began have no changes.
     let first = shown.runs.count - changes.count
     if first >= 0 {
       for (index, changes) in changes.enumerated() { shown.runs[first + index].changes = changes }
@@ -190,7 +190,7 @@ private struct ScenarioExploration {
     return shown
   }
 
-  /// The finding as the first worker finds it in this run, whose addresses are its own.
+  /// The finding as the first worker finds it again in this run, with this run's addresses.
   private func repeated(_ finding: Finding) throws(RunFailure) -> Finding {
     let worker = workers[0]
     let settings = settings

@@ -26,7 +26,7 @@ extension ScenarioWorker {
     _ = try exploring { () throws(ExplorationError) in
       try Exploration.run(program, strategy: .replay(finding.schedule), settings: settings) { moment in
         if moment.isEnd { return nil }
-        // Answers of the world are steps at which nothing is to be seen.
+        // Steps that are decisions of the environment have no moment of their own.
         while states.count <= ends.count, ends[states.count - 1] < moment.step { states.append(now) }
         now.withUnsafeMutableBytes { $0.copyMemory(from: machine.state) }
         if states.count <= ends.count, ends[states.count - 1] == moment.step { states.append(now) }

@@ -2,7 +2,7 @@ import Holdfast
 import HoldfastScenario
 import Interleaving
 
-/// One of those who explore a scenario: a machine of its own, and the scenario's program on it.
+/// A worker of an exploration: a machine of its own, and the scenario's program on it.
 final class ScenarioWorker {
   let machine: ExploredMachine
   let run: ExploredRun
@@ -23,7 +23,7 @@ final class ScenarioWorker {
     }
     let machine = try ExploredMachine(
       scenario, policy: options.policy ?? scenario.policy, without: options.without)
-    // What waits in a buffer is not in the tables yet that are looked at after a step.
+    // A store that waits in a buffer is not yet in the tables that are checked after a step.
     let run = ExploredRun(
       scenario, machine, findsFailures: options.faults == 0, checksSteps: !options.storeBuffers)
     self.machine = machine
@@ -42,7 +42,7 @@ final class ScenarioWorker {
     ExplorationJob(program, check: run.violation, surround: { body in self.run.listening { body() } })
   }
 
-  /// Does something that explores, and gives its error the words of this room.
+  /// Runs something that explores, and turns its error into a `RunFailure`.
   func exploring<Result>(_ body: () throws(ExplorationError) -> Result) throws(RunFailure) -> Result {
     do throws(ExplorationError) {
       return try run.listening { () throws(ExplorationError) in try body() }
@@ -51,12 +51,12 @@ final class ScenarioWorker {
     }
   }
 
-  /// What a word is that an operation named; empty if nobody knows.
+  /// What a word is that an operation named; empty if it is not known.
   func name(of address: UInt) -> String {
     run.name(of: address) ?? machine.machine.observation.stateName(at: address)
   }
 
-  /// A sentence with names instead of addresses, which are other ones in every run.
+  /// A sentence with names instead of addresses, which differ from run to run.
   func named(_ text: String) -> String {
     text.split(separator: " ", omittingEmptySubsequences: false).map { word in
       let digits = word.dropFirst(2).prefix { $0.isHexDigit }

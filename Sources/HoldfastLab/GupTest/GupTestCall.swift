@@ -94,7 +94,7 @@ struct GupTestCall: Sendable {
     return taken
   }
 
-  /// Looks whether every page can be told to be pinned, and may be where it is; the first that fails is shown.
+  /// Checks that every page is recognised as pinned and may be where it is; the first that fails is dumped.
   ///
   /// - Kernel: mm/gup_test.c:verify_dma_pinned (6.1)
   private func verify(_ frames: [FrameNumber], _ log: inout [String]) {

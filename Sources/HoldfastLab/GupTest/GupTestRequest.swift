@@ -32,7 +32,7 @@ public enum GupTestCommand: String, CaseIterable, Hashable, Sendable {
   }
 }
 
-/// What a run of the gup_test tool is asked for (rule 11.2).
+/// The request for a run of the gup_test tool (rule 11.2).
 public struct GupTestRequest: Sendable {
   /// Page indexes that a dump takes at most.
   public static let maxDumpedPages = 8
@@ -51,7 +51,7 @@ public struct GupTestRequest: Sendable {
   public var dumpsPinned = false
   /// Pages to dump, counted from 1 as the kernel does; 0 is none.
   public var dumpedPages: [UInt32] = []
-  /// Threads that all do the same at once.
+  /// How many threads run the command at the same time.
   public var threads = 1
   /// MAP_SHARED instead of MAP_PRIVATE.
   public var isShared = false
@@ -74,17 +74,17 @@ public struct GupTestResult: Sendable {
   public var getMicroseconds: Int64
   /// Microseconds that putting or unpinning took.
   public var putMicroseconds: Int64
-  /// Bytes that were stepped over: those asked for, unless a call failed or fell short.
+  /// Bytes that the calls covered: those asked for, unless a call failed or returned fewer pages.
   public var size: UInt64
   /// Pages that were held.
   public var pages: Int
   /// What the kernel would log: failed checks, page dumps.
   public var log: [String]
-  /// Why it stopped early, which the kernel's interface does not tell.
+  /// Why it stopped early; the kernel's interface does not report this.
   public var failure: PinError?
 }
 
-/// Why the tool did not come to its command.
+/// Why the tool did not run its command.
 public enum GupTestFailure: Error, Sendable, CustomStringConvertible {
   /// The machine for the request cannot be made; the reason.
   case machine(ConfigurationError)

@@ -13,7 +13,7 @@ extension Invariant {
         guard page.mapping != .none || context.recount.listed[head] != nil else { return nil }
         let expected = (context.recount.references[head] ?? 0) + (context.isolated[head] ?? 0)
         let found = Int(page.refcount.load())
-        // An overflowed count is below zero, and says the number that it has overflowed to.
+        // An overflowed count is below zero; its value is the number that it has overflowed to.
         if found < 0, found == Int(Int32(truncatingIfNeeded: expected)) { return nil }
         return found == expected ? nil : "\(head) has \(found) references, the tables explain \(expected)"
       }
@@ -61,7 +61,7 @@ extension Invariant {
       guard context.machine.policy.counting != .reference else { return [] }
       return context.recount.pins.compactMap { head, pins in
         pins > 0 && !context.machine.folios.isMaybePinned(head)
-          ? "\(head) has \(pins) pins that nobody sees" : nil
+          ? "\(head) has \(pins) pins that the test for pins does not see" : nil
       }
     },
     Invariant(

@@ -6,7 +6,7 @@ extension Invariant {
   static let lists: [Invariant] = [
     Invariant(
       name: "free-is-unused", source: "2, 3; P1",
-      statement: "a free block has no references, mappings or pins", moment: .always
+      statement: "a free chunk has no references, mappings or pins", moment: .always
     ) { context in
       context.frames { frame, page in
         guard page.type == .buddy || page.type == .perCPU else { return nil }
@@ -64,7 +64,7 @@ extension Invariant {
     },
     Invariant(
       name: "lists-enabled", source: "42; P9, P10",
-      statement: "nobody keeps pages from waiting in LRU batches and per-CPU lists", moment: .quiesced
+      statement: "LRU batches and per-CPU lists are enabled", moment: .quiesced
     ) { context in
       let machine = context.machine
       let batches = machine.global.lruBatchesDisabled.load()
@@ -101,7 +101,7 @@ extension Invariant {
     },
     Invariant(
       name: "no-frame-lost", source: "4; P9",
-      statement: "every frame in use is in a free block, or is allocated, reserved or offline",
+      statement: "every frame in use is in a free chunk, or is allocated, reserved or offline",
       moment: .quiesced
     ) { context in
       var freeUntil = 0

@@ -1,10 +1,10 @@
 import Holdfast
 import Interleaving
 
-/// What a page that a caller holds must still be, by the ledger's records.
+/// What must be true of pages that callers hold, by the ledger's records.
 ///
 /// No entry remembers which page it mapped before, so a pin is not compared with what is mapped at its address now: its
-/// owner may have discarded the page. But a page that was exchanged behind the pin's back shows it itself.
+/// owner may have discarded the page. But a page that was replaced while it was pinned can be recognised.
 extension Invariant {
   static let pins: [Invariant] = [
     Invariant(
@@ -73,7 +73,7 @@ private struct MappedPlace: Hashable {
 }
 
 extension InvariantContext {
-  /// Runs a check on every page that the ledger has as held, with its record and the virtual page.
+  /// Runs a check on every page that the ledger lists as held, with its record and the virtual page.
   fileprivate func held(_ check: (PinRecord, UInt64, FrameNumber) -> String?) -> [String] {
     var found: [String] = []
     machine.ledger.forEachRecord { record, frames in

@@ -9,7 +9,7 @@ extension Invariant {
       statement: "no long-term pin is where the policy forbids one (policies that honour failures)",
       moment: .quiesced
     ) { context in
-      // What was asked for: a machine without a safeguard may have lost it.
+      // The policy as it was configured: without a safeguard, the machine's own may differ.
       switch context.machine.configuration.policy.failure {
       case .ignored, .emptyListSucceeds: return []
       case .limited, .migrationFatal: break
@@ -18,7 +18,7 @@ extension Invariant {
       context.machine.ledger.forEachRecord { record, frames in
         guard record.flags.contains(.longterm) else { return }
         for frame in frames where frame != .none {
-          // A block isolated after the pin was taken is not the pin's fault.
+          // The pin is no breach if the block was isolated after the pin was taken.
           if context.machine.buddy.pageblockType(of: context.machine.memmap.head(of: frame)) == .isolate {
             continue
           }
@@ -31,7 +31,7 @@ extension Invariant {
     },
     Invariant(
       name: "offline-is-empty", source: "41; P12",
-      statement: "a block that is offline holds nothing: no references, mappings, lists or free blocks",
+      statement: "a block that is offline holds nothing: no references, mappings, lists or free chunks",
       moment: .quiesced
     ) { context in
       // Its frames have no metadata any more, so they are looked at one by one.
@@ -57,7 +57,7 @@ extension Invariant {
     },
     Invariant(
       name: "cma-bitmap", source: "47, 48; P10",
-      statement: "pages that a CMA area has handed out are in no free block", moment: .quiesced
+      statement: "pages that a CMA area has handed out are in no free chunk", moment: .quiesced
     ) { context in
       context.machine.cmaAreas.flatMap { area in
         context.machine.cma.allocatedRanges(area: area).flatMap(\.frames).compactMap { frame in

@@ -1,11 +1,11 @@
 import Holdfast
 import Interleaving
 
-/// What the policy that a machine was asked for promises, whatever safeguards the machine lacks.
+/// What the machine's policy promises, also if the machine lacks safeguards.
 extension Invariant {
   static let promises: [Invariant] = [
     Invariant(
-      name: "zero-page-is-read", source: "P11", statement: "nobody has the zero page pinned for writing",
+      name: "zero-page-is-read", source: "P11", statement: "the zero page is not pinned for writing",
       moment: .always
     ) { context in
       var found: [String] = []
@@ -18,14 +18,14 @@ extension Invariant {
     },
     Invariant(
       name: "pool-migratable", source: "P6",
-      statement: "a huge page of the pool that is mapped can be isolated, unless somebody has done so",
+      statement: "a huge page of the pool that is mapped can be isolated, unless it is isolated already",
       moment: .quiesced
     ) { context in
       context.folios { head, page in
         guard page.isHugetlb, page.entireMapcount.load() > 0, context.isolated[head] == nil else {
           return nil
         }
-        return page.isHugetlbMigratable ? nil : "\(head) is mapped, and nobody can isolate it any more"
+        return page.isHugetlbMigratable ? nil : "\(head) is mapped, and can no longer be isolated"
       }
     },
   ]

@@ -24,7 +24,7 @@ public struct InvariantViolation: Hashable, Sendable, CustomStringConvertible {
 public struct Invariant: Sendable {
   /// A short name, as `holdfast invariants` lists it.
   public let name: String
-  /// Its numbers in the specification's list of invariants, and the properties of the bug catalogue.
+  /// Its numbers in chapter 12 of the rules, and the properties of the bug catalogue.
   public let source: String
   /// One line that says what holds.
   public let statement: String
@@ -33,7 +33,7 @@ public struct Invariant: Sendable {
   let check: @Sendable (InvariantContext) -> [String]
 }
 
-/// What a check looks at: the machine, a fresh count, and the isolation references that callers hold.
+/// The input of a check: the machine, a fresh count, and the isolation references that callers hold.
 struct InvariantContext {
   let machine: Machine
   let recount: Recount
@@ -46,14 +46,14 @@ struct InvariantContext {
 extension Invariant {
   /// Checks every invariant of a machine.
   ///
-  /// Looks at everything: for tests, scenarios and small machines.
+  /// Looks at all tables: for tests, scenarios and small machines.
   ///
   /// - Parameters:
   ///   - machine: the machine, in which no other thread acts.
   ///   - quiesced: whether no call is in progress, so that all of them must hold.
   ///   - isolated: folios that callers hold isolated.
   ///   - kernelFrames: heads of folios that callers allocated themselves.
-  /// - Returns: the breaches; none is good.
+  /// - Returns: the breaches; empty if all hold.
   public static func violations(
     of machine: Machine, quiesced: Bool = true, isolated: [FrameNumber] = [],
     kernelFrames: Set<FrameNumber> = []
@@ -69,6 +69,6 @@ extension Invariant {
     }
   }
 
-  /// Every invariant, in the order of the specification.
+  /// Every invariant, in the order of the rules.
   public static let all: [Invariant] = counting + pins + placement + lists + charging + promises
 }

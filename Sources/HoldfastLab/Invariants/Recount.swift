@@ -1,7 +1,7 @@
 import Holdfast
 import Interleaving
 
-/// What the tables say about each folio, counted afresh: nothing here is taken from a counter.
+/// What the tables say about each folio, counted anew: nothing here is taken from a counter.
 struct Recount {
   /// References that the tables explain, by head.
   private(set) var references: [FrameNumber: Int] = [:]

@@ -2,7 +2,7 @@ import Holdfast
 
 /// Page-table entries, and the pins of what they map.
 extension StepChecks {
-  /// What the new value of an entry has broken.
+  /// The breach that the new value of an entry causes, if any.
   func entry(_ entry: PageTableEntry, _ table: Int) -> InvariantViolation? {
     if entry.isTable || entry.isNone { return nil }
     let frame = entry.frame.index
@@ -51,7 +51,7 @@ extension StepChecks {
 
   // MARK: - The ledger
 
-  /// What the records of the ledger show to be broken, when its lock is given back.
+  /// The first breach that the records of the ledger show, when the ledger's lock is released.
   func ledger() -> InvariantViolation? {
     let found = firstBroken { record, isPin in
       let isLongterm = isPin && record.flags.contains(.longterm)
@@ -78,7 +78,7 @@ extension StepChecks {
 
   /// Whether a page has all the references that its mappings and the ledger say it has.
   ///
-  /// A reference is there before anything says so, and goes after it; but for pins that are being given back.
+  /// A reference exists before a mapping or a record does, and is dropped after it, except while pins are released.
   func held(_ frame: Int) -> InvariantViolation? {
     let head = frame &- map.page(frame).headOffset
     let page = map.page(head)
@@ -137,7 +137,7 @@ extension StepChecks {
     }
   }
 
-  /// Looks at the pins and gets on record, one after the other, until something broken is found.
+  /// Looks at the pins and gets on record, one after the other, until a breach is found.
   @inline(__always)
   private func firstBroken(
     _ look: (_ record: RawRecord, _ isPin: Bool) -> InvariantViolation?
@@ -154,7 +154,7 @@ extension StepChecks {
     return nil
   }
 
-  // MARK: - What is broken
+  // MARK: - Breaches
 
   @inline(never)
   private func unlocked(_ frame: Int, _ table: Int) -> InvariantViolation {

@@ -1,7 +1,7 @@
 import Holdfast
 import Interleaving
 
-/// Lists and counts of zones, processors and nodes, when their locks are given back.
+/// Lists and counts of zones, processors and nodes, when their locks are released.
 extension StepChecks {
   /// Free lists of a zone against its descriptors and counts.
   func freeLists(_ index: Int) -> InvariantViolation? {
@@ -34,7 +34,7 @@ extension StepChecks {
       if type != page.listType, !(Self.mayMix(type) && Self.mayMix(page.listType)) {
         return wrongLists(index, "\(FrameNumber(frame)) is on another type's list than its pageblock's")
       }
-      // Later pageblocks of a large block count too.
+      // Later pageblocks of a large chunk count too.
       var next = frame &+ 1 &<< map.pageblockOrder
       while next < frame &+ frames {
         if map.pageblockType(next) == MigrateType.isolate.number { isolated &+= 1 }
@@ -58,7 +58,7 @@ extension StepChecks {
     return chains(index, zone, blocks)
   }
 
-  /// The chains of a zone's lists, which hold as many blocks as there are.
+  /// The chains of a zone's lists, which hold as many chunks as they count.
   private func chains(_ index: Int, _ zone: RawRow, _ blocks: Int) -> InvariantViolation? {
     var listed = 0
     for order in 0...map.maxOrder {
@@ -73,7 +73,7 @@ extension StepChecks {
         listed &+= length
       }
     }
-    return listed == blocks ? nil : wrongLists(index, "\(listed) blocks are on lists, \(blocks) are free")
+    return listed == blocks ? nil : wrongLists(index, "\(listed) chunks are on lists, \(blocks) are free")
   }
 
   /// The length of a list, if it is whole, counted, and all that is on it fits.
@@ -99,7 +99,7 @@ extension StepChecks {
     return PageFlags.zone(of: page.flagWord).rawValue == zone
   }
 
-  /// Whether blocks of a type may be on the lists of another such type, or came from a reserve.
+  /// Whether chunks of a type may be on the lists of another such type, or came from a reserve.
   private static func mayMix(_ type: UInt8) -> Bool { type <= MigrateType.highAtomic.number }
 
   private func areaBlocks() -> InvariantViolation? {

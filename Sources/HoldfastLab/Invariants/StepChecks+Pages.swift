@@ -3,7 +3,7 @@ import Interleaving
 
 /// One page descriptor.
 extension StepChecks {
-  /// What an operation on a word of a descriptor has broken.
+  /// The breach that an operation on a word of a descriptor causes, if any.
   @inline(__always)
   func page(_ frame: Int, word: Int, _ kind: PointKind, by actor: Int) -> InvariantViolation? {
     let page = map.page(frame)
@@ -15,7 +15,7 @@ extension StepChecks {
     }
     if page.isOf(.none) {
       if references > 0 || mappings > 0,
-        map.blockState(frame) == BlockState.offline.number || isInFreeBlock(frame)
+        map.blockState(frame) == BlockState.offline.number || isInFreeChunk(frame)
       {
         return misplaced(frame)
       }
@@ -82,9 +82,9 @@ extension StepChecks {
     return nil
   }
 
-  /// Whether the frame lies in a block that is free; it has a reference, or a mapping.
+  /// Whether a frame that has a reference or a mapping lies in a free chunk.
   @inline(__always)
-  private func isInFreeBlock(_ frame: Int) -> Bool {
+  private func isInFreeChunk(_ frame: Int) -> Bool {
     var order = 1
     while order <= map.maxOrder {
       let head = frame & ~(1 &<< order &- 1)
@@ -106,14 +106,14 @@ extension StepChecks {
 
   /// Whether an actor in a pin scope has just got a frame where none in its scope may be.
   private func isScopeBroken(_ frame: Int, _ actor: Int) -> Bool {
-    // What is locked is no new page, but one whose references were frozen.
+    // A locked page is not new; its references were frozen.
     guard actor < processes.count, !map.page(frame).flags.contains(.locked), isMovable(frame) else {
       return false
     }
     return processes[actor].unannouncedScope.contains(.pin)
   }
 
-  // MARK: - What is broken
+  // MARK: - Breaches
 
   @inline(never)
   private func negative(_ frame: Int) -> InvariantViolation {

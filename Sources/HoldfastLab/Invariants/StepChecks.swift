@@ -1,9 +1,9 @@
 package import Holdfast
 package import Interleaving
 
-/// The invariants that are checked after every step: what the step's operation named says which.
+/// The invariants that are checked after every step; the word that the step's operation names decides which.
 ///
-/// Nothing here takes a lock or allocates, as long as all is well. Rows are read as they lie in memory, between two
+/// Nothing here takes a lock, or allocates unless there is a breach. Rows are read as they lie in memory, between two
 /// steps.
 package final class StepChecks {
   let machine: Machine
@@ -12,7 +12,7 @@ package final class StepChecks {
   let leastExactOrder: Int
   let pinWeight: Int32
 
-  /// How many actors are in a step that gives pins back.
+  /// How many actors are in a step that releases pins.
   package var releasing = 0
   /// Whether steps take pages away from addresses, so that a pin may outlive its mapping.
   package var isDiscarding = false
@@ -33,7 +33,7 @@ package final class StepChecks {
     }
   }
 
-  /// What the operation that an actor has done on a word has broken, if anything.
+  /// The breach that an actor's operation on a word causes, if any.
   package func check(_ kind: PointKind, _ address: UInt, by actor: Int) -> InvariantViolation? {
     let offset = Int(bitPattern: address) &- Int(bitPattern: map.base)
     if UInt(bitPattern: offset) >= UInt(bitPattern: map.layout.size) { return nil }
@@ -52,7 +52,7 @@ package final class StepChecks {
     return table(kind, offset)
   }
 
-  /// What an operation on another table has broken.
+  /// The breach that an operation on another table causes, if any.
   private func table(_ kind: PointKind, _ offset: Int) -> InvariantViolation? {
     if let place = map.layout.zones.place(of: offset) {
       if place.byte != ZoneRow.lock.offset { return zoneCounts() }

@@ -3,9 +3,9 @@
 /// It holds between any two steps, other calls in progress or not, unless `moment` says otherwise. The checks are
 /// those of `StepChecks`.
 public struct StepInvariant: Sendable, Hashable {
-  /// A short name, as `holdfast invariants` lists it and findings have it.
+  /// A short name, as `holdfast invariants` and findings show it.
   public let name: String
-  /// Its numbers in the specification's list of invariants, and the properties of the bug catalogue.
+  /// Its numbers in chapter 12 of the rules, and the properties of the bug catalogue.
   public let source: String
   /// One line that says what holds.
   public let statement: String
@@ -21,7 +21,7 @@ extension StepInvariant {
   static let freeNotInUse = StepInvariant(
     name: "free-not-in-use", source: "2, 3, 59; P1",
     statement:
-      "a page in a free block has no references, mappings or pins, and one with references is in none",
+      "a page in a free chunk has no references, mappings or pins, and one with references is in none",
     moment: "always")
   static let mappingsAreReferences = StepInvariant(
     name: "mappings-are-references", source: "9; P4",
@@ -34,7 +34,7 @@ extension StepInvariant {
     moment: "always")
   static let listedIsReferenced = StepInvariant(
     name: "listed-is-referenced", source: "34",
-    statement: "nobody works on the flags of a page with PG_lru and no reference",
+    statement: "flags of a page with PG_lru and no reference are not changed",
     moment: "always")
   static let exclusiveOnce = StepInvariant(
     name: "exclusive-once", source: "38; P2, P3", statement: "an exclusive anonymous page is mapped once",
@@ -51,7 +51,7 @@ extension StepInvariant {
     moment: "always")
   static let walkedIsLive = StepInvariant(
     name: "walked-is-live", source: "P1",
-    statement: "nobody reads or writes an entry of a table page that was freed",
+    statement: "entries of a table page that was freed are not read or written",
     moment: "always")
   static let tablePlacement = StepInvariant(
     name: "table-placement", source: "43, 48",
@@ -72,12 +72,12 @@ extension StepInvariant {
     name: "pinned-is-held", source: "10, 11, 13; P1, P4",
     statement:
       "a page has the references of its mappings, gets and pins in the ledger, and its folio their pins",
-    moment: "while no step gives pins back")
+    moment: "while no step releases pins")
   static let pinCoherence = StepInvariant(
     name: "pin-coherence", source: "21, 22; P2",
     statement:
       "where the pinned address space maps the address, it maps the pinned page (read-only pins: 5.19 on)",
-    moment: "while no step gives pins back, in scenarios that unmap or discard nothing")
+    moment: "while no step releases pins, in scenarios that unmap or discard nothing")
   static let longtermPlacement = StepInvariant(
     name: "longterm-placement", source: "17, 18, 43; P5",
     statement:
@@ -87,22 +87,22 @@ extension StepInvariant {
     name: "free-lists-whole", source: "3, 5, 6, 7",
     statement:
       "free lists are whole, of the right type, and NR_FREE_PAGES, NR_FREE_CMA_PAGES and isolation counts agree",
-    moment: "when a zone's lock is given back")
+    moment: "when a zone's lock is released")
   static let areaBlocksStay = StepInvariant(
     name: "area-blocks-stay", source: "48", statement: "pageblocks of a CMA area are CMA or ISOLATE",
-    moment: "when a zone's lock is given back")
+    moment: "when a zone's lock is released")
   static let perCPUListsWhole = StepInvariant(
     name: "per-cpu-lists-whole", source: "3, 4",
-    statement: "lists of a processor are whole, counted, and hold free blocks",
-    moment: "when their lock is given back")
+    statement: "lists of a processor are whole, counted, and hold free chunks",
+    moment: "when their lock is released")
   static let lruListsWhole = StepInvariant(
     name: "lru-lists-whole", source: "33, 34",
     statement: "LRU lists are whole and counted, and a page with PG_lru is on exactly one",
-    moment: "when a node's LRU lock is given back")
+    moment: "when a node's LRU lock is released")
   static let zoneCountsOrdered = StepInvariant(
     name: "zone-counts-ordered", source: "45, 46",
     statement: "managed is at most present, present at most spanned, CMA at most managed; watermarks ascend",
-    moment: "while nobody has the hotplug lock")
+    moment: "while the hotplug lock is free")
 
   /// Every such invariant.
   public static let all: [StepInvariant] = [

@@ -3,7 +3,7 @@ import HoldfastLinux
 import HoldfastScenario
 import Interleaving
 
-/// A machine ready for the actors, and how it came about.
+/// A machine that is ready for the actors, and where it comes from.
 struct BuiltMachine {
   let machine: Machine
   let summary: MachineSummary
@@ -38,7 +38,7 @@ struct BuiltMachine {
   ) throws(RunFailure) -> (Machine, MachineSummary) {
     let snapshot: HostSnapshot
     do { snapshot = try HostSnapshot.read(from: files) } catch {
-      // A live host that cannot be read is the ground's failure, a bad copy is bad input.
+      // If a live host cannot be read, the ground cannot run here; a bad copy is bad input.
       throw origin == .live ? RunFailure.cannotRun("\(error)") : RunFailure.badInput("\(error)")
     }
     var host = HostMachine(snapshot, policy: policy, backing: backing)

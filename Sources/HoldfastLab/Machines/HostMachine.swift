@@ -21,7 +21,7 @@ struct HostMachine {
     let extents = Self.extents(snapshot)
     self.extents = extents
     let nodes = (extents.map(\.zone.node).max() ?? 0) + 1
-    // Every zone shows every processor of the host, whatever node it is of: they are counted for the first.
+    // Every zone shows every processor of the host, those of other nodes too: all go to the first node.
     let processors = max(1, snapshot.zones.map(\.cpuCount).max() ?? 1)
     configuration = MachineConfiguration(
       nodes: (0..<nodes).map { node in
@@ -40,7 +40,7 @@ struct HostMachine {
     configuration.hotplugFrames = max(0, highest - end) + 8 * snapshot.pagesPerBlock
   }
 
-  /// Reserves the areas that the scenario wants and the host lacks: at boot, the only time there is.
+  /// Reserves the areas that the scenario asks for and the host lacks; areas can only be reserved at boot.
   mutating func reserveAreas(_ spec: MachineSpec) throws(ConfigurationError) {
     for change in spec.liveChanges {
       guard case .contiguousArea(let name) = change,

@@ -1,14 +1,14 @@
 import Holdfast
 import HoldfastLinux
 
-/// How a host uses a zone: frames in use by kind, and its free blocks by type and order.
+/// How a host uses a zone: frames in use by kind, and its free chunks by type and order.
 struct ZoneUse {
   /// Frames on LRU lists: anonymous and file memory, which can move.
   private var anon: Int
   private var file: Int
   /// Frames in use otherwise: the kernel's own, which cannot.
   private var kernel: Int
-  /// Free blocks of each order below the largest, by type.
+  /// Free chunks of each order below the largest, by type.
   private var free: [MigrateType: [Int]] = [:]
   /// Pageblocks of the types that are not movable.
   private var pageblocks: [MigrateType: Int] = [:]
@@ -48,10 +48,10 @@ struct ZoneUse {
     return known.first { $0.description == name }
   }
 
-  /// Takes frames out of a zone and leaves it as the host's is: scattered alike.
+  /// Allocates frames of a zone so that its free memory is as fragmented as the host's.
   ///
-  /// A free block stays apart from its neighbour because something in use lies between. Where the host uses too
-  /// little for that, blocks merge, and the machine is less fragmented than the host.
+  /// A used frame between two free chunks keeps them from merging. If the host uses too few frames for that, chunks
+  /// merge, and the machine is less fragmented than the host.
   func apply(to id: ZoneID, of machine: Machine, for process: Process) throws {
     var rest = self
     var source = ChunkSource(id, machine, process)
@@ -66,7 +66,7 @@ struct ZoneUse {
     source.freeLeftover()
   }
 
-  /// Fills pageblocks of a type with the kernel's frames, leaving its free blocks between them.
+  /// Fills pageblocks of a type with the kernel's frames, leaving its free chunks between them.
   private mutating func fill(_ type: MigrateType, pageblocks: Int, _ source: inout ChunkSource) {
     let size = source.machine.geometry.pageblockFrames
     var blocks = Holes(free[type] ?? [], limit: pageblocks * size)
@@ -127,7 +127,7 @@ struct ZoneUse {
   }
 }
 
-/// Free blocks that are to be left, largest first, each followed by something in use.
+/// The free chunks to leave, largest first, each followed by a used frame.
 private struct Holes {
   private var counts: [Int]
   private var lastEnd = -1
@@ -142,10 +142,10 @@ private struct Holes {
     }
   }
 
-  /// The order of the free block to leave at an offset of a pageblock, or nil to use the frame there.
+  /// The order of the free chunk to leave at an offset of a pageblock, or nil to use the frame there.
   mutating func next(at offset: Int, size: Int, canSeparate: Bool) -> Int? {
     if offset == 0 { lastEnd = -1 }
-    // Two free blocks side by side would merge.
+    // Two free chunks side by side would merge.
     if offset == lastEnd, canSeparate { return nil }
     for order in counts.indices.reversed() where counts[order] > 0 {
       guard offset % (1 << order) == 0, offset + 1 << order <= size else { continue }
@@ -157,7 +157,7 @@ private struct Holes {
   }
 }
 
-/// Hands out pageblocks of a zone, a block of the largest order at a time.
+/// Hands out the pageblocks of a zone; it takes one chunk of the largest order at a time.
 private struct ChunkSource {
   let machine: Machine
   let process: Process

@@ -1,6 +1,6 @@
 public import HoldfastScenario
 
-/// Asks the engine for everything that it lets a scenario end in.
+/// Asks the engine for every state in which it lets a scenario end.
 public enum AllowedStates {
   /// With more actors than this, not every order is tried.
   public static let mostPermuted = 5
@@ -18,7 +18,7 @@ public enum AllowedStates {
     _ scenario: Scenario, policy: PolicyName, leavingOut leftOut: Set<StepPlace> = []
   ) throws(RunFailure) -> EngineAnswer {
     let missing = EngineLimits.missing(in: scenario)
-    guard missing.isEmpty else { return .cannotYet(missing) }
+    guard missing.isEmpty else { return .notModelled(missing) }
     var options = RunOptions()
     options.policy = policy
     options.leftOut = leftOut

@@ -2,7 +2,7 @@ import Holdfast
 import HoldfastScenario
 import Interleaving
 
-/// What an actor's processor has counted, to tell later what a step has spent.
+/// The counts of an actor's processor, from which the costs of a step are computed later.
 struct CostMeter {
   private let machine: Machine
   private let processor: Int
@@ -22,7 +22,7 @@ struct CostMeter {
       retries: read(.longtermRetries))
   }
 
-  /// What was spent since.
+  /// The costs since then.
   var spent: StepCosts {
     let now = Self.read(machine, processor)
     return StepCosts(

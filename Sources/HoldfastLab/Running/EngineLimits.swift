@@ -1,9 +1,9 @@
 import Holdfast
 public import HoldfastScenario
 
-/// What the scenario language can say and a real kernel can do, and the engine cannot yet.
+/// What the scenario language can say and a real kernel can do, and the engine does not model.
 public enum EngineLimits {
-  /// What a scenario asks for that the engine cannot do, in file order, each once; empty if it can be run.
+  /// What a scenario asks for that the engine does not model, in file order, each once; empty if it can be run.
   public static func missing(in scenario: Scenario) -> [String] {
     var missing: [String] = []
     func note(_ what: String?) {

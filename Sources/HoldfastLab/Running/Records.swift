@@ -60,7 +60,7 @@ extension Machine {
       }.map(\.zone.kind))
   }
 
-  /// Frames of a block that nobody uses.
+  /// Frames of a block that are not in use.
   func freeFrames(in id: BlockID) -> Int64 { use(of: id).free }
 
   private struct BlockUse {

@@ -6,20 +6,20 @@ public import HoldfastScenario
 public enum ScenarioRunner {
   /// Runs a scenario to its end.
   ///
-  /// - Throws: `RunFailure` if it cannot begin, or if the actors wait for each other for ever.
+  /// - Throws: `RunFailure` if it cannot begin, or if the actors wait for each other without end.
   public static func run(_ scenario: Scenario, _ options: RunOptions) throws(RunFailure) -> RunReport {
     let started = DispatchTime.now().uptimeNanoseconds
     let missing = EngineLimits.missing(in: scenario)
     guard missing.isEmpty else {
       throw RunFailure.cannotRun(
-        "\(scenario.name): the engine cannot yet \(missing.joined(separator: ", "))")
+        "\(scenario.name): the engine does not model \(missing.joined(separator: ", "))")
     }
     let policyName = options.policy ?? scenario.policy
     guard let policy = PlacementPolicy(name: policyName.rawValue) else {
       throw RunFailure.internalError("the engine does not know the policy \(policyName)")
     }
     for name in options.precedence where scenario.actor(named: name) == nil {
-      throw RunFailure.badInput("\(scenario.file): \"\(name)\" is to take precedence and is no actor")
+      throw RunFailure.badInput("\(scenario.file): \"\(name)\" is given precedence, and is not an actor")
     }
     let log = options.collectTrace ? TraceLog() : nil
     let built = try BuiltMachine(scenario, options, policy, log)
@@ -32,14 +32,14 @@ public enum ScenarioRunner {
 
 /// One run: actors on their threads, and what is noted about each step.
 ///
-/// Touched by the holder of the scheduler's baton only.
+/// Only the thread that has the scheduler's turn uses it.
 final class ScenarioRun {
   private let stage: Stage
   private let built: BuiltMachine
   private let options: RunOptions
   private let log: TraceLog?
   private let scheduler = TurnScheduler()
-  /// By precedence; the scheduler knows them by their index here.
+  /// In the order of precedence; the scheduler identifies an actor by its index here.
   private let actors: [Scenario.Actor]
   private var report: RunReport
   private var observations: Observations<Stage>
@@ -89,12 +89,12 @@ final class ScenarioRun {
       let actor = actors[index]
       stage.processes[actor.process]?.raise(fatal: true)
       report.warnings.append(
-        "\(actor.name) was killed: it could only try again, and nobody else could do anything")
+        "\(actor.name) was killed: it could only try again, and no other actor could continue")
     }
     scheduler.run()
     if case .deadlock(let names) = scheduler.stop {
       throw RunFailure.internalError(
-        "\(names.joined(separator: ", ")) wait for each other's locks and nobody can go on")
+        "\(names.joined(separator: ", ")) wait for each other's locks, and no actor can continue")
     }
     finish()
     return report
@@ -147,7 +147,7 @@ final class ScenarioRun {
     return true
   }
 
-  /// Skips a step as if it were done for those who wait for it; false ends the actor.
+  /// Skips a step, which counts as done for the actors that wait for it; false ends the actor.
   private func leaveOut(_ index: Int, of actor: Scenario.Actor, number: Int) -> Bool {
     let step = actor.steps[index]
     skip(step, of: actor, StepRecord.leftOut)

@@ -3,13 +3,13 @@ import HoldfastScenario
 import SystemPackage
 
 extension StepStop {
-  /// The failure of a step that `EngineLimits` keeps from being begun.
+  /// The failure of a step that uses something that `EngineLimits` lists.
   static func lacking(_ what: String) -> StepStop {
-    .failed(.EOPNOTSUPP, .argument, "the engine cannot yet \(what)")
+    .failed(.EOPNOTSUPP, .argument, "the engine does not model \(what)")
   }
 }
 
-/// The engine's errors in the words of a report.
+/// The engine's errors as a report shows them.
 extension Stage {
   /// A failure with a page and pins that are in the way.
   func stop(

@@ -58,7 +58,7 @@ extension Stage: ObservedGround {
     return .names(owners)
   }
 
-  /// The actor whose process took a hold.
+  /// The name of the actor whose process holds the pages.
   func actorName(of holder: PinHolder) -> String {
     processes.first { $0.value.id == holder.owner }?.key ?? holder.ownerName
   }
@@ -94,7 +94,7 @@ struct EnginePage: ObservedPage {
     head = frame.map(machine.memmap.head) ?? .none
   }
 
-  /// What the folio's first page says.
+  /// A property of the folio's head.
   private func ofFolio<Value>(_ read: (Page) -> Value) -> Value? {
     frame == nil ? nil : read(machine.memmap.page(head))
   }
@@ -109,7 +109,7 @@ struct EnginePage: ObservedPage {
   var pincount: Int? { ofFolio { Int($0.pincount.load()) } }
   var mappings: Int? { frame.map { Int(machine.kpagecount($0)) } }
   var order: Int? { ofFolio { $0.isLarge ? $0.order : 0 } }
-  // The engine cannot tell these yet: `EngineLimits` refuses scenarios that ask for them.
+  // The engine does not model these: `EngineLimits` refuses scenarios that ask for them.
   var swapped: Bool? { nil }
   var exclusive: Bool? { nil }
   var softDirty: Bool? { nil }

@@ -1,9 +1,9 @@
 import Holdfast
 import HoldfastScenario
 
-/// Everything that a run has at hand: the machine, and what the scenario's names stand for.
+/// The state of a run: the machine, and what the scenario's names refer to.
 ///
-/// Touched by the holder of the scheduler's baton only.
+/// Only the thread that has the scheduler's turn uses it.
 final class Stage {
   /// A mapping that the scenario has named.
   struct Region {
@@ -13,7 +13,7 @@ final class Stage {
     let object: ObjectHandle?
   }
 
-  /// Pins or references under a name.
+  /// Pins or references that have a name.
   final class Hold {
     let process: String
     let label: String
@@ -48,14 +48,14 @@ final class Stage {
       pinned = other.pinned?.again()
       gotten = other.gotten?.again()
     }
-    /// Lets go of the pages without giving them back.
+    /// Forgets the pages without releasing them.
     func forget() {
       pinned?.forget()
       gotten?.forget()
     }
   }
 
-  /// Kernel allocations under a name.
+  /// Kernel allocations that have a name.
   struct Frames {
     var order: Int
     var heads: [FrameNumber]
@@ -69,7 +69,7 @@ final class Stage {
   var threads: [String: Process] = [:]
   var regions: [String: Region] = [:]
   var holds: [String: Hold] = [:]
-  /// Pins without a name, kept for ever.
+  /// Pins without a name, which are kept until the end.
   var unnamed: [Hold] = []
   var scopes: [String: AllocationScope] = [:]
   var frames: [String: Frames] = [:]
@@ -114,7 +114,7 @@ final class Stage {
     if !other.unnamed.isEmpty { unnamed = other.unnamed.map(Hold.init(again:)) }
   }
 
-  /// Lets go of all pins without giving any back, since the machine is put back.
+  /// Forgets all pins without releasing any, since the machine is put back.
   func forgetHolds() {
     for hold in holds.values { for held in hold.pins { held.forget() } }
     for hold in unnamed { for held in hold.pins { held.forget() } }
@@ -146,7 +146,7 @@ final class Stage {
 
 }
 
-/// What the interpreter asks for by name; the verbs are in `Steps+AddressSpace.swift` and its neighbours.
+/// Look-up by name for the interpreter; the verbs are in the files `Steps+*.swift`.
 extension Stage: StepOperations {
   typealias Holding = Hold
 

@@ -26,7 +26,7 @@ extension Stage {
         object = handle
         kind = .object(handle)
       case .memfdPrivate, .file, .filePrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
-        throw .lacking("map memory of kind \(map.kind.rawValue)")
+        throw .lacking("memory of kind \(map.kind.rawValue)")
       }
       let address = try mapping(process, pages, kind, protection, populate: map.populate && map.advice == nil)
       region = Region(process: name, address: address, pages: pages, object: object)
@@ -175,7 +175,7 @@ extension Stage {
     AddressRange(start: address(of: part), pages: part.pages)
   }
 
-  /// Runs a call of the engine, giving its error the words of a report.
+  /// Runs a call of the engine, and turns its error into the failure of a step.
   func failing<Result>(_ body: () throws(AddressSpaceError) -> Result) throws(StepStop) -> Result {
     do { return try body() } catch { throw stop(error) }
   }

@@ -25,7 +25,7 @@ extension Stage {
     process.clearSignals()
     if let failed { throw failed.after(done) }
     guard !blocks.isEmpty else {
-      throw StepStop.failed(.EINVAL, .argument, "no block of the machine is meant").after(done)
+      throw StepStop.failed(.EINVAL, .argument, "the selection has no block of the machine").after(done)
     }
     return done
   }
@@ -86,7 +86,7 @@ extension Stage {
     }
     if let failed { throw failed.after(done) }
     guard !blocks.isEmpty else {
-      throw StepStop.failed(.EINVAL, .argument, "no block of the machine is meant").after(done)
+      throw StepStop.failed(.EINVAL, .argument, "the selection has no block of the machine").after(done)
     }
     return done
   }

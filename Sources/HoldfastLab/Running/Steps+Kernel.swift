@@ -91,7 +91,7 @@ extension Stage {
     for index in 0..<pages {
       let word = machine.pagemapWord(owner, address + UInt64(index * pageSize))
       guard word >> 63 == 1 else { continue }
-      // The reference keeps the folio what it is, should its owner let go of it meanwhile.
+      // The reference keeps the folio allocated if its owner frees it meanwhile.
       let frame = FrameNumber(rawValue: UInt32(truncatingIfNeeded: word))
       guard let head = machine.folios.tryGet(frame, processor: process.processor) else { continue }
       defer { machine.folios.put(head, on: process.processor) }

@@ -19,7 +19,7 @@ extension Stage {
     guard pages > 0 else { throw StepStop.failed(.ESRCH, .argument, "process \(id) has no memory") }
     guard pages <= Self.likeLimit else {
       throw StepStop.failed(
-        .ENOMEM, .argument, "process \(id) has mapped \(pages) pages, more than are taken over")
+        .ENOMEM, .argument, "process \(id) has mapped \(pages) pages, which is too many")
     }
     let base = try mapping(process, pages, .privateAnonymous, [.read, .write], populate: false)
     var address = base

@@ -131,7 +131,7 @@ extension Stage {
 }
 
 extension FrameRuns {
-  /// Frames of the engine in the words of a report.
+  /// Frames of the engine as a report shows them.
   static func describe(_ frames: [FrameNumber]) -> String? {
     describe(frames.lazy.map { UInt64($0.rawValue) })
   }

@@ -5,21 +5,21 @@ import class Foundation.Thread
 
 /// Runs actors one at a time, in an order that depends on the scenario's text only.
 ///
-/// Each actor has a thread, and one baton goes round: its holder runs until it ends, must wait for a step of
-/// another actor, or waits inside a step. The next holder is the first actor in file order that can go on; those that
-/// wait inside a step are resumed, in turn, when nobody else can.
+/// Each actor has a thread, and one of them has the turn: it runs until it ends, must wait for a step of another
+/// actor, or waits inside a step. The next turn is that of the first actor in file order that can continue; actors
+/// that wait inside a step are resumed, one after the other, when no other actor can continue.
 final class TurnScheduler: @unchecked Sendable {
-  // Sendable: everything mutable is touched by the baton's holder only; semaphores hand it over.
+  // Sendable: only the thread that has the turn reads or writes what is mutable; semaphores pass the turn on.
 
   enum State {
-    /// Can run, once `isReady` says so.
+    /// Can run as soon as `isReady` returns true.
     case ready
-    /// Inside a step, trying again or waiting for a lock.
+    /// Inside a step: it tries again or waits for a lock.
     case waiting(lock: Bool)
     case done
   }
 
-  /// How the run stopped, other than by all actors ending.
+  /// Why the run stopped, if not all actors have ended.
   enum Stop {
     /// Every actor that is left waits for a lock that another one holds.
     case deadlock([String])
@@ -47,7 +47,7 @@ final class TurnScheduler: @unchecked Sendable {
   private var idleRounds = 0
   private let finished = DispatchSemaphore(value: 0)
   private(set) var stop: Stop?
-  /// Told which waiting actor should give up, since nobody else can go on; it gets a signal.
+  /// Told which waiting actor should give up, since no other can continue; it gets a signal.
   var giveUp: (Int) -> Void = { _ in }
 
   /// Adds an actor; the order of adding is the order of precedence.
@@ -113,7 +113,7 @@ final class TurnScheduler: @unchecked Sendable {
     }
   }
 
-  /// Called by the engine, on the holder's thread, where it can only try again or wait for a lock.
+  /// Called by the engine, on the thread that has the turn, where it can only try again or wait for a lock.
   private func wait(reason: UInt32) {
     let me = current
     actors[me].state = .waiting(lock: reason == 0)
@@ -142,7 +142,7 @@ final class TurnScheduler: @unchecked Sendable {
     }
     let waiting = actors.indices.filter { isWaiting($0) }
     guard !waiting.isEmpty else {
-      // Whoever is left waits for a step that will never be done: let it find that out.
+      // The actors that are left wait for a step that will never be done; they end when they run.
       return actors.indices.first { if case .ready = actors[$0].state { true } else { false } }
     }
     idleRounds += 1

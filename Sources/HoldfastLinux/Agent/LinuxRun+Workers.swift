@@ -119,7 +119,9 @@ extension LinuxRun {
   private func remove(_ selection: Verb.BlockSelection) throws(StepStop) -> StepResult {
     guard let monitor else { throw .skipped("only a guest's machine can lose memory") }
     let blocks = ((try? KernelMap()) ?? kernel).pick(selection, in: .offline)
-    guard !blocks.isEmpty else { throw .failed(.EINVAL, .argument, "no block of the machine is meant") }
+    guard !blocks.isEmpty else {
+      throw .failed(.EINVAL, .argument, "the selection has no block of the machine")
+    }
     let pages = Int64(kernel.blockPages)
     for block in blocks {
       switch monitor(.removeMemory(address: UInt64(block * kernel.blockPages) << 12)) {
@@ -135,7 +137,7 @@ extension LinuxRun {
 
 /// What only the machine's monitor can do.
 public enum MachineRequest: Codable, Sendable, Equatable {
-  /// A pc-dimm of so many bytes, on a node.
+  /// A pc-dimm of a size in bytes, on a node.
   case addMemory(bytes: UInt64, node: Int)
   /// The pc-dimm at an address is asked for back.
   case removeMemory(address: UInt64)

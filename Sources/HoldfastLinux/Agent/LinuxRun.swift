@@ -108,7 +108,7 @@ final class LinuxRun {
 
   // MARK: Proceeding
 
-  /// Lets somebody proceed, or waits for somebody; false when nobody is left.
+  /// Lets an actor proceed, or waits for one; false when none is left.
   private func step() -> Bool {
     for index in players.indices where players[index].state == .idle {
       let player = players[index]
@@ -195,7 +195,7 @@ final class LinuxRun {
       do {
         reply = try .init(line: line)
       } catch {
-        let why = "its worker answered in words that nobody understands: \(error)"
+        let why = "its worker answered with something that cannot be read: \(error)"
         return end(index, player.record, StepResult(.skipped(why)))
       }
       players[index].state = .idle

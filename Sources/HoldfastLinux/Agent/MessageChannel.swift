@@ -21,7 +21,7 @@ final class MessageChannel {
     guard let line = try? GuestProtocol.line(message), lines.send(line) else { throw .brokenPipe }
   }
 
-  /// The next message's line, waiting for it at most so long, or for ever; nil at the time's end.
+  /// The next message's line, waiting for it at most a given time, or without limit; nil when the time is over.
   ///
   /// Throws `.brokenPipe` when the other side has gone.
   func line(within wait: Duration?) throws(Errno) -> [UInt8]? {

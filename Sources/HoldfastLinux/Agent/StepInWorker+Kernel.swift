@@ -176,7 +176,9 @@ extension StepInWorker {
   private func each(
     _ blocks: [Int], _ map: KernelMap, _ request: String
   ) throws(StepStop) -> StepResult {
-    guard !blocks.isEmpty else { throw .failed(.EINVAL, .argument, "no block of the machine is meant") }
+    guard !blocks.isEmpty else {
+      throw .failed(.EINVAL, .argument, "the selection has no block of the machine")
+    }
     var reply = StepResult(requested: Int64(blocks.count * map.blockPages), pages: 0, blocks: 0)
     var first: (Errno, String)?
     var others: [String] = []

@@ -50,7 +50,7 @@ extension StepInWorker {
     return StepResult(allOf: pages)
   }
 
-  /// An address for so many pages, where a huge page could begin, with a gap behind.
+  /// An address for a number of pages, where a huge page could begin, with a gap behind.
   private func place(_ pages: Int) -> UInt64 {
     worker.held.withLock { held in
       let address = held.nextAddress

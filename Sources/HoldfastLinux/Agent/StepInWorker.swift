@@ -64,7 +64,7 @@ final class StepInWorker {
     }
   }
 
-  /// A step that changes the machine for everybody is for our own guest.
+  /// A step that changes the whole machine runs in our own guest only.
   func onlyInGuest(_ what: String) throws(StepStop) {
     guard worker.reach == .guest else { throw .skipped("\(what) is not done to a host") }
   }

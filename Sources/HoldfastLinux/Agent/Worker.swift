@@ -18,7 +18,7 @@ final class Worker: @unchecked Sendable {
   private let ends: [String: FileDescriptor]
   /// Whose process this is.
   private(set) var process = ""
-  /// What the process holds under names, and what it holds for ever.
+  /// What the process holds under names, and what it holds until it ends.
   let held = Mutex(Held())
   /// Where a guest's disk is mounted: regions of kind `file` are mappings of files on it.
   static let fileFolder = "/disk"
@@ -63,7 +63,7 @@ final class Worker: @unchecked Sendable {
     try? ProcessCalls.interruptCalls(on: [SIGTERM])
     signal(SIGINT, SIG_IGN)
     signal(SIGPIPE, SIG_IGN)
-    // Children of a fork belong to the scenario, and nobody here waits for them.
+    // Children of a fork belong to the scenario; they are not waited for here.
     signal(SIGCHLD, SIG_IGN)
     try? MemoryCalls.setLockLimit(actor.memlock.bytes)
     try? MemoryCalls.useLockCapability(actor.mayLockMemory)

@@ -42,7 +42,7 @@ struct VFIOContainer: ~Copyable, Sendable {
       let number = try device.group()
       try device.bindToVFIO()
       let groupPath = "/dev/vfio/\(number)"
-      let group = try Self.step(groupPath, "a VFIO group that nobody else has opened") { () throws(Errno) in
+      let group = try Self.step(groupPath, "a VFIO group that is not open elsewhere") { () throws(Errno) in
         try FileDescriptor.opened(groupPath, .readWrite)
       }
       opened.append(group)

@@ -16,7 +16,7 @@ public enum GuestError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .missing(let what, let command): "\(what); to put it there: \(command)"
     case .host(let text): text
-    case .protocolBroken(let text): "the guest and the host do not understand each other: \(text)"
+    case .protocolBroken(let text): "a message between host and guest is wrong: \(text)"
     case .ended(let what, let console): "\(what)\(Self.tail(console))"
     case .deadline(let what, let seconds, let console):
       "the guest was ended after \(seconds) seconds \(what)\(Self.tail(console))"

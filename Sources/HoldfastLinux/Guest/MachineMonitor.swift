@@ -42,7 +42,7 @@ struct MachineMonitor {
       return UInt64(start)..<UInt64(start + size) ~= address
     }
     guard let id = found?["id"]?.text else {
-      return .failed("this memory is no module of its own, but soldered to the board")
+      return .failed("this memory is part of the board, not a module that can be removed")
     }
     if case .error(let text) = try ask(MonitorRequest("device_del", ["id": .string(id)])) {
       return .failed(text)

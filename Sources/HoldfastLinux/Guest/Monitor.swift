@@ -41,7 +41,9 @@ struct Monitor: ~Copyable {
     let deadline = ContinuousClock.now + Self.quick
     while let message = try next(until: deadline) {
       if let result = message["return"] { return .result(result) }
-      if let error = message["error"] { return .error(error["desc"]?.text ?? "an error without words") }
+      if let error = message["error"] {
+        return .error(error["desc"]?.text ?? "an error without a description")
+      }
       events.append(message)
     }
     return .error("the monitor does not answer")
@@ -57,12 +59,12 @@ struct Monitor: ~Copyable {
         switch event["event"]?.text {
         case "DEVICE_DELETED": return nil
         case "MEM_UNPLUG_ERROR", "DEVICE_UNPLUG_GUEST_ERROR":
-          return .error(event["data"]?["msg"]?.text ?? "the guest does not let go of the device")
+          return .error(event["data"]?["msg"]?.text ?? "the guest does not release the device")
         default: continue
         }
       }
       guard let message = try next(until: deadline) else {
-        return .error("the guest has not let go of the device within \(Self.patience.components.seconds) s")
+        return .error("the guest has not released the device within \(Self.patience.components.seconds) s")
       }
       events.append(message)
     }

@@ -39,7 +39,7 @@ public enum PolicyName: String, Sendable, Hashable, Codable, CaseIterable, Custo
     case .linux513:
       "long-term pins move pages out of CMA and ZONE_MOVABLE; a page that cannot move fails the pin"
     case .linux61: "as linux-5.13, and pages of blocks that are being taken away are moved too"
-    case .linux614: "as linux-mainline, but pages that nobody can isolate stay pinned where they are"
+    case .linux614: "as linux-mainline, but pages that cannot be isolated stay pinned where they are"
     case .linuxMainline: "as linux-6.1 on whole folios, draining only where a reference is unexplained"
     }
   }

@@ -39,7 +39,7 @@ extension ConformanceLog {
       if line.hasPrefix("{\"count\"") {
         guard !stepsBegun else {
           throw Self.error(
-            "found a state behind the steps, expected {\"step\": ..., \"witness\": ...}", file, number)
+            "found a state after the steps, expected {\"step\": ..., \"witness\": ...}", file, number)
         }
         let row = try Self.decode(
           StateLine.self, line, file, number, expected: "{\"count\": ..., \"state\": ...}")
@@ -66,7 +66,7 @@ extension ConformanceLog {
       throw Self.error("found \(runs) runs in the states, expected \(header.runs) as in the header", file, 1)
     }
     guard (header.refused == nil) == (header.runs > 0) else {
-      throw Self.error("found no runs and no word why, expected states or \"refused\"", file, 1)
+      throw Self.error("found no runs and no reason, expected states or \"refused\"", file, 1)
     }
     if let index = states.firstIndex(where: \.witness.isEmpty) {
       throw Self.error(
@@ -122,8 +122,8 @@ extension ConformanceLog {
       return "a value of another kind\(path(context))"
     case .dataCorrupted(let context):
       return context.codingPath.isEmpty
-        ? "what is no JSON" : "a mistake\(path(context)): \(context.debugDescription)"
-    @unknown default: return "what cannot be read"
+        ? "something that is not JSON" : "a mistake\(path(context)): \(context.debugDescription)"
+    @unknown default: return "something that cannot be read"
     }
   }
 

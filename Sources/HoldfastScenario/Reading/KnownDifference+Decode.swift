@@ -19,7 +19,7 @@ extension KnownDifference {
         $0.scenario == difference.scenario && $0.form == difference.form
       }) {
         throw value.named("difference").error(
-          "\(twin.text) of \(twin.scenario) stands in line \(twin.location.line)")
+          "\(twin.text) of \(twin.scenario) is already listed, in line \(twin.location.line)")
       }
       differences.append(difference)
     }

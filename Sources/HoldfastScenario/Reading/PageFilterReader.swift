@@ -5,7 +5,7 @@ enum PageFilterReader {
       "present", "zone", "node", "migratetype", "pinnable", "maybe-pinned", "moved", "dirty", "references",
       "pincount", "mappings", "order", "swapped", "exclusive", "soft-dirty",
     ])
-    if fields.names.isEmpty { throw value.error("\"where\" describes nothing") }
+    if fields.names.isEmpty { throw value.error("\"where\" is empty") }
     return Subject.PageFilter(
       present: try fields["present"]?.boolean(), zone: try fields["zone"]?.word(),
       node: try fields["node"]?.integer(0...63), migratetype: try fields["migratetype"]?.word(),
@@ -20,7 +20,7 @@ enum PageFilterReader {
 
   static func blocks(_ value: Value) throws(ScenarioError) -> Subject.BlockFilter {
     let fields = try value.named("where").fields(["state", "zone", "free", "pinned"])
-    if fields.names.isEmpty { throw value.error("\"where\" describes nothing") }
+    if fields.names.isEmpty { throw value.error("\"where\" is empty") }
     return Subject.BlockFilter(
       state: try fields["state"]?.word(), zone: try fields["zone"]?.word(),
       free: try fields["free"]?.boolean(),

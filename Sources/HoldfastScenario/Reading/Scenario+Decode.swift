@@ -124,7 +124,7 @@ extension Scenario.Actor {
       }
       for key in ["thread-of", "memlock", "capabilities"] {
         if let found = fields.key(key) {
-          throw found.error("\(key) cannot stand beside fork-of: a child begins as its parent is")
+          throw found.error("\(key) and fork-of exclude each other: a child begins as its parent is")
         }
       }
       actor.forkOf = parent

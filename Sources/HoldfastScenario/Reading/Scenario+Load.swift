@@ -35,7 +35,7 @@ extension Value {
     var budget = 200_000
     guard Self.fits(root, &budget) else {
       throw ScenarioError(
-        "the \(what) has more than 200000 values, aliases counted as what they stand for", at: start)
+        "the \(what) has more than 200000 values, aliases counted as their values", at: start)
     }
     self.init(node: root, file: file, what: what)
   }
@@ -71,7 +71,7 @@ extension ScenarioError {
       self.init("this is not YAML: \(problem)\(detail)", at: at(mark))
     case .duplicatedKeysInMapping(let duplicates, let context):
       let keys = duplicates.map { "\"\($0)\"" }.joined(separator: ", ")
-      self.init("\(keys) stands twice in one mapping, here for the first time", at: at(context.mark))
+      self.init("\(keys) is given twice in one mapping, first here", at: at(context.mark))
     case .reader(let problem, let offset, _, _):
       let before = yaml.prefix(offset ?? 0)
       let line = 1 + before.count { $0.isNewline }

@@ -40,7 +40,7 @@ struct StepOrder {
       let to = begin(wait.place)
       if reaches(to, from) {
         throw wait.value.error(
-          "waiting for \(wait.label) makes a circle: it can only \(wait.during ? "begin" : "be done") after this step"
+          "waiting for \(wait.label) is circular: it can only \(wait.during ? "begin" : "be done") after this step"
         )
       }
       before[to].append(from)

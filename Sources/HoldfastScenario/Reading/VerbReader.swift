@@ -162,7 +162,7 @@ struct VerbReader {
   private func refuse(_ keys: [String], beside other: String, _ fields: Fields) throws(ScenarioError) {
     for key in keys {
       if let found = fields.key(key) {
-        throw found.error("\(key) cannot stand beside \(other) in \(word.rawValue)")
+        throw found.error("\(key) and \(other) exclude each other in \(word.rawValue)")
       }
     }
   }
@@ -234,7 +234,7 @@ struct VerbReader {
     if let value = fields["gfp"] {
       gfp = try value.words()
       if gfp.dropFirst().contains(where: \.isBase) {
-        throw value.error("gfp of allocate has one base word at most, and it stands first")
+        throw value.error("gfp of allocate has at most one base word, and it is the first")
       }
       let zones = gfp.filter { [.dma, .dma32, .highMem].contains($0) }
       let mobile = Set(gfp).isSuperset(of: [.movable, .reclaimable])

@@ -51,8 +51,8 @@ public struct ConformJudge {
     for leftOut in [common] + everywhere where answers[leftOut] == nil {
       switch try engine(leftOut) {
       case .allowed(let states): answers[leftOut] = states
-      case .cannotYet(let verbs):
-        entry.verdict = .cannotYet
+      case .notModelled(let verbs):
+        entry.verdict = .notModelled
         entry.reason = verbs.joined(separator: ", ")
         return entry
       case .refuses(let why):

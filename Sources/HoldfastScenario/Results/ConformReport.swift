@@ -9,7 +9,7 @@ public struct ConformReport: Codable, Sendable, Equatable {
     /// The kernel was in a state that the engine forbids: one of them is wrong.
     case forbidden
     /// The engine lacks verbs, so the kernel's states are not judged.
-    case cannotYet = "cannot-yet"
+    case notModelled = "cannot-yet"
     /// One of the grounds refused, or they have nothing in common that both saw.
     case notComparable = "not-comparable"
     /// The recording is of another text than the scenario's.

@@ -56,7 +56,7 @@ public enum EngineAnswer: Sendable, Equatable {
   /// The states that its runs ended in, one run per order of the actors' steps that was tried.
   case allowed(StateHistogram)
   /// It lacks these verbs.
-  case cannotYet([String])
+  case notModelled([String])
   /// It does not run the scenario at all; says why.
   case refuses(String)
 }

@@ -103,14 +103,14 @@ public struct StepRecord: Codable, Sendable, Equatable {
       case .ok: return .word("ok")
       case .failed:
         return error?.errno == .untold
-          ? .unavailable("the driver keeps the error number to itself")
+          ? .unavailable("the driver does not report the error number")
           : .word(error?.errno.rawValue ?? "failed")
       case .skipped: return .unavailable(skipped ?? "the step was not done")
       }
     case .stage:
       guard let error else { return .word("none") }
       return error.stage == .untold
-        ? .unavailable("a real kernel does not tell the stage") : .word(error.stage.rawValue)
+        ? .unavailable("a real kernel does not report the stage") : .word(error.stage.rawValue)
     case .requested: number = requested
     case .pages: number = pages
     case .migrated: number = migrated

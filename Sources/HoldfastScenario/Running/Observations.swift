@@ -105,13 +105,13 @@ package struct Observations<Ground: ObservedGround> {
       let before = earlier[index]?.counters ?? [:]
       switch expression.evaluate({ name in now[name].map { total ? $0 : $0 - (before[name] ?? 0) } }) {
       case .success(let sum): return .number(sum)
-      case .failure(let unknown): throw NotSeen("\(Ground.keeper) does not keep \(unknown.name)")
+      case .failure(let unknown): throw NotSeen("\(Ground.keeper) does not have \(unknown.name)")
       }
     case .zone(let zone, let node, let value):
       let values = ground.zoneRecords().filter { $0.zone == zone && (node == nil || $0.node == node) }
         .map { $0.value(value) }
       if values.contains(nil) {
-        throw NotSeen("\(Ground.keeper) does not tell which pages of a zone are pinned")
+        throw NotSeen("\(Ground.keeper) does not show which pages of a zone are pinned")
       }
       return .number(values.compactMap(\.self).reduce(0, +))
     case .blocks(let set, let filter): return try blocks(set, filter, ground)
@@ -153,7 +153,7 @@ package struct Observations<Ground: ObservedGround> {
         record.pinned = 0
       }
       guard let fits = filter.matches(record) else {
-        throw NotSeen("\(Ground.keeper) does not tell which pages of a block are free or pinned")
+        throw NotSeen("\(Ground.keeper) does not show which pages of a block are free or pinned")
       }
       if fits { fitting += 1 }
     }

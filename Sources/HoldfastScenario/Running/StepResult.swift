@@ -43,7 +43,7 @@ package struct StepResult: Codable, Sendable, Equatable {
     self.text = text
   }
 
-  /// All of so many pages.
+  /// All of a number of pages.
   @inlinable
   package init(allOf pages: Int) { self.init(requested: Int64(pages), pages: Int64(pages)) }
 
@@ -75,7 +75,7 @@ package struct StepResult: Codable, Sendable, Equatable {
     shortfall += other.shortfall
   }
 
-  /// Does a round so many times, or until one does not end well.
+  /// Does a round a number of times, or until one does not succeed.
   @inlinable
   package static func repeating(_ times: Int, _ round: () -> StepResult) -> StepResult {
     var total = numbered(round())
@@ -95,7 +95,7 @@ package struct StepResult: Codable, Sendable, Equatable {
     return round
   }
 
-  /// Does something to each of so many pages; a failure tells how many were done before it.
+  /// Does something to each of a number of pages; a failure tells how many were done before it.
   @inlinable
   package static func pageByPage(
     _ pages: Int, _ body: (Int) throws(StepStop) -> Void

@@ -47,7 +47,7 @@ package struct StepTurns: Sendable {
   /// By label: the actor that has begun its step.
   private var begunBy: [Int?]
 
-  /// Nobody has begun.
+  /// No actor has begun.
   package init(_ schedule: StepSchedule) {
     self.schedule = schedule
     isDone = Array(repeating: false, count: schedule.labels.count)

@@ -81,7 +81,7 @@ extension Explorer {
       search.counts.completed += 1
       onTrace?(execution.trace)
     case .redundant: search.counts.redundant += 1
-    case .deadlock: note(.deadlock, "deadlock", "nobody can go on: \(blockedActors())")
+    case .deadlock: note(.deadlock, "deadlock", "no actor can continue: \(blockedActors())")
     case .livelock:
       note(.livelock, "livelock", "only retries, the same \(settings.retryRounds) times: \(blockedActors())")
     case .endless:
