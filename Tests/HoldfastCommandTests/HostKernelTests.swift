@@ -87,7 +87,7 @@ import Testing
     }
   }
 
-  @Test("a step that waits for ever is ended, and its actor's process with it")
+  @Test("a step that never ends is ended, and its actor's process with it")
   func hangingStep() throws {
     try withFixture { folder in
       let path = "\(folder)/killed.yaml"

@@ -109,7 +109,7 @@ import Testing
             label: second
     """
 
-  @Test("every order of precedence is tried in both manners, and a step that is left out is seen by nobody")
+  @Test("every order of precedence is tried in both manners, and no expectation sees a step that is left out")
   func orders() throws {
     let scenario = try Scenario(yaml: Self.race, file: "race.yaml")
     func states(_ leftOut: Set<StepPlace>) throws -> [String] {

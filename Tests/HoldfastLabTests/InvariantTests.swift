@@ -170,7 +170,7 @@ import Testing
     pins.unpin()
   }
 
-  @Test("a huge page of the pool that nobody could isolate is noticed")
+  @Test("a huge page of the pool that no path could isolate is noticed")
   func migratable() throws {
     let machine = try Machine(.small(frames: 64))
     let process = try machine.createProcess(name: "database")

@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  @Test("random executions are the same whoever runs them")
+  @Test("random executions are the same in whichever thread they run")
   func random() throws {
     var settings = ExplorationSettings()
     settings.executions = 300

@@ -53,7 +53,7 @@ typedef struct hf_held_locks {
   /* The top bit says that others may share the lock. */
   uint8_t rank[HF_HELD_LOCKS];
   int32_t count;
-  /* A bit for each rank of which a lock is held, and of which one is held that nobody shares. */
+  /* A bit for each rank of which a lock is held, and of which one is held that is not shared. */
   uint32_t ranks, exclusive;
   /* While not 0, all bits of both are set: nothing else runs. */
   uint32_t at_rest;

@@ -5,14 +5,14 @@ public import Interleaving
 package enum VirtualMemoryAreaRow: FixedRow {
   @inlinable @_transparent package static var live: Field<UInt32> { Field("in use", .guarded(by: .tables)) }
   @inlinable @_transparent package static var space: Field<RowID> { live.next("space", .immutable) }
-  // Whoever comes by the reverse mapping has the lock of the object or group, which is taken to change them too.
+  // The reverse mapping reads them under the lock of the object or group, which is taken to change them too.
   @inlinable @_transparent package static var start: Field<UInt64> {
     space.next("first page", .guarded(by: .addressSpace, orToRead: .object, .anonGroup))
   }
   @inlinable @_transparent package static var end: Field<UInt64> {
     start.next("end", .guarded(by: .addressSpace, orToRead: .object, .anonGroup))
   }
-  // Whoever comes by the reverse mapping has the page-table lock only.
+  // The reverse mapping reads it under the page-table lock only.
   @inlinable @_transparent package static var flags: Field<VirtualMemoryAreaFlags> {
     end.next("flags", .bothToWrite(.addressSpace, .pageTable))
   }

@@ -10,7 +10,7 @@ package struct Page: Equatable {
   @inline(__always)
   init(_ row: Row) { self.row = row }
 
-  /// The same descriptor, for whoever knows that nobody else can reach it: not yet, or not any more.
+  /// The same descriptor without checks of locks, while no other thread can reach it: not yet, or not any more.
   @inline(__always)
   var unshared: Page { Page(row.unshared) }
 

@@ -27,7 +27,7 @@ package enum PageRow: FixedRow {
   @inlinable @_transparent package static var next: Field<FrameNumber> { mapping.next("next", .owner) }
   @inlinable @_transparent package static var previous: Field<FrameNumber> { next.next("previous", .owner) }
   @inlinable @_transparent package static var privateWord: Field<UInt32> { previous.next("private", .owner) }
-  // Whoever reads it has a reference on a page that is mapped or cached, and so keeps its index.
+  // A reader has a reference on a page that is mapped or cached, which keeps its index.
   @inlinable @_transparent package static var index: Field<UInt64> {
     privateWord.next("index", .written(under: .page))
   }

@@ -77,7 +77,7 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   case offlineListsBack
 
   // Row 6: a folio that becomes another one under the walk.
-  /// Whoever took a reference without a lock looks again at which folio the frame is part of.
+  /// After taking a reference without a lock, a path looks again at which folio the frame is part of.
   case folioRecheck
   // Rows 15 and 25: copy on write.
   /// A store to an exclusive page goes to the page itself, however many references there are.

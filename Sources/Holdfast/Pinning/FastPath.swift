@@ -128,7 +128,7 @@ extension Pins {
       if longterm, !pinRules.mayStay(inBlockOf: buddy.pageblockTypeNumber(of: frame)) { break }
       if !folios.addReferences(page, pinRules.bias) { break }
       let after = page.flagWord.load(.acquire)
-      // If the entry was changed before the reference was taken, whoever changed it did not see the
+      // If the entry was changed before the reference was taken, the path that changed it did not see the
       // reference.
       if isEnabled(.entryRecheck),
         after & PageFlags.head.rawValue != 0 || page.isTail || !read.isUnchanged || !upper.isUnchanged

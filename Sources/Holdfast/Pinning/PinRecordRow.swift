@@ -45,7 +45,7 @@ package enum PinRecordRow: FixedRow {
   @inlinable @_transparent package static var ownerName: Field<ProcessName> {
     purpose.next("name of the owner", .written(under: .ledger))
   }
-  // Whoever holds the pages.
+  // Written by the holder of the pages.
   @inlinable @_transparent package static var marksDirty: Field<UInt32> {
     ownerName.next("marks dirty", .owner)
   }

@@ -122,7 +122,7 @@ final class LinuxRun {
     }
     let inside = players.indices.filter { if case .inside = players[$0].state { true } else { false } }
     if inside.isEmpty {
-      // Whoever is left waits for a step that is never done.
+      // The actors that are left wait for a step that is never done.
       guard let index = players.indices.first(where: { players[$0].state == .idle }) else { return false }
       skip(index, StepRecord.neverReady)
       return true
