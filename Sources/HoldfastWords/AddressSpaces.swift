@@ -64,6 +64,10 @@ public enum Advice: String, Sendable, Hashable, Codable, CaseIterable {
   case dontFork = "dontfork"
   /// MADV_DOFORK: they do.
   case doFork = "dofork"
+  /// MADV_WIPEONFORK: children get the area empty.
+  case wipeOnFork = "wipeonfork"
+  /// MADV_KEEPONFORK: they get its pages.
+  case keepOnFork = "keeponfork"
   /// MADV_REMOVE: drop the pages and what backs them.
   case remove
 
@@ -79,6 +83,8 @@ public enum Advice: String, Sendable, Hashable, Codable, CaseIterable {
     case .unmergeable: 13
     case .hugePage: 14
     case .noHugePage: 15
+    case .wipeOnFork: 18
+    case .keepOnFork: 19
     case .cold: 20
     case .pageOut: 21
     case .populateRead: 22

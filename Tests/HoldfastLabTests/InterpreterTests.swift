@@ -33,7 +33,8 @@ import Testing
     case .engine:
       let configuration = try MachineConfiguration(scenario.machine, policy: .linux6_1, backing: .none)
       let machine = try Machine(configuration)
-      let stage = Stage(machine: machine, scenario: scenario, policy: .linux61)
+      let stage = Stage(
+        machine: machine, scenario: scenario, policy: .linux61, processors: [:], hasThreads: false)
       stage.processes["one"] = try machine.createProcess(name: "one", memlockLimit: .max)
       return actor.steps.map { stage.perform($0, by: actor) }
     case .linux:

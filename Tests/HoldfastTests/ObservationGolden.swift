@@ -52,6 +52,7 @@ extension ObservationTests {
     cma_alloc_fail 0
     thp_fault_alloc 0
     thp_fault_fallback 0
+    thp_split_pmd 0
     """
 
   static let zoneinfo = """

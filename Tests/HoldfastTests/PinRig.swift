@@ -116,12 +116,7 @@ struct PinRig {
     case .anonymous: return try filled(.privateAnonymous)
     case .afterFork:
       let start = try filled(.privateAnonymous)
-      let range = AddressRange(start: start, pages: unit)
-      try machine.protect(process, range, .read)
-      for page in 0..<unit {
-        if let frame = frame(start + page * 4096) { machine.memmap.page(frame).clear(.anonExclusive) }
-      }
-      try machine.protect(process, range, .readWrite)
+      machine.exit(try machine.fork(process))
       return start
     case .sharedAnonymous: return try filled(.sharedAnonymous)
     case .memfd: return try filled(.object(try object(.memfd)))

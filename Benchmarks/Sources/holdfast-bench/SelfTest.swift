@@ -3,7 +3,7 @@ import CTwin
 /// Checks the C twins: pins are taken back to the last count, no page is lost, buddies merge again.
 func selfTest() -> Int32 {
   let tests: [(String, UnsafePointer<CChar>?)] = [
-    ("pin", twin_pin_self_test()), ("alloc", twin_alloc_self_test()),
+    ("pin", twin_pin_self_test()), ("fork", twin_fork_self_test()), ("alloc", twin_alloc_self_test()),
     ("offline", twin_offline_self_test()), ("start", twin_start_self_test()),
   ]
   for (name, failure) in tests {

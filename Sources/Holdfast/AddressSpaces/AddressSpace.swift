@@ -80,6 +80,12 @@ package struct AddressSpace {
   package var lock: ReadWriteLock { row.lock(AddressSpaceRow.lock) }
   /// Protects the entries of all its page tables.
   package var pageTableLock: SpinLock { row.lock(AddressSpaceRow.pageTableLock) }
+  /// The same lock while a parent, whose own it holds, fills the tables of this space.
+  ///
+  /// No thread that has the lock of a child takes that of its parent.
+  package var childPageTableLock: SpinLock {
+    SpinLock(row.raw + AddressSpaceRow.pageTableLock.offset, rank: .childPageTable)
+  }
   /// write_protect_seq: odd while fork copies.
   package var writeProtectSequence: SequenceCount { row.sequence(AddressSpaceRow.writeProtectSequence) }
   /// MMF_* flags.

@@ -6,6 +6,7 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
   public enum Operation: String, Hashable, Sendable {
     case createProcess = "create process"
     case createObject = "create object"
+    case fork
     case map, unmap, protect, advise, populate, access
     case lockMemory = "lock memory"
     case reserveHugePages = "reserve huge pages"

@@ -9,7 +9,8 @@ extension Advice {
   /// - Kernel: mm/madvise.c:madvise_behavior_valid (6.1); without advice that depends on the kernel's
   ///   configuration.
   public static let implemented: [Advice] = [
-    .dontNeed, .hugePage, .noHugePage, .populateRead, .populateWrite,
+    .dontNeed, .hugePage, .noHugePage, .populateRead, .populateWrite, .dontFork, .doFork, .wipeOnFork,
+    .keepOnFork,
   ]
 }
 
@@ -42,13 +43,14 @@ extension Machine {
       try spaces.forEachMapped(space, span) { area, part throws(AddressSpaceError) in
         try spaces.dropPages(space, area, part, on: process.processor)
       }
-    case .hugePage, .noHugePage:
-      let (set, cleared): (VirtualMemoryAreaFlags, VirtualMemoryAreaFlags) =
-        advice == .hugePage ? (.hugePage, .noHugePage) : (.noHugePage, .hugePage)
+    case .hugePage, .noHugePage, .dontFork, .doFork, .wipeOnFork, .keepOnFork:
       space.lock.lockExclusive()
       defer { space.lock.unlockExclusive() }
       try spaces.forEachMapped(space, span) { area, part throws(AddressSpaceError) in
-        let flags = area.flags.subtracting(cleared).union(set)
+        guard let flags = area.flags(after: advice) else {
+          throw AddressSpaceError(
+            .advise, .unsuitableArea, at: VirtualAddress(page: part.start), errno: .invalidArgument)
+        }
         guard flags != area.flags else { return }
         let errno = Errno.resourceTemporarilyUnavailable
         try spaces.splitAreas(space, at: part.start, .advise, fullErrno: errno, on: process.processor)
@@ -59,6 +61,25 @@ extension Machine {
     case .populateRead, .populateWrite:
       try spaces.populate(space, span, write: advice == .populateWrite, for: process)
     default: break
+    }
+  }
+}
+
+extension VirtualMemoryArea {
+  /// The area's flags after an advice that changes them; nil if the area does not take it.
+  ///
+  /// - Kernel: mm/madvise.c:madvise_vma_behavior (6.1); without advice that `Advice.implemented` does not
+  ///   list.
+  fileprivate func flags(after advice: Advice) -> VirtualMemoryAreaFlags? {
+    switch advice {
+    case .hugePage: flags.subtracting(.noHugePage).union(.hugePage)
+    case .noHugePage: flags.subtracting(.hugePage).union(.noHugePage)
+    case .dontFork: flags.union(.dontCopy)
+    case .doFork: flags.contains(.io) ? nil : flags.subtracting(.dontCopy)
+    // Shared anonymous memory and huge pages of the pool have an object, as they have a file in Linux.
+    case .wipeOnFork: isAnonymous ? flags.union(.wipeOnFork) : nil
+    case .keepOnFork: flags.subtracting(.wipeOnFork)
+    default: nil
     }
   }
 }

@@ -52,6 +52,17 @@ extension PageTables {
     }
   }
 
+  /// Writes an entry that stays none or stays something, so that its table need not be counted again.
+  @inline(__always)
+  func changeEntry(_ cell: EntryCell, to value: PageTableEntry) { cell.store(value, .release) }
+
+  /// Writes an entry that was none; the caller counts it with others by `countEntries`.
+  @inline(__always)
+  func fillEntry(_ cell: EntryCell, with value: PageTableEntry) { cell.store(value, .release) }
+
+  /// Counts entries of a table that `fillEntry` has written.
+  func countEntries(_ table: RowID, added: Int) { tableMeta(table).used += added }
+
   /// Fills a table to which no entry leads yet with leaves of consecutive frames.
   ///
   /// The store that makes an upper entry lead to the table publishes all of them.

@@ -101,16 +101,21 @@ extension Faults {
   ///   copied.
   /// - Locks: the caller holds the page-table lock.
   /// - Kernel: mm/huge_memory.c:do_huge_pmd_wp_page (6.1); without waiting for the page lock (a locked folio
-  ///   is split here), swap cache.
+  ///   is split here), swap cache, the copy of the whole huge page (up to 5.7).
   private func reuseHuge(_ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry) -> Bool {
     let head = entry.frame
     let folio = memmap.page(head)
     guard folio.mapping.isAnonymous else { return false }
-    if !(isEnabled(.exclusiveReuse) && policy.tracksExclusive && folio.has(.anonExclusive)) {
+    let isExclusive = policy.tracksExclusive
+    if !(isEnabled(.exclusiveReuse) && isExclusive && folio.has(.anonExclusive)) {
       guard folio.lock.tryLock() else { return false }
       defer { folio.lock.unlock() }
-      guard folio.refcount.load() == 1 else { return false }
-      if policy.tracksExclusive { folio.set(.anonExclusive) }
+      // Up to 5.18 the mappings decide, although the references do for small pages from 5.9 on.
+      guard isExclusive && isEnabled(.soleReference) ? folio.refcount.load() == 1 : folios.isMappedOnce(head)
+      else {
+        return false
+      }
+      if isExclusive { folio.set(.anonExclusive) }
     }
     if fault.flags.contains(.write) {
       pageTables.setEntry(

@@ -163,8 +163,8 @@ extension Faults {
   /// Serves a write to a huge page that is mapped read-only: the page is reused or copied.
   ///
   /// - Locks: the caller holds the page-table lock, which this releases.
-  /// - Kernel: mm/hugetlb.c:hugetlb_wp (6.1); without unmapping other private mappings when the pool is
-  ///   empty, userfaultfd, MMU notifiers, reservations.
+  /// - Kernel: mm/hugetlb.c:hugetlb_wp (6.1); without userfaultfd, MMU notifiers, reservations of private
+  ///   mappings of files.
   private func writeProtectedHugetlb(
     _ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry
   ) -> FaultResult {
@@ -191,7 +191,11 @@ extension Faults {
     defer { folios.put(old, on: fault.processor) }
 
     guard reverseMap.prepareGroup(space, fault.area) else { return .outOfMemory(nil) }
-    guard let new = hugetlb.dequeue(reserved: false, for: fault.process) else { return .busError }
+    guard let new = hugetlb.dequeue(reserved: false, for: fault.process) else {
+      guard fault.area.flags.contains(.reservationOwner) else { return .busError }
+      unmapFromChildren(old, fault)
+      return .success
+    }
     folios.copy(from: old, to: new, count: Int(spaces.hugePages))
     memmap.page(new).set(.uptodate)
     let first = fault.page & ~(spaces.hugePages &- 1)
@@ -212,5 +216,26 @@ extension Faults {
     global.hugetlbLock.withLock { memmap.page(new).isHugetlbMigratable = true }
     folios.put(old, on: fault.processor)
     return .success
+  }
+
+  /// Takes a huge page that the pool has no copy of away from the children of its owner.
+  ///
+  /// The owner's next fault finds that it alone maps the page. A child's next access finds no page, and none in
+  /// the pool.
+  ///
+  /// - Kernel: mm/hugetlb.c:unmap_ref_private (6.1)
+  private func unmapFromChildren(_ head: FrameNumber, _ fault: Fault) {
+    reverseMap.forEachMapping(of: head) { space, area, page in
+      if area.id == fault.area.id || area.flags.contains(.reservationOwner) { return true }
+      space.pageTableLock.withLock {
+        guard let slot = pageTables.slot(space, page, level: 1), slot.entry.mapsFrame,
+          slot.entry.frame == head
+        else { return }
+        pageTables.setEntry(slot, .none)
+        reverseMap.remove(head, huge: true, on: fault.processor)
+        folios.put(head, on: fault.processor)
+      }
+      return true
+    }
   }
 }

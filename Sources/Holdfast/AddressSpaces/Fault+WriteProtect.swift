@@ -35,15 +35,26 @@ extension Faults {
   /// Whether the process that maps an anonymous page may write to it in place.
   ///
   /// From 5.19 on it may if the page is exclusive, so that a pin never loses its page. It may also if the
-  /// entry's reference is the only one, after this processor's LRU batch was drained. Before 5.19 only the
-  /// count decides.
+  /// entry's reference is the only one, after this processor's LRU batch was drained. From 5.9 to 5.18 only
+  /// the references decide, before that the mappings.
   ///
   /// - Locks: the caller holds the page-table lock.
+  /// - Kernel: mm/memory.c:do_wp_page (5.10); without KSM.
+  /// - Kernel: mm/swapfile.c:reuse_swap_page (5.5); without swap, waiting for the page lock (the page is
+  ///   copied here).
   private func mayReuse(_ frame: FrameNumber, on processor: Int) -> Bool {
     let head = memmap.head(of: frame)
     let folio = memmap.page(head)
-    if policy.tracksExclusive {
-      if isEnabled(.exclusiveReuse), memmap.page(frame).has(.anonExclusive) { return true }
+    let isExclusive = policy.tracksExclusive
+    if isExclusive, isEnabled(.exclusiveReuse), memmap.page(frame).has(.anonExclusive) { return true }
+    if policy.reuse == .mappings || !isEnabled(.soleReference) {
+      guard folios.isMappedOnce(head), folio.lock.tryLock() else { return false }
+      defer { folio.lock.unlock() }
+      guard folios.isMappedOnce(head) else { return false }
+      if isExclusive { memmap.page(frame).set(.anonExclusive) }
+      return true
+    }
+    if isExclusive {
       // An LRU batch may hold one reference and the swap cache one; a higher count means another user.
       if folio.refcount.load() > 3 { return false }
       if !folio.has(.lru) { lru.drain(processor: processor, on: processor) }
@@ -51,7 +62,7 @@ extension Faults {
     guard folio.refcount.load() == 1, folio.lock.tryLock() else { return false }
     defer { folio.lock.unlock() }
     guard folio.refcount.load() == 1 else { return false }
-    if policy.tracksExclusive { memmap.page(frame).set(.anonExclusive) }
+    if isExclusive { memmap.page(frame).set(.anonExclusive) }
     return true
   }
 

@@ -175,6 +175,18 @@ extension Spaces {
     }
   }
 
+  /// The area of a page, with its group and the page's offset; nil if there is none.
+  ///
+  /// - Locks: takes the space's lock, shared.
+  package func area(
+    _ page: UInt64, of id: RowID
+  ) -> (id: RowID, group: RowID, offset: UInt64)? {
+    let space = space(id)
+    space.lock.lockShared()
+    defer { space.lock.unlockShared() }
+    return findArea(space, page).map { ($0.id, $0.anonGroup, $0.offset(of: page)) }
+  }
+
   /// The entries of an object's page cache, in ascending order: folios, and the marks of a hugetlb object.
   ///
   /// - Locks: the caller holds the object's lock, or nothing runs.

@@ -190,7 +190,7 @@ extension Spaces {
       id = try mappedObject(.sharedAnonymous, pages: length, isPrivate: false)
       offset = 0
     case .hugetlb:
-      flags.insert(.hugetlb)
+      flags.formUnion([.hugetlb, .reservationOwner])
       id = try mappedObject(.hugetlb, pages: length, isPrivate: true)
       offset = 0
     case .object(let handle, let first, let shared):

@@ -89,6 +89,14 @@ extension PageCache {
     object.firstArea = new.id
   }
 
+  /// Links the area of a child behind that of its parent.
+  func linkToObject(_ new: VirtualMemoryArea, _ object: BackingObject, after old: VirtualMemoryArea) {
+    new.objectPrevious = old.id
+    new.objectNext = old.objectNext
+    if old.objectNext != .none { spaces.area(old.objectNext).objectPrevious = new.id }
+    old.objectNext = new.id
+  }
+
   func unlinkFromObject(_ old: VirtualMemoryArea, _ object: BackingObject) {
     if old.objectPrevious == .none {
       object.firstArea = old.objectNext

@@ -69,6 +69,9 @@ package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   package var isHuge: Bool { rawValue & Self.huge != 0 }
   @inline(__always)
   package var isWritable: Bool { rawValue & Self.writable != 0 }
+  /// The entry without the right to write.
+  @inline(__always)
+  package var writeProtected: PageTableEntry { PageTableEntry(rawValue: rawValue & ~Self.writable) }
   @inline(__always)
   package var isSpecial: Bool { rawValue & Self.special != 0 }
   /// The frame mapped, or the frame that a migration entry waits for.

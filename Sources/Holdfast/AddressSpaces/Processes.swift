@@ -94,7 +94,7 @@ extension Machine {
     guard used > 0 else { return [] }
     return (1...used).lazy
       .map { self.spaces.process(ProcessID(rawValue: UInt32($0))) }
-      .filter { $0.live != 0 }
+      .filter { $0.live != 0 && $0.space != .none }
   }
 }
 

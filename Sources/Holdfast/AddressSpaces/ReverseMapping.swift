@@ -65,6 +65,16 @@ package struct ReverseMap: Room {
     group.firstArea = new.id
   }
 
+  /// Links the area of a child behind that of its parent.
+  ///
+  /// A walk that visits the parent's area first finds the child's entry, whatever a fork copies meanwhile.
+  func linkToGroup(_ new: VirtualMemoryArea, _ group: AnonGroup, after old: VirtualMemoryArea) {
+    new.groupPrevious = old.id
+    new.groupNext = old.groupNext
+    if old.groupNext != .none { spaces.area(old.groupNext).groupPrevious = new.id }
+    old.groupNext = new.id
+  }
+
   func unlinkFromGroup(_ old: VirtualMemoryArea, _ group: AnonGroup) {
     if old.groupPrevious == .none {
       group.firstArea = old.groupNext
@@ -72,6 +82,18 @@ package struct ReverseMap: Room {
       spaces.area(old.groupPrevious).groupNext = old.groupNext
     }
     if old.groupNext != .none { spaces.area(old.groupNext).groupPrevious = old.groupPrevious }
+  }
+
+  /// Whether a group's list has an area.
+  ///
+  /// - Locks: takes the group's lock.
+  package func lists(_ area: RowID, in id: RowID) -> Bool {
+    let group = anonGroup(id)
+    return group.lock.withLock {
+      var next = group.firstArea
+      while next != .none, next != area { next = spaces.area(next).groupNext }
+      return next == area
+    }
   }
 
   func anonGroup(_ id: RowID) -> AnonGroup { AnonGroup(machine.row(machine.layout.anonGroups, id.index)) }
@@ -142,6 +164,34 @@ extension ReverseMap {
       newlyUnmapped = isLast && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
     }
     countMapped(folio, by: -newlyUnmapped, on: processor)
+  }
+
+  /// Whether a page may be pinned, so that a fork has to copy it for the child and must not share it.
+  ///
+  /// - Parameter mayBePinned: whether the parent has ever pinned pages, and the policy has forks look at that.
+  /// - Locks: the caller holds the parent's page-table lock, and a reference on the folio.
+  /// - Kernel: include/linux/mm.h:page_needs_cow_for_dma (6.1); without the look at MMF_HAS_PINNED, which the
+  ///   caller has made.
+  @inline(__always)
+  func mustCopy(_ frame: FrameNumber, of head: FrameNumber, mayBePinned: Bool) -> Bool {
+    mayBePinned && (!policy.tracksExclusive || memmap.page(frame).has(.anonExclusive))
+      && folios.isMaybePinned(head)
+  }
+
+  /// Counts one more mapping of a page for the child of a fork; an anonymous page is exclusive no more.
+  ///
+  /// The caller has asked `mustCopy` and write-protected the parent's entry. The kernel does that last of all,
+  /// under the same lock; done first, no page is ever mapped writable and not exclusive.
+  ///
+  /// - Locks: the caller holds the parent's page-table lock, and a reference on the folio for the child's entry.
+  /// - Kernel: include/linux/rmap.h:page_try_dup_anon_rmap (6.1); without device-private pages.
+  /// - Kernel: include/linux/rmap.h:__page_dup_rmap (6.1)
+  /// - Kernel: include/linux/rmap.h:page_dup_file_rmap (6.1)
+  @inline(__always)
+  func share(_ frame: FrameNumber, huge: Bool) {
+    let page = memmap.page(frame)
+    if page.has(.anonExclusive) { page.clear(.anonExclusive) }
+    if huge { page.entireMapcount.fetchAdd(1) } else { page.mapcount.fetchAdd(1) }
   }
 
   /// Turns the whole mapping of a folio into a mapping of each of its pages, in counts and references.

@@ -149,9 +149,10 @@ extension PageTables {
   /// - Locks: the caller holds the page-table lock.
   /// - Kernel: mm/huge_memory.c:__split_huge_pmd (6.1); without MMU notifiers.
   /// - Kernel: mm/huge_memory.c:__split_huge_pmd_locked (6.1); without file mappings, the huge zero page,
-  ///   freezing, the encoding of PG_double_map, the counter thp_split_pmd.
+  ///   freezing, the encoding of PG_double_map.
   package func splitHuge(_ space: AddressSpace, _ slot: EntrySlot, _ page: UInt64, on processor: Int) {
     let old = slot.entry
+    machine.processor(processor).event(.thpSplitPMD).addAsOwner(1)
     let table = withdraw(from: space)
     space.tablePages.fetchAdd(1, .relaxed)
     let bits = old.rawValue & 0xfff & ~PageTableEntry.huge

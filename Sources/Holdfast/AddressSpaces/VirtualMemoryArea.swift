@@ -169,10 +169,18 @@ public struct VirtualMemoryAreaFlags: OptionSet, Hashable, Sendable, BitwiseCopy
   public static let frameMap = VirtualMemoryAreaFlags(rawValue: 1 << 10)
   /// VM_IO.
   public static let io = VirtualMemoryAreaFlags(rawValue: 1 << 14)
+  /// VM_DONTCOPY: MADV_DONTFORK.
+  public static let dontCopy = VirtualMemoryAreaFlags(rawValue: 1 << 17)
   /// VM_HUGETLB.
   public static let hugetlb = VirtualMemoryAreaFlags(rawValue: 1 << 22)
+  /// VM_WIPEONFORK: MADV_WIPEONFORK.
+  public static let wipeOnFork = VirtualMemoryAreaFlags(rawValue: 1 << 25)
   /// VM_HUGEPAGE: MADV_HUGEPAGE.
   public static let hugePage = VirtualMemoryAreaFlags(rawValue: 1 << 29)
   /// VM_NOHUGEPAGE: MADV_NOHUGEPAGE.
   public static let noHugePage = VirtualMemoryAreaFlags(rawValue: 1 << 30)
+  /// HPAGE_RESV_OWNER: the private hugetlb mapping that huge pages were reserved for, not a child's copy.
+  ///
+  /// Linux keeps it beside the flags of the area.
+  public static let reservationOwner = VirtualMemoryAreaFlags(rawValue: 1 << 40)
 }

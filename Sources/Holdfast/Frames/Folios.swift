@@ -23,6 +23,16 @@ extension Folios {
     return sum
   }
 
+  /// Whether no page of a folio is mapped by two entries.
+  ///
+  /// - Kernel: mm/huge_memory.c:page_trans_huge_mapcount (5.10); without the encoding of PG_double_map.
+  package func isMappedOnce(_ head: FrameNumber) -> Bool {
+    let folio = memmap.page(head)
+    var most: Int32 = 0
+    for i in 0..<memmap.folioPages(head) { most = max(most, memmap.page(head + i).mapcount.load()) }
+    return most + folio.entireMapcount.load() <= 1
+  }
+
   /// Whether a folio may be pinned for DMA; never false for a pinned one.
   ///
   /// The answer is exact for folios that count their pins exactly. For others it is true from 1024 references

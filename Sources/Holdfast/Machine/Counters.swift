@@ -8,7 +8,7 @@ public enum EventCounter: Int, CaseIterable, Hashable, Sendable {
   case compactStall, compactFail, compactSuccess
   case htlbAllocSuccess, htlbAllocFail
   case cmaAllocSuccess, cmaAllocFail
-  case thpFaultAlloc, thpFaultFallback
+  case thpFaultAlloc, thpFaultFallback, thpSplitPMD
   /// Not in Linux: drains of one processor's batch, and of every processor's.
   case lruDrainLocal, lruDrainAll
   /// Not in Linux: passes of a long-term pin that began again, and of an offline loop.
@@ -17,7 +17,7 @@ public enum EventCounter: Int, CaseIterable, Hashable, Sendable {
   case isolationFailures
 
   /// How many there are.
-  @inlinable @_transparent package static var count: Int { 29 }
+  @inlinable @_transparent package static var count: Int { 30 }
 
   /// The name in /proc/vmstat, or nil for one of our own.
   public var kernelName: String? {
@@ -46,6 +46,7 @@ public enum EventCounter: Int, CaseIterable, Hashable, Sendable {
     case .cmaAllocFail: "cma_alloc_fail"
     case .thpFaultAlloc: "thp_fault_alloc"
     case .thpFaultFallback: "thp_fault_fallback"
+    case .thpSplitPMD: "thp_split_pmd"
     case .lruDrainLocal, .lruDrainAll, .longtermRetries, .offlinePasses, .isolationFailures: nil
     }
   }

@@ -9,14 +9,15 @@ public import Interleaving
 ///             object                  page cache and areas of a backing object
 ///               anonGroup             areas of an anonymous group
 ///                 pageTable           entries of one address space
-///                   lruBatch          one processor's batch
-///                     lru             one node's lists
-///                       perCPU        one processor's free lists in a zone
-///                         zone        free lists, pageblock types, counts
-///                           tables    free rows of the tables
-///                           ledger    pin records
-///                           cma       bitmap of an area
-///                           hugetlb   pools of huge pages
+///                   childPageTable    the same of a child, while its parent forks it
+///                     lruBatch        one processor's batch
+///                       lru           one node's lists
+///                         perCPU      one processor's free lists in a zone
+///                           zone      free lists, pageblock types, counts
+///                             tables  free rows of the tables
+///                             ledger  pin records
+///                             cma     bitmap of an area
+///                             hugetlb pools of huge pages
 ///
 /// A page lock got by trying may be taken at any place. `zone` is never held while anything but the last three
 /// is taken.
@@ -28,12 +29,13 @@ extension LockRank {
   @inlinable @_transparent package static var object: LockRank { LockRank(rawValue: 5) }
   @inlinable @_transparent package static var anonGroup: LockRank { LockRank(rawValue: 6) }
   @inlinable @_transparent package static var pageTable: LockRank { LockRank(rawValue: 7) }
-  @inlinable @_transparent package static var lruBatch: LockRank { LockRank(rawValue: 8) }
-  @inlinable @_transparent package static var lru: LockRank { LockRank(rawValue: 9) }
-  @inlinable @_transparent package static var perCPU: LockRank { LockRank(rawValue: 10) }
-  @inlinable @_transparent package static var zone: LockRank { LockRank(rawValue: 11) }
-  @inlinable @_transparent package static var tables: LockRank { LockRank(rawValue: 12) }
-  @inlinable @_transparent package static var ledger: LockRank { LockRank(rawValue: 13) }
-  @inlinable @_transparent package static var cma: LockRank { LockRank(rawValue: 14) }
-  @inlinable @_transparent package static var hugetlb: LockRank { LockRank(rawValue: 15) }
+  @inlinable @_transparent package static var childPageTable: LockRank { LockRank(rawValue: 8) }
+  @inlinable @_transparent package static var lruBatch: LockRank { LockRank(rawValue: 9) }
+  @inlinable @_transparent package static var lru: LockRank { LockRank(rawValue: 10) }
+  @inlinable @_transparent package static var perCPU: LockRank { LockRank(rawValue: 11) }
+  @inlinable @_transparent package static var zone: LockRank { LockRank(rawValue: 12) }
+  @inlinable @_transparent package static var tables: LockRank { LockRank(rawValue: 13) }
+  @inlinable @_transparent package static var ledger: LockRank { LockRank(rawValue: 14) }
+  @inlinable @_transparent package static var cma: LockRank { LockRank(rawValue: 15) }
+  @inlinable @_transparent package static var hugetlb: LockRank { LockRank(rawValue: 16) }
 }

@@ -79,7 +79,20 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   // Row 6: a folio that becomes another one under the walk.
   /// After taking a reference without a lock, a path looks again at which folio the frame is part of.
   case folioRecheck
-  // Rows 15 and 25: copy on write.
+  // Row 2: the lockless walk against a fork.
+  /// A fork announces that it write-protects entries, so that a lockless pin of the same space gives up.
+  case forkSequence
+  // Rows 13 to 20 and 25: copy on write.
+  /// A store reuses a page that is not exclusive only if nobody else refers to it.
+  ///
+  /// Without it, it is enough that no other entry maps the page, as up to 5.8.
+  case soleReference
+  /// A fork copies a page that may be pinned for the child at once.
+  ///
+  /// Without it the page is shared, and the first who writes to it gets another.
+  case forkCopiesPinned
+  /// A read-only pin of a page that others may map too gets the process a page of its own first.
+  case unsharePinned
   /// A store to an exclusive page goes to the page itself, however many references there are.
   ///
   /// Without it a page is copied unless its mapping holds the only reference, which a pin is another one of.

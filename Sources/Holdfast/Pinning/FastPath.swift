@@ -202,9 +202,9 @@ extension Pins {
   /// - Kernel: include/linux/mm.h:gup_must_unshare (6.1)
   @inline(never)
   func mustUnshare(_ frame: FrameNumber, _ entry: PageTableEntry, _ flags: PinFlags) -> Bool {
-    guard policy.tracksExclusive, flags.contains(.pin), !flags.contains(.write), !entry.isWritable else {
-      return false
-    }
+    guard policy.tracksExclusive, isEnabled(.unsharePinned), flags.contains(.pin), !flags.contains(.write),
+      !entry.isWritable
+    else { return false }
     let page = memmap.page(frame)
     if memmap.page(memmap.head(of: frame)).mapping.isAnonymous { return !page.has(.anonExclusive) }
     // Whether the mapping is private is not known without its area, so the slow path must find out.

@@ -49,6 +49,26 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     case ifUnexpectedReferences(ownPins: Bool)
   }
 
+  /// When a write to a private page that is mapped read-only goes to the page itself (rule 5.9).
+  public enum Reuse: Hashable, Sendable {
+    /// If no other entry maps the page, whoever else refers to it (up to 5.8).
+    case mappings
+    /// If nobody else refers to it at all; huge pages by their mappings still (5.9 to 5.18).
+    case references
+    /// If it is exclusive, or nobody else refers to it (5.19 on).
+    case exclusive
+  }
+
+  /// Which pinned pages a fork copies for the child at once (rule 5.11).
+  public enum ForkCopy: Hashable, Sendable {
+    /// None: the page is shared, and the first who writes to it gets another (up to 5.8).
+    case none
+    /// All but those of the hugetlb pool (5.9 to 5.12).
+    case outsidePools
+    /// All.
+    case all
+  }
+
   /// The name on the command line.
   public private(set) var name: String
   /// How pins are counted.
@@ -69,8 +89,15 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   public private(set) var scopeInFastPath = false
   /// Whether a long-term pin always asks for write access (seed 000).
   public private(set) var longtermForcesWrite = false
+  /// When a write to a private page that is mapped read-only goes to the page itself.
+  public private(set) var reuse = Reuse.mappings
   /// Whether anonymous pages have PG_anon_exclusive, so that read-only pins unshare (rule 5.8).
-  public private(set) var tracksExclusive = false
+  public var tracksExclusive: Bool { reuse == .exclusive }
+  /// Which pinned pages a fork copies at once.
+  public private(set) var forkCopy = ForkCopy.none
+  /// Whether a fork that write-protects entries makes lockless pins of the parent give up (write_protect_seq,
+  /// 5.11 on).
+  public private(set) var announcesFork = false
   /// Whether read-only long-term pins of private mappings get a page of their own (mainline).
   public private(set) var unsharesAnyPrivate = false
   /// Whether a long-term pin of a hugetlb page that may not stay fails instead of moving it away.
@@ -131,7 +158,10 @@ extension PlacementPolicy {
   public static let pinExact = pinBias.then("pin-exact") { $0.counting = .exactAboveOrderOne }
 
   /// Before seed 000: long-term pins are migrated out of CMA; failures are ignored (rule 6.3).
-  public static let linux5_10 = pinExact.then("linux-5.10")
+  public static let linux5_10 = pinExact.then("linux-5.10") {
+    $0.reuse = .references
+    $0.forkCopy = .outsidePools
+  }
 
   /// What seed 002 disputes: out of CMA and ZONE_MOVABLE; failures are ignored (rule 6.4).
   public static let movableV3 = linux5_10.then("movable-v3") {
@@ -155,6 +185,8 @@ extension PlacementPolicy {
     $0.failure = .migrationFatal
     $0.drain = .ifOffList
     $0.longtermForcesWrite = false
+    $0.forkCopy = .all
+    $0.announcesFork = true
   }
 
   /// Linux 6.1.192, the default (rule 6.6).
@@ -163,7 +195,7 @@ extension PlacementPolicy {
     $0.forbidden = .cmaIsolateAndMovable
     $0.zeroPageCounted = false
     $0.drain = .ifUnexpectedReferences(ownPins: false)
-    $0.tracksExclusive = true
+    $0.reuse = .exclusive
     $0.refusesHugetlbMoves = true
   }
 

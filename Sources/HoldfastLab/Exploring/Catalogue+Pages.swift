@@ -13,7 +13,10 @@ extension Catalogue {
         .freePageRefusal, "a lockless reader gets no reference to a page that has none",
         in: "01-unmap-and-reuse", clear: .bounded(upTo: 2))),
     CatalogueRow(
-      2, "fast path against fork's write-protection", "P2", "57efa1fe5957", needs: [.fork]),
+      2, "fast path against fork's write-protection", "P2", "57efa1fe5957",
+      .fixed(
+        .forkSequence, "a fork that write-protects entries makes lockless pins of the same space give up",
+        in: "02-pin-against-fork", clear: .bounded(upTo: 2))),
     CatalogueRow(
       4, "fast path against huge-page collapse", "P1 P2", "70cbc3cc78a9", needs: [.collapse]),
     CatalogueRow(
@@ -48,30 +51,53 @@ extension Catalogue {
   ]
 
   static let copyOnWrite: [CatalogueRow] = [
-    CatalogueRow(13, "child reads the parent's new secret", "P3", "CVE-2020-29374", needs: [.fork]),
-    CatalogueRow(14, "forced copy on pin, and its revert", "P2 P3", "a308c71bf1e6", needs: [.fork]),
+    CatalogueRow(
+      13, "child reads the parent's new secret", "P3", "CVE-2020-29374",
+      .fixed(
+        .soleReference, "a store reuses a page that is not exclusive only if nobody else refers to it",
+        in: "13-child-splices-and-unmaps", clear: .bounded(upTo: 2)),
+      .open(
+        in: "13-huge-page-spliced", under: .linux510, notUnder: .linux61, clear: .bounded(upTo: 2))),
+    CatalogueRow(14, "forced copy on pin, and its revert", "P2 P3", "a308c71bf1e6", needs: [.userfaultfd]),
     CatalogueRow(
       15, "copy unless sole reference, against a pin", "P2", "c89357e27f20",
       .fixed(
         .exclusiveReuse, "a store to an exclusive page goes to it, however many references there are",
         in: "15-protected-and-stored-to")),
     CatalogueRow(17, "clear_refs write-protects a pinned page", "P2", nil, needs: [.softDirty]),
-    CatalogueRow(18, "fork of a pinned page", "P2", "d042035eaf5f", needs: [.fork]),
-    CatalogueRow(19, "direct read and fork", "P7", nil, needs: [.fork]),
-    CatalogueRow(20, "read-only pin of a shared anonymous page", "P2", "c89357e27f20", needs: [.fork]),
+    CatalogueRow(
+      18, "fork of a pinned page", "P2", "d042035eaf5f",
+      .fixed(
+        .forkCopiesPinned, "a fork copies a page that may be pinned for the child at once",
+        in: "18-fork-of-a-pinned-page", clear: .bounded(upTo: 2)),
+      .fixed(
+        .forkCopiesPinned, "a fork splits the mapping of a huge page that may be pinned, and copies its pages",
+        in: "18-fork-of-a-pinned-huge-page", clear: .bounded(upTo: 1)),
+      .fixed(
+        .forkCopiesPinned, "a fork copies a page of the hugetlb pool that may be pinned",
+        in: "18-fork-of-a-pinned-pool-page", clear: .bounded(upTo: 1))),
+    CatalogueRow(
+      19, "direct read and fork", "P7", nil,
+      .open(
+        in: "19-direct-read-and-fork", under: .linux55, notUnder: .linux61, clear: .bounded(upTo: 2))),
+    CatalogueRow(
+      20, "read-only pin of a shared anonymous page", "P2", "c89357e27f20",
+      .fixed(
+        .unsharePinned, "a read-only pin of a page that others may map gets the process a page of its own",
+        in: "20-read-only-pin-of-a-shared-page", clear: .bounded(upTo: 2))),
     CatalogueRow(
       22, "read-only long-term pin of the zero page", "P2", "8d6a0ac09a16", needs: [.files],
       .open(in: "22-zero-page-then-store", notUnder: .linuxMainline, clear: .bounded(upTo: 2))),
     CatalogueRow(23, "merging of a pinned page", "P2 P3", "143fc197abb1", needs: [.ksm]),
     CatalogueRow(
-      24, "write-protection lost on fork or unsharing", "P11", nil, needs: [.fork, .userfaultfd]),
+      24, "write-protection lost on fork or unsharing", "P11", nil, needs: [.userfaultfd]),
     CatalogueRow(
       25, "forced write reaches memory that is only read", "P11",
       "CVE-2016-5195, CVE-2017-1000405, CVE-2022-2590", needs: [.files],
       .fixed(
         .forcedWriteStays, "a forced write remains a request to write after its fault has made a copy",
         in: "25-forced-write")),
-    CatalogueRow(26, "hugetlb pages spliced by a child", "P3", nil, needs: [.fork]),
+    CatalogueRow(26, "hugetlb pages spliced by a child", "P3", nil, .open(in: "26-pool-page-spliced")),
   ]
 
   static let counting: [CatalogueRow] = [

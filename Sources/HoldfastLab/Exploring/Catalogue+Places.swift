@@ -120,7 +120,7 @@ extension Catalogue {
     CatalogueRow(62, "many faults on one device page", "P6", "1afaeb8293c9", needs: [.deviceMemory]),
     CatalogueRow(63, "range fault spins on a locked folio", "P6", nil, needs: [.deviceMemory]),
     CatalogueRow(
-      65, "exclusive access against fork and protection", "P8 P3", nil, needs: [.exclusiveAccess, .fork]),
+      65, "exclusive access against fork and protection", "P8 P3", nil, needs: [.exclusiveAccess]),
     CatalogueRow(66, "pin by migration, as posted", "P4 P2 P8", "seed 003", needs: [.exclusiveAccess]),
   ]
 }

@@ -115,7 +115,6 @@ struct CatalogueEntry: Sendable {
 
 /// What the engine lacks, and what rows of the catalogue wait for.
 enum CatalogueNeed: String, Sendable {
-  case fork
   case collapse = "THP collapse"
   case split = "THP split"
   case files = "files and writeback"
@@ -135,7 +134,7 @@ enum CatalogueNeed: String, Sendable {
   /// The work after which the engine has it.
   var comesWith: String {
     switch self {
-    case .fork, .collapse, .split, .files, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,
+    case .collapse, .split, .files, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,
       .sharedTables, .memoryFailure, .pinsByDescriptor:
       "the rest of the memory manager"
     case .registeredBuffers, .noMovable, .deviceMemory, .exclusiveAccess: "devices"

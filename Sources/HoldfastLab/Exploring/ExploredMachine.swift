@@ -12,6 +12,8 @@ struct ExploredMachine {
   private(set) var processes: [String: Process] = [:]
   /// By actor.
   private(set) var threads: [String: Process] = [:]
+  /// The processor of each actor.
+  let processors: [String: Int]
 
   /// Builds the machine of a scenario.
   ///
@@ -56,15 +58,16 @@ struct ExploredMachine {
     } catch {
       throw RunFailure.internalError("\(error)")
     }
-    try createProcesses(scenario, processors)
+    self.processors = processors
+    try createProcesses(scenario)
   }
 
-  private mutating func createProcesses(
-    _ scenario: Scenario, _ processors: [String: Int]
-  ) throws(RunFailure) {
-    // Threads are made after processes, in any order of the file.
-    for actor in scenario.actors.filter({ $0.sharing == nil }) + scenario.actors.filter({ $0.sharing != nil })
-    {
+  private mutating func createProcesses(_ scenario: Scenario) throws(RunFailure) {
+    // Children of forks come when they are forked, and their threads with them.
+    let children = Set(scenario.actors.filter { $0.forkOf != nil }.map(\.name))
+    let actors = scenario.actors.filter { !children.contains($0.process) }
+    // Threads after processes, whatever the order in the file.
+    for actor in actors.filter({ $0.sharing == nil }) + actors.filter({ $0.sharing != nil }) {
       let processor = processors[actor.name] ?? 0
       do {
         if let owner = actor.sharing.flatMap({ processes[$0] }) {

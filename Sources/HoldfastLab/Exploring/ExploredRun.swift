@@ -80,16 +80,16 @@ final class ExploredRun {
     self.firstStep = firstStep
     hasMandatory = scenario.actors.contains { $0.steps.contains(where: \.mustSucceed) }
     checks = StepChecks(machine.machine)
-    checks.processes = scenario.actors.compactMap {
-      machine.threads[$0.name] ?? machine.processes[$0.process]
-    }
+    checks.processes = scenario.actors.map { machine.threads[$0.name] ?? machine.processes[$0.process] }
     checks.isDiscarding = plan.contains { $0.step.verb.discards }
     wordCount = labels.count * 2 + 1
     words = .allocate(capacity: wordCount)
     words.initialize(repeating: 1, count: wordCount)
     words[wordCount - 1] = 0
 
-    stage = Stage(machine: machine.machine, scenario: scenario, policy: machine.policy)
+    stage = Stage(
+      machine: machine.machine, scenario: scenario, policy: machine.policy, processors: machine.processors,
+      hasThreads: true)
     stage.processes = machine.processes
     stage.threads = machine.threads
     stage.isVerbose = false
@@ -276,6 +276,7 @@ final class ExploredRun {
     }
     labelOfActor[place.actor] = place.isJoined ? place.label : -1
     let meter = place.measures ? CostMeter(machine.machine, actor: try? stage.process(of: place.owner)) : nil
+    if place.isOfChild { checks.processes[place.actor] = try? stage.process(of: place.owner) }
     if place.releases { checks.releasing += 1 }
     let result = stage.perform(step, by: place.owner)
     if place.releases { checks.releasing -= 1 }

@@ -21,6 +21,8 @@ final class PlannedStep {
   let measures: Bool
   /// Whether it gives pins or references back.
   let releases: Bool
+  /// Whether its process is the child of a fork, which every execution makes again.
+  let isOfChild: Bool
   /// Whether an expectation is looked at when the step ends.
   let isLookedAt: Bool
 
@@ -38,6 +40,7 @@ final class PlannedStep {
     isAwaited = place.isAwaited
     isJoined = place.isJoined
     releases = step.verb.releases
+    isOfChild = scenario.actor(named: owner.process)?.forkOf != nil
     measures = step.verb.word.hasCosts
     isLookedAt =
       step.label.map { label in

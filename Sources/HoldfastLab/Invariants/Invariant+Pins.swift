@@ -35,15 +35,19 @@ extension Invariant {
       }
     },
     Invariant(
-      name: "pin-address", source: "40; P2, P3",
-      statement: "a pinned anonymous page is mapped where it was pinned, or nowhere", moment: .quiesced
+      name: "pin-address", source: "39, 40; P2, P3",
+      statement: "a pinned anonymous page is mapped where it was pinned, or nowhere (for writing from 5.9 on, else "
+        + "from 5.19 on: before that a fork shares it)",
+      moment: .quiesced
     ) { context in
       let places = context.places
+      let policy = context.machine.policy
       return context.held { record, page, frame in
         guard record.kind == Ledger.pinKind else { return nil }
-        guard context.machine.memmap.page(context.machine.memmap.head(of: frame)).mapping.isAnonymous else {
-          return nil
-        }
+        let folio = context.machine.memmap.page(context.machine.memmap.head(of: frame))
+        guard folio.mapping.isAnonymous else { return nil }
+        let isCopied = policy.forkCopy == .all || policy.forkCopy == .outsidePools && !folio.isHugetlb
+        guard policy.tracksExclusive || isCopied && record.flags.contains(.write) else { return nil }
         let other = places[frame]?.first { $0 != MappedPlace(space: record.space, page: page) }
         return other.map {
           "\(frame) was pinned at page 0x\(String(page, radix: 16)) and is mapped at page "

@@ -20,6 +20,8 @@ struct Recount {
   private(set) var tableFrames: Set<FrameNumber> = []
   /// Writable entries: page, and whether it is anonymous and not exclusive.
   private(set) var writableNotExclusive: [FrameNumber] = []
+  /// Entries that map anonymous pages.
+  private(set) var anonymousMappings: [(frame: FrameNumber, page: UInt64, space: RowID)] = []
   /// Frames that migration entries name.
   private(set) var migrating: [FrameNumber] = []
   /// Lists that are broken: a sentence each.
@@ -43,11 +45,13 @@ struct Recount {
       let id = RowID(rawValue: UInt32(index))
       let space = machine.spaces.space(id)
       guard space.live != 0, space.rootTable != .none else { continue }
-      for mapped in machine.spaces.mappings(of: space) { note(mapped.entry, level: mapped.level, space: id) }
+      for mapped in machine.spaces.mappings(of: space) {
+        note(mapped.entry, level: mapped.level, page: mapped.page, space: id)
+      }
     }
   }
 
-  private mutating func note(_ entry: PageTableEntry, level: Int, space: RowID) {
+  private mutating func note(_ entry: PageTableEntry, level: Int, page: UInt64, space: RowID) {
     if entry.isMigration {
       migrating.append(entry.frame)
       return
@@ -62,6 +66,7 @@ struct Recount {
     }
     let exclusive = machine.memmap.page(entry.frame).has(.anonExclusive)
     guard machine.memmap.page(head).mapping.isAnonymous else { return }
+    anonymousMappings.append((entry.frame, page, space))
     if exclusive { mappers[entry.frame, default: []].insert(space.rawValue) }
     if entry.isWritable, !exclusive { writableNotExclusive.append(entry.frame) }
   }

@@ -110,7 +110,7 @@ extension StepChecks {
     guard actor < processes.count, !map.page(frame).flags.contains(.locked), isMovable(frame) else {
       return false
     }
-    return processes[actor].unannouncedScope.contains(.pin)
+    return processes[actor]?.unannouncedScope.contains(.pin) ?? false
   }
 
   // MARK: - Breaches

@@ -16,8 +16,8 @@ package final class StepChecks {
   package var releasing = 0
   /// Whether steps take pages away from addresses, so that a pin may outlive its mapping.
   package var isDiscarding = false
-  /// The process that acts, by actor.
-  package var processes: [Process] = []
+  /// The process that acts, by actor; nil for a child of a fork.
+  package var processes: [Process?] = []
   /// The CMA areas.
   let areas: [FrameRange]
 

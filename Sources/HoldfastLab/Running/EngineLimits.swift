@@ -14,7 +14,6 @@ public enum EngineLimits {
       switch expectation.subject {
       case .pages(_, let filter), .pin(_, let filter):
         if filter.swapped != nil { note("swap") }
-        if filter.exclusive != nil { note("exclusively mapped pages") }
         if filter.softDirty != nil { note("soft-dirty pages") }
       default: break
       }
@@ -26,13 +25,12 @@ public enum EngineLimits {
     switch verb {
     case .map(let map):
       switch map.kind {
-      case .private, .shared, .memfd, .hugetlb: nil
-      case .memfdPrivate, .file, .filePrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
-        "memory of kind \(map.kind.rawValue)"
+      case .private, .shared, .memfd, .memfdPrivate, .hugetlb, .hugetlbMemfd, .hugetlbMemfdPrivate: nil
+      case .file, .filePrivate: "memory of kind \(map.kind.rawValue)"
       }
     case .advise(_, let advice):
       Advice.implemented.contains(advice) ? nil : "advice \(advice.rawValue)"
-    case .fork, .remap, .lock, .unlock, .split, .clearRefs, .ksm, .device: verb.word.rawValue
+    case .remap, .lock, .unlock, .split, .clearRefs, .ksm, .device: verb.word.rawValue
     default: nil
     }
   }

@@ -59,7 +59,10 @@ final class ScenarioRun {
     self.log = log
     let first = options.precedence.compactMap(scenario.actor(named:))
     actors = first + scenario.actors.filter { !options.precedence.contains($0.name) }
-    stage = Stage(machine: built.machine, scenario: scenario, policy: policy)
+    let last = built.machine.configuration.processors - 1
+    let processors = Dictionary(uniqueKeysWithValues: scenario.actors.map { ($0.name, min($0.cpu, last)) })
+    stage = Stage(
+      machine: built.machine, scenario: scenario, policy: policy, processors: processors, hasThreads: false)
     let blocks = built.machine.blockRecords()
     report = RunReport(
       scenario: ScenarioIdentity(scenario), policy: policy, ground: options.ground, machine: built.summary,
@@ -101,11 +104,10 @@ final class ScenarioRun {
   }
 
   private func createProcesses() throws(RunFailure) {
-    for actor in stage.scenario.actors where actor.sharing == nil {
+    for actor in stage.scenario.actors where actor.sharing == nil && actor.forkOf == nil {
       do {
         stage.processes[actor.name] = try stage.machine.createProcess(
-          name: actor.name, processor: min(actor.cpu, stage.machine.configuration.processors - 1),
-          memlockLimit: actor.memlock.engineBytes, capabilities: actor.mayLockMemory ? .ipcLock : [])
+          name: actor.name, processor: stage.processors[actor.name] ?? 0, memlockLimit: actor.memlock.engineBytes, capabilities: actor.mayLockMemory ? .ipcLock : [])
       } catch {
         throw RunFailure.badInput("\(actor.location): \(error)")
       }

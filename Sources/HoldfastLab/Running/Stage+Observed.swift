@@ -108,9 +108,9 @@ struct EnginePage: ObservedPage {
   var references: Int? { ofFolio { Int($0.refcount.load()) } }
   var pincount: Int? { ofFolio { Int($0.pincount.load()) } }
   var mappings: Int? { frame.map { Int(machine.kpagecount($0)) } }
+  var exclusive: Bool? { mappings.map { $0 == 1 } }
   var order: Int? { ofFolio { $0.isLarge ? $0.order : 0 } }
   // The engine does not model these: `EngineLimits` refuses scenarios that ask for them.
   var swapped: Bool? { nil }
-  var exclusive: Bool? { nil }
   var softDirty: Bool? { nil }
 }

@@ -67,7 +67,13 @@ final class Stage {
   var processes: [String: Process] = [:]
   /// Threads that have a row of their own, by actor.
   var threads: [String: Process] = [:]
+  /// The processor of each actor, for those that begin with a fork.
+  let processors: [String: Int]
+  /// Whether each thread of a process has a row of its own.
+  let hasThreads: Bool
   var regions: [String: Region] = [:]
+  /// The regions that each child of a fork has from its parent.
+  var inherited: [String: Set<String>] = [:]
   var holds: [String: Hold] = [:]
   /// Pins without a name, which are kept until the end.
   var unnamed: [Hold] = []
@@ -84,10 +90,14 @@ final class Stage {
   /// Whether steps say in words what they did, for a report of each.
   var isVerbose = true
 
-  init(machine: Machine, scenario: Scenario, policy: PolicyName) {
+  init(
+    machine: Machine, scenario: Scenario, policy: PolicyName, processors: [String: Int], hasThreads: Bool
+  ) {
     self.machine = machine
     self.scenario = scenario
     self.policy = policy
+    self.processors = processors
+    self.hasThreads = hasThreads
     var areas: [String: Int] = [:]
     for (index, area) in machine.configuration.cmaAreas.enumerated() { areas[area.name] = index }
     areaIndex = areas
@@ -100,7 +110,10 @@ final class Stage {
     policy = other.policy
     processes = other.processes
     threads = other.threads
+    processors = other.processors
+    hasThreads = other.hasThreads
     regions = other.regions
+    inherited = other.inherited
     scopes = other.scopes
     frames = other.frames
     keptFrames = other.keptFrames
@@ -134,6 +147,16 @@ final class Stage {
       throw StepStop.failed(.ESRCH, .argument, "the process of \(part.name) has ended")
     }
     return process
+  }
+
+  /// The process through which an actor reaches a part of a region: its own, if that has the region too.
+  func process(of actor: Scenario.Actor, reaching part: RegionPart<Region>) throws(StepStop) -> Process {
+    try reaches(actor.process, part.name, of: part.region.process) ? process(of: actor) : owner(of: part)
+  }
+
+  /// Whether a process has a region, as the one that has mapped it or from its parent.
+  func reaches(_ process: String, _ region: String, of mapper: String) -> Bool {
+    process == mapper || inherited[process]?.contains(region) ?? false
   }
 
   /// The isolated folios that actors hold, for the invariants.

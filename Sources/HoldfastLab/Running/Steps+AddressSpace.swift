@@ -19,14 +19,15 @@ extension Stage {
       case .hugetlb:
         try reserveHugePages(pages: pages, for: process)
         kind = .hugetlb
-      case .memfd:
+      case .memfd, .memfdPrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
+        let isHugetlb = [.hugetlbMemfd, .hugetlbMemfdPrivate].contains(map.kind)
+        if isHugetlb { try reserveHugePages(pages: pages, for: process) }
         let handle = try failing { () throws(AddressSpaceError) in
-          try machine.createObject(kind: .memfd, pages: pages, for: process)
+          try machine.createObject(kind: isHugetlb ? .hugetlb : .memfd, pages: pages, for: process)
         }
         object = handle
-        kind = .object(handle)
-      case .memfdPrivate, .file, .filePrivate, .hugetlbMemfd, .hugetlbMemfdPrivate:
-        throw .lacking("memory of kind \(map.kind.rawValue)")
+        kind = .object(handle, shared: [.memfd, .hugetlbMemfd].contains(map.kind))
+      case .file, .filePrivate: throw .lacking("memory of kind \(map.kind.rawValue)")
       }
       let address = try mapping(process, pages, kind, protection, populate: map.populate && map.advice == nil)
       region = Region(process: name, address: address, pages: pages, object: object)
@@ -164,7 +165,19 @@ extension Stage {
   }
 
   func fork(_ child: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
-    throw .lacking("fork")
+    let process = try process(of: actor)
+    let new = try failing { () throws(AddressSpaceError) in
+      try machine.fork(process, name: child, processor: processors[child])
+    }
+    processes[child] = new
+    inherited[child] = Set(
+      regions.compactMap { reaches(actor.process, $0.key, of: $0.value.process) ? $0.key : nil })
+    for thread in scenario.actors where thread.sharing == child && hasThreads {
+      threads[thread.name] = try failing { () throws(AddressSpaceError) in
+        try machine.createThread(of: new, processor: processors[thread.name])
+      }
+    }
+    return StepResult()
   }
 
   /// Where a part of a region begins.

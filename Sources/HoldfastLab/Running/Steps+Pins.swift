@@ -7,7 +7,7 @@ extension Stage {
     _ grab: Verb.Grab, of part: Part, for purpose: PinPurpose?, in step: Step, by actor: Scenario.Actor
   ) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let owner = part.region.process == actor.process ? process : try owner(of: part)
+    let owner = try self.process(of: actor, reaching: part)
     let (address, pages) = (address(of: part), part.pages)
     let name = grab.name ?? ""
     let hold =

@@ -44,6 +44,20 @@ uint64_t twin_pin_rounds(
   twin_space *space, uint32_t cpu, uint32_t first, uint32_t pages, uint32_t batch, uint64_t rounds,
   uint32_t *frames);
 
+// MARK: Forking
+
+/// A parent's address space of order-0 pages, all its own and writable, with room for the tables of a child.
+typedef struct twin_fork twin_fork;
+
+twin_fork *twin_fork_create(uint32_t pages);
+void twin_fork_destroy(twin_fork *fork);
+/// Copies the parent's tables for a child, and shares and write-protects every page; returns the child's root.
+uint32_t twin_fork_copy(twin_fork *fork);
+/// Ends the child and gives the parent its pages back, as they were.
+void twin_fork_drop(twin_fork *fork, uint32_t root);
+/// Pages that the child maps.
+uint64_t twin_fork_resident(const twin_fork *fork);
+
 // MARK: Allocation
 
 /// One zone: buddy lists by order and migratetype, per-CPU lists, watermarks, counters.
@@ -123,6 +137,7 @@ void twin_uring_close(twin_uring *uring);
 
 /// Each returns NULL, or the condition that did not hold.
 const char *twin_pin_self_test(void);
+const char *twin_fork_self_test(void);
 const char *twin_alloc_self_test(void);
 const char *twin_offline_self_test(void);
 const char *twin_start_self_test(void);

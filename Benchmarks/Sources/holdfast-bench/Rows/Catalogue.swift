@@ -6,7 +6,7 @@ let engineRows: [Row] = [
   .pin(pages: pinBatch, ours: .enginePin()),
   .pin(pages: 16_384, ours: .enginePin(pages: 16_384)),
   .pinTwoThreads(ours: .enginePin(threads: 2), oursAlone: .enginePin("\(engine) x1")),
-  .pinHuge(ours: .enginePin(huge: true)),
+  .pinHuge(ours: .enginePin(huge: true)), .fork(ours: .engineFork()),
   .engineAllocation(order: 0, count: 1), .engineAllocation(order: 0, count: 256),
   .engineAllocation(order: 0, count: 4096),
   .engineAllocationTwoThreads(order: 0, count: 256, scales: true),
@@ -38,7 +38,7 @@ extension Row {
 
 /// The twins alone.
 let floorRows: [Row] = [
-  .pin(pages: pinBatch), .pin(pages: 16_384), .pinTwoThreads(), .pinHuge(),
+  .pin(pages: pinBatch), .pin(pages: 16_384), .pinTwoThreads(), .pinHuge(), .fork(),
   .allocation(order: 0, count: 1), .allocation(order: 0, count: 256), .allocation(order: 0, count: 4096),
   .allocationTwoThreads(order: 0, count: 256, scales: true),
   .allocationTwoThreads(order: 0, count: 4096, scales: false),

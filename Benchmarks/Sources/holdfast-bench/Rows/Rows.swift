@@ -29,6 +29,13 @@ extension Row {
       bars: [.nanoseconds(5), .times(1.1, of: "C twin"), .besides("io_uring")])
   }
 
+  /// Fork of a process that has 1 GiB of small pages mapped, none of it pinned, up to the child's first step.
+  static func fork(ours: Contender? = nil) -> Row {
+    Row(
+      "fork-1gib", unit: "page", ours: ours, references: [.forkTwin()], bars: [.times(1.15, of: "C twin")],
+      stable: false)
+  }
+
   /// `count` blocks of an order allocated and then freed, in a zone of 1 GiB with two CPUs.
   ///
   /// The bound in nanoseconds is half of what LLFree takes in user space on a comparable machine.
