@@ -108,7 +108,9 @@ enum CopyOnWriteGround: String, CaseIterable, Sendable {
     }
   }
 
-  @Test("A1, A2: what the parent writes after a fork the child does not see", arguments: CopyOnWriteGround.allCases)
+  @Test(
+    "A1, A2: what the parent writes after a fork the child does not see",
+    arguments: CopyOnWriteGround.allCases)
   func basic(ground: CopyOnWriteGround) throws {
     for policy in PlacementPolicy.all {
       for protects in [false, true] {
@@ -179,7 +181,9 @@ enum CopyOnWriteGround: String, CaseIterable, Sendable {
     }
   }
 
-  @Test("A8: a page that is pinned for a device is not shared with a child", arguments: CopyOnWriteGround.allCases)
+  @Test(
+    "A8: a page that is pinned for a device is not shared with a child", arguments: CopyOnWriteGround.allCases
+  )
   func forkWithFixedBuffer(ground: CopyOnWriteGround) throws {
     for policy in [PlacementPolicy.linux5_10, .linux5_13, .linux6_1, .linuxMainline] {
       // 5.10 copies no pinned page of the pool.

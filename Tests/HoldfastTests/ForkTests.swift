@@ -1,6 +1,7 @@
 import HoldfastLab
 import Interleaving
 import SystemPackage
+import TestThreads
 import Testing
 
 @testable import Holdfast
@@ -94,7 +95,8 @@ private struct ForkRig {
           #expect(machine.folios.contents(first, match: it.isShared || isCopied ? 9 : 1), "\(what): holder")
         }
         try machine.fill(child, it.start, pages: unit, pattern: 5)
-        #expect(try machine.check(parent, it.start, pages: unit, pattern: it.isShared ? 5 : 9) == nil, "\(what)")
+        #expect(
+          try machine.check(parent, it.start, pages: unit, pattern: it.isShared ? 5 : 9) == nil, "\(what)")
         it.rig.check("\(what), written")
         machine.exit(child)
         it.rig.check("\(what), child gone")
@@ -280,6 +282,41 @@ private struct ForkRig {
       #expect(others == rig.frame(start) && others != before, "\(kind)")
       #expect(try rig.machine.check(child, start, pages: rig.unit, pattern: 3) == nil, "\(kind)")
       rig.check("\(kind)")
+    }
+  }
+
+  @Test("a process forks while its other thread pins: what is pinned stays mapped, whoever is first")
+  func forkAgainstPins() throws {
+    for (kind, policy) in [
+      (PageKind.anonymous, PlacementPolicy.linux6_1), (.hugePMD, .linux6_1),
+      (.anonymous, .linux5_13), (.hugePTE, .linuxMainline),
+    ] {
+      let rig = try PinRig(policy: policy)
+      let machine = rig.machine
+      let start = try rig.make(kind)
+      let thread = try machine.createThread(of: rig.process, processor: 1)
+      let processes = [rig.process, thread]
+      try together(2, rounds: 1000) { side, rounds in
+        let process = processes[side]
+        for round in rounds {
+          let at = start + (round % rig.unit) * pageSize
+          if side == 0 {
+            let child = try machine.fork(process)
+            try machine.touch(process, at, write: true)
+            machine.exit(child)
+          } else {
+            let pins = try machine.pin(process, at: at, pages: 1, entry: .fast)
+            try machine.touch(process, at, write: true)
+            #expect(rig.frame(at) == pins[0], "\(kind) \(policy), round \(round)")
+          }
+        }
+      }
+      machine.exit(thread)
+      machine.lru.drainAll(for: rig.process)
+      rig.check("\(kind) \(policy)")
+      #expect(rig.acquired == rig.released)
+      machine.exit(rig.process)
+      rig.check("\(kind) \(policy), gone")
     }
   }
 }

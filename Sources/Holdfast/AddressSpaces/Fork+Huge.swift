@@ -61,7 +61,7 @@ extension PageTables {
     reverseMap.share(head, huge: true)
     deposit(table, in: copy.child)
     countResident(copy.child, head, by: Int(spaces.hugePages))
-    setEntry(to, shared(entry, copy.source))
+    setEntry(to, PageTableEntry(rawValue: entry.rawValue & ~lostBits(copy.source)))
     copy.unlockTables()
     return .copied
   }
@@ -118,7 +118,7 @@ extension PageTables {
       }
       if copy.source.isCopyOnWrite { setEntry(from, entry.writeProtected) }
       reverseMap.share(head, huge: true)
-      setEntry(to, shared(entry, copy.source))
+      setEntry(to, PageTableEntry(rawValue: entry.rawValue & ~lostBits(copy.source)))
       copy.unlockTables()
       return nil
     }

@@ -82,19 +82,17 @@ extension PageTables {
       && copy.parent.flags.load(.relaxed) & AddressSpace.hasPinned != 0
   }
 
-  /// What a child's entry is, given that of a page that both map.
-  @inline(__always)
-  func shared(_ entry: PageTableEntry, _ area: VirtualMemoryArea) -> PageTableEntry {
-    let lost =
-      PageTableEntry.accessed | (area.isCopyOnWrite ? PageTableEntry.writable : 0)
+  /// The bits of an entry that the child's entry for the same page has not.
+  func lostBits(_ area: VirtualMemoryArea) -> UInt64 {
+    PageTableEntry.accessed | (area.isCopyOnWrite ? PageTableEntry.writable : 0)
       | (area.flags.contains(.shared) ? PageTableEntry.dirty : 0)
-    return PageTableEntry(rawValue: entry.rawValue & ~lost)
   }
 
   /// The migration entry that parent and child have from now on: of a private page a read-only one.
   ///
   /// - Kernel: mm/memory.c:copy_nonpresent_pte (6.1); without swap, device pages, markers, soft-dirty and
   ///   userfaultfd bits.
+  @inline(never)
   func sharedMigration(_ entry: PageTableEntry, _ area: VirtualMemoryArea) -> PageTableEntry {
     guard entry.swapKind != .migrationRead, area.isCopyOnWrite else { return entry }
     return .migration(
@@ -146,7 +144,8 @@ extension PageTables {
     let entries = tablePage(from).entries(from: offset)
     let copies = tablePage(to).entries(from: offset)
     let area = copy.source
-    let isCOW = area.isCopyOnWrite
+    let protects = area.isCopyOnWrite ? PageTableEntry.writable : 0
+    let lost = lostBits(area)
     let mayBePinned = mayBePinned(copy)
     let count = Int(truncatingIfNeeded: end &- start)
     let asksForPins = mayBePinned && !policy.tracksExclusive
@@ -165,7 +164,7 @@ extension PageTables {
         if value != entry { changeEntry(cell, to: value) }
         countResident(copy.child, entry.frame, by: 1)
       } else {
-        value = shared(entry, area)
+        value = PageTableEntry(rawValue: entry.rawValue & ~lost)
         if !entry.isSpecial {
           let frame = entry.frame
           let head = memmap.head(of: frame)
@@ -182,7 +181,7 @@ extension PageTables {
             index &+= 1
             continue
           }
-          if isCOW, entry.isWritable { changeEntry(cell, to: entry.writeProtected) }
+          if entry.rawValue & protects != 0 { changeEntry(cell, to: entry.writeProtected) }
           reverseMap.share(frame, huge: false)
           if isAnonymous { anonymous &+= 1 } else { countResident(copy.child, frame, by: 1) }
         }

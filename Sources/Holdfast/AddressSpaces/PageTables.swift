@@ -150,8 +150,6 @@ extension PageTables {
       folios.put(frame, on: process.processor)
       return .failure(.outOfMemory(nil))
     }
-    // No other thread knows the table yet, so its entries need no atomic stores.
-    tablePage(id).row.raw.initializeMemory(as: UInt64.self, repeating: 0, count: geometry.tableEntries)
     tableMeta(id).unshared.frame = frame
     let page = memmap.page(frame)
     page.privateWord = id.rawValue

@@ -55,7 +55,7 @@ extension Catalogue {
       13, "child reads the parent's new secret", "P3", "CVE-2020-29374",
       .fixed(
         .soleReference, "a store reuses a page that is not exclusive only if nobody else refers to it",
-        in: "13-child-splices-and-unmaps", clear: .bounded(upTo: 2)),
+        in: "13-child-splices-and-unmaps", clear: .bounded(upTo: 1)),
       .open(
         in: "13-huge-page-spliced", under: .linux510, notUnder: .linux61, clear: .bounded(upTo: 2))),
     CatalogueRow(14, "forced copy on pin, and its revert", "P2 P3", "a308c71bf1e6", needs: [.userfaultfd]),
@@ -71,7 +71,8 @@ extension Catalogue {
         .forkCopiesPinned, "a fork copies a page that may be pinned for the child at once",
         in: "18-fork-of-a-pinned-page", clear: .bounded(upTo: 2)),
       .fixed(
-        .forkCopiesPinned, "a fork splits the mapping of a huge page that may be pinned, and copies its pages",
+        .forkCopiesPinned,
+        "a fork splits the mapping of a huge page that may be pinned, and copies its pages",
         in: "18-fork-of-a-pinned-huge-page", clear: .bounded(upTo: 1)),
       .fixed(
         .forkCopiesPinned, "a fork copies a page of the hugetlb pool that may be pinned",
@@ -79,12 +80,12 @@ extension Catalogue {
     CatalogueRow(
       19, "direct read and fork", "P7", nil,
       .open(
-        in: "19-direct-read-and-fork", under: .linux55, notUnder: .linux61, clear: .bounded(upTo: 2))),
+        in: "19-direct-read-and-fork", under: .linux55, notUnder: .linux61, clear: .bounded(upTo: 1))),
     CatalogueRow(
       20, "read-only pin of a shared anonymous page", "P2", "c89357e27f20",
       .fixed(
         .unsharePinned, "a read-only pin of a page that others may map gets the process a page of its own",
-        in: "20-read-only-pin-of-a-shared-page", clear: .bounded(upTo: 2))),
+        in: "20-read-only-pin-of-a-shared-page", clear: .bounded(upTo: 1))),
     CatalogueRow(
       22, "read-only long-term pin of the zero page", "P2", "8d6a0ac09a16", needs: [.files],
       .open(in: "22-zero-page-then-store", notUnder: .linuxMainline, clear: .bounded(upTo: 2))),

@@ -109,14 +109,20 @@ extension Invariant {
         let machine = context.machine
         let head = machine.memmap.head(of: mapped.frame)
         let folio = machine.memmap.page(head)
-        let what = "\(mapped.frame), mapped at page 0x\(String(mapped.page, radix: 16)) of space "
+        let what =
+          "\(mapped.frame), mapped at page 0x\(String(mapped.page, radix: 16)) of space "
           + "\(mapped.space.rawValue),"
-        guard let area = machine.spaces.area(mapped.page, of: mapped.space) else { return "\(what) is in no area" }
-        guard folio.mapping.anonGroup == area.group else { return "\(what) is of another group than its area" }
+        guard let area = machine.spaces.area(mapped.page, of: mapped.space) else {
+          return "\(what) is in no area"
+        }
+        guard folio.mapping.anonGroup == area.group else {
+          return "\(what) is of another group than its area"
+        }
         guard folio.index + UInt64(mapped.frame.index - head.index) == area.offset else {
           return "\(what) has index \(folio.index), where the area's offset is \(area.offset)"
         }
-        return machine.reverseMap.lists(area.id, in: area.group) ? nil : "\(what) is in an area that its group misses"
+        return machine.reverseMap.lists(area.id, in: area.group)
+          ? nil : "\(what) is in an area that its group misses"
       }
     }
   ]

@@ -36,8 +36,7 @@ extension Invariant {
     },
     Invariant(
       name: "pin-address", source: "39, 40; P2, P3",
-      statement: "a pinned anonymous page is mapped where it was pinned, or nowhere (for writing from 5.9 on, else "
-        + "from 5.19 on: before that a fork shares it)",
+      statement: "a pinned anonymous page is mapped where it was pinned, or nowhere (where forks copy it)",
       moment: .quiesced
     ) { context in
       let places = context.places

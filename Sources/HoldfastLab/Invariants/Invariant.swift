@@ -70,5 +70,6 @@ extension Invariant {
   }
 
   /// Every invariant, in the order of the rules.
-  public static let all: [Invariant] = counting + reverseMapping + pins + placement + lists + charging + promises
+  public static let all: [Invariant] =
+    counting + reverseMapping + pins + placement + lists + charging + promises
 }

@@ -107,7 +107,8 @@ final class ScenarioRun {
     for actor in stage.scenario.actors where actor.sharing == nil && actor.forkOf == nil {
       do {
         stage.processes[actor.name] = try stage.machine.createProcess(
-          name: actor.name, processor: stage.processors[actor.name] ?? 0, memlockLimit: actor.memlock.engineBytes, capabilities: actor.mayLockMemory ? .ipcLock : [])
+          name: actor.name, processor: stage.processors[actor.name] ?? 0,
+          memlockLimit: actor.memlock.engineBytes, capabilities: actor.mayLockMemory ? .ipcLock : [])
       } catch {
         throw RunFailure.badInput("\(actor.location): \(error)")
       }

@@ -9,7 +9,8 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Scenarios/small").path
 
   static let names = [
-    "isolated-page", "last-cma-window", "pin-against-offline", "pin-against-unmap", "pin-and-remove",
+    "fork-against-migration", "isolated-page", "last-cma-window", "pin-against-offline", "pin-against-unmap",
+    "pin-and-remove",
     "short-pin", "two-pinners-small", "two-short-pins",
   ]
 
