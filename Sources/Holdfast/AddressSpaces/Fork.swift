@@ -32,13 +32,13 @@ extension Machine {
     do {
       let space = try spaces.createChild(of: parent, ProcessID(rawValue: id.rawValue), for: process)
       let child = spaces.process(ProcessID(rawValue: id.rawValue))
-      child.id = ProcessID(rawValue: id.rawValue)
-      child.storedName = name.map(ProcessName.init) ?? process.storedName
+      child.unshared.id = ProcessID(rawValue: id.rawValue)
+      child.unshared.storedName = name.map(ProcessName.init) ?? process.storedName
       child.processor = processor
       child.memlockLimit = process.memlockLimit
       child.capabilities = process.capabilities
       child.scope = process.scope
-      child.space = space
+      child.unshared.space = space
       return child
     } catch {
       pools.free(.processes, id)
@@ -57,7 +57,7 @@ extension Spaces {
     }
     switch pageTables.allocateTable(.table, for: process) {
     case .success(let root):
-      let child = space(id)
+      let child = space(id).unshared
       child.rootTable = root
       child.owner = owner
       child.tablePages.store(1, .relaxed)
@@ -141,13 +141,14 @@ extension Spaces {
     let group = source.flags.contains(.wipeOnFork) ? RowID.none : source.anonGroup
     if group != .none { _ = reverseMap.getGroup(group) }
     let new = area(id)
-    new.space = childID
-    new.start = source.start
-    new.end = source.end
-    new.flags = source.flags.subtracting([.locked, .reservationOwner])
-    new.pageOffset = source.pageOffset
-    new.object = object
-    new.anonGroup = group
+    let fresh = new.unshared
+    fresh.space = childID
+    fresh.start = source.start
+    fresh.end = source.end
+    fresh.flags = source.flags.subtracting([.locked, .reservationOwner])
+    fresh.pageOffset = source.pageOffset
+    fresh.object = object
+    fresh.anonGroup = group
     if object != .none {
       let backing = pageCache.object(object)
       backing.lock.withLock {
@@ -162,7 +163,8 @@ extension Spaces {
       let row = reverseMap.anonGroup(group)
       row.lock.withLock { reverseMap.linkToGroup(new, row, after: source) }
     }
-    insertArea(space(childID), new)
+    // Walks of the reverse mapping do not look at the tree.
+    insertArea(space(childID).unshared, new)
     return new
   }
 }
