@@ -50,6 +50,7 @@ import Testing
     Breach(invariant: "anon-exclusive") { machine, frame, _ in
       machine.memmap.page(frame).clear(.anonExclusive)
     },
+    Breach(invariant: "group-lists-mappers") { machine, frame, _ in machine.memmap.page(frame).index += 1 },
     Breach(invariant: "held-page-belongs") { machine, frame, _ in machine.memmap.page(frame).mapping = .none
     },
     Breach(invariant: "pinned-exclusive") { machine, frame, _ in

@@ -182,6 +182,22 @@ enum CopyOnWriteGround: String, CaseIterable, Sendable {
   }
 
   @Test(
+    "A7: a page that is pinned for a device, made read-only and writable again, stays the program's",
+    arguments: CopyOnWriteGround.allCases)
+  func protectedFixedBuffer(ground: CopyOnWriteGround) throws {
+    for policy in [PlacementPolicy.linux6_1, .linuxMainline] {
+      let it = try Case(ground, policy)
+      let isSame = try it.pinned(.write, .slow) {
+        try it.machine.protect(it.parent, it.range, .read)
+        try it.machine.protect(it.parent, it.range, .readWrite)
+        try it.write(it.parent)
+      }
+      #expect(isSame, "A7 \(ground) \(policy)")
+      it.end("A7 \(ground) \(policy)")
+    }
+  }
+
+  @Test(
     "A8: a page that is pinned for a device is not shared with a child", arguments: CopyOnWriteGround.allCases
   )
   func forkWithFixedBuffer(ground: CopyOnWriteGround) throws {

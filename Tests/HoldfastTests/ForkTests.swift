@@ -267,6 +267,31 @@ private struct ForkRig {
     rig.check("owner first")
   }
 
+  @Test(
+    "a debugger's write to memory that its target may only read never reaches the page that a child shares",
+    arguments: policies)
+  func forcedWrite(policy: PlacementPolicy) throws {
+    for isAlive in [true, false] {
+      let rig = try PinRig(policy: policy)
+      let (machine, parent) = (rig.machine, rig.process)
+      let start = try rig.make(.anonymous, pattern: 1)
+      let range = AddressRange(start: start, pages: rig.unit)
+      try machine.protect(parent, range, .read)
+      let child = try machine.fork(parent)
+      if !isAlive { machine.exit(child) }
+      let debugger = try machine.createProcess(name: "debugger")
+      let pages = try machine.get(
+        debugger, at: start, pages: 1, flags: [.write, .force], entry: .remote, of: parent)
+      #expect(pages.count == 1 && pages[0] == rig.frame(start), "\(policy)")
+      machine.folios.fill(pages[0], pattern: 7)
+      pages.put()
+      #expect(try machine.check(parent, start, pages: 1, pattern: 7) == nil, "\(policy)")
+      if isAlive { #expect(try machine.check(child, start, pages: 1, pattern: 1) == nil, "\(policy)") }
+      #expect(throws: AddressSpaceError.self) { try machine.touch(parent, start, write: true) }
+      rig.check("\(policy), child \(isAlive ? "alive" : "gone")")
+    }
+  }
+
   @Test("a page that parent and child map moves in both, and stays shared")
   func migration() throws {
     for kind in [PageKind.anonymous, .hugePMD, .hugePTE, .hugetlb] {

@@ -90,9 +90,11 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   /// Whether a long-term pin always asks for write access (seed 000).
   public private(set) var longtermForcesWrite = false
   /// When a write to a private page that is mapped read-only goes to the page itself.
-  public private(set) var reuse = Reuse.mappings
+  public private(set) var reuse = Reuse.mappings { didSet { tracksExclusive = reuse == .exclusive } }
   /// Whether anonymous pages have PG_anon_exclusive, so that read-only pins unshare (rule 5.8).
-  public var tracksExclusive: Bool { reuse == .exclusive }
+  ///
+  /// It follows from `reuse`, and is stored because the lockless path asks for it.
+  public private(set) var tracksExclusive = false
   /// Which pinned pages a fork copies at once.
   public private(set) var forkCopy = ForkCopy.none
   /// Whether a fork that write-protects entries makes lockless pins of the parent give up (write_protect_seq,
