@@ -70,8 +70,10 @@ public enum Advice: String, Sendable, Hashable, Codable, CaseIterable {
   case keepOnFork = "keeponfork"
   /// MADV_REMOVE: drop the pages and what backs them.
   case remove
+  /// MADV_NOMOVABLE of seed 004: faults bring in pages that need not be moved for a long-term pin. In no kernel.
+  case noMovable = "nomovable"
 
-  /// The number of Linux 6.1 (include/uapi/asm-generic/mman-common.h).
+  /// The number of Linux 6.1 (include/uapi/asm-generic/mman-common.h), or that of seed 004.
   public var number: Int32 {
     switch self {
     case .dontNeed: 4
@@ -90,6 +92,7 @@ public enum Advice: String, Sendable, Hashable, Codable, CaseIterable {
     case .populateRead: 22
     case .populateWrite: 23
     case .collapse: 25
+    case .noMovable: 26
     }
   }
 }

@@ -4,13 +4,14 @@ import SystemPackage
 extension Advice {
   /// The advice that the engine takes.
   ///
-  /// The rest is refused as by a kernel that was built without it.
+  /// The rest is refused as by a kernel that was built without it. MADV_NOMOVABLE is taken under every policy, as if
+  /// seed 004 were applied to its kernel.
   ///
   /// - Kernel: mm/madvise.c:madvise_behavior_valid (6.1); without advice that depends on the kernel's
   ///   configuration.
   public static let implemented: [Advice] = [
     .dontNeed, .hugePage, .noHugePage, .populateRead, .populateWrite, .dontFork, .doFork, .wipeOnFork,
-    .keepOnFork,
+    .keepOnFork, .noMovable,
   ]
 }
 
@@ -43,7 +44,7 @@ extension Machine {
       try spaces.forEachMapped(space, span) { area, part throws(AddressSpaceError) in
         try spaces.dropPages(space, area, part, on: process.processor)
       }
-    case .hugePage, .noHugePage, .dontFork, .doFork, .wipeOnFork, .keepOnFork:
+    case .hugePage, .noHugePage, .dontFork, .doFork, .wipeOnFork, .keepOnFork, .noMovable:
       space.lock.lockExclusive()
       defer { space.lock.unlockExclusive() }
       try spaces.forEachMapped(space, span) { area, part throws(AddressSpaceError) in
@@ -79,6 +80,8 @@ extension VirtualMemoryArea {
     // Shared anonymous memory and huge pages of the pool have an object, as they have a file in Linux.
     case .wipeOnFork: isAnonymous ? flags.union(.wipeOnFork) : nil
     case .keepOnFork: flags.subtracting(.wipeOnFork)
+    // Seed 004 asks nothing about the area, and no advice takes the flag away.
+    case .noMovable: flags.union(.noMovable)
     default: nil
     }
   }

@@ -63,7 +63,7 @@ extension Faults {
       return .segmentationFault
     }
     let fault = Fault(process: process, space: space, area: area, page: page, flags: flags)
-    let result = area.flags.contains(.hugetlb) ? hugetlbFault(fault) : pageFault(fault)
+    let result = area.flags.contains(.noMovable) ? serveInPinScope(fault) : serve(fault)
     if let trace {
       var frame: FrameNumber?
       if case .success = result {
@@ -75,6 +75,21 @@ extension Faults {
           frame: frame))
     }
     return result
+  }
+
+  private func serve(_ fault: Fault) -> FaultResult {
+    fault.area.flags.contains(.hugetlb) ? hugetlbFault(fault) : pageFault(fault)
+  }
+
+  /// Serves a fault in an area with MADV_NOMOVABLE: what it allocates may be pinned long-term where it is.
+  ///
+  /// The scope is that of the faulting process, whoever owns the space. Seed 004 looks at the area's flag a second
+  /// time before it leaves the scope, though the area may be gone once its fault has dropped the lock. Here the lock
+  /// is held throughout.
+  private func serveInPinScope(_ fault: Fault) -> FaultResult {
+    let outer = fault.process.savePinScope()
+    defer { fault.process.restorePinScope(outer) }
+    return serve(fault)
   }
 
   /// The frame that a page is mapped to, or nil.

@@ -179,6 +179,11 @@ public struct VirtualMemoryAreaFlags: OptionSet, Hashable, Sendable, BitwiseCopy
   public static let hugePage = VirtualMemoryAreaFlags(rawValue: 1 << 29)
   /// VM_NOHUGEPAGE: MADV_NOHUGEPAGE.
   public static let noHugePage = VirtualMemoryAreaFlags(rawValue: 1 << 30)
+  /// VM_NOMOVABLE of seed 004: faults allocate in the pin scope.
+  ///
+  /// The seed takes bit 32, which is the first bit of a protection key on x86. Protection keys are not modelled, so
+  /// the bit means nothing else here.
+  public static let noMovable = VirtualMemoryAreaFlags(rawValue: 1 << 32)
   /// HPAGE_RESV_OWNER: the private hugetlb mapping that huge pages were reserved for, not a child's copy.
   ///
   /// Linux keeps it beside the flags of the area.

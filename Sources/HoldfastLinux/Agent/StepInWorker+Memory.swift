@@ -103,6 +103,7 @@ extension StepInWorker {
   }
 
   func advise(_ part: Part, _ advice: Advice, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    if advice == .noMovable { throw .skipped("no kernel has MADV_NOMOVABLE") }
     try calling("madvise") { () throws(Errno) in
       try MemoryCalls.advise(address: part.address, byteCount: part.byteCount, advice)
     }

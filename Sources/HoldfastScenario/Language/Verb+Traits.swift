@@ -22,7 +22,7 @@ extension Verb {
     case .unmap, .exit, .remap: true
     case .advise(_, let word):
       switch word {
-      case .hugePage, .noHugePage, .populateRead, .populateWrite: false
+      case .hugePage, .noHugePage, .populateRead, .populateWrite, .noMovable: false
       default: true
       }
     default: false
