@@ -14,7 +14,7 @@ import Testing
   /// Whether the scenario asks a real kernel, or shows a row of the catalogue: it answers no mail, and is about the one
   /// policy that it names.
   private static func isOfOnePolicy(_ path: String) -> Bool {
-    path.hasPrefix("kernel/") || path.hasPrefix("catalogue/")
+    ["kernel/", "catalogue/", "devices/"].contains(where: path.hasPrefix)
   }
 
   @Test("every shipped scenario decodes, with seed, rules and expectations")

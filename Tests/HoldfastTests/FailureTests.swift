@@ -115,6 +115,10 @@ import Testing
       case .anonGroups: machine.reverseMap.anonGroup(id).row
       case .objects: machine.pageCache.object(id).row
       case .tablePages: machine.pageTables.tableMeta(id).row
+      case .containers: machine.devices.container(id).row
+      case .domains: machine.devices.domain(id).row
+      case .deviceGroups: machine.devices.group(id).row
+      case .mappings: machine.devices.mapping(id).row
       case .pinRecords: machine.ledger.pinRecord(id).row
       }
     return row[PooledRow.nextFree]

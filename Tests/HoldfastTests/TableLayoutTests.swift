@@ -17,7 +17,7 @@ import Testing
     for configuration in Self.machines {
       let layout = try Machine(configuration).layout
       #expect(layout.flaws == [])
-      #expect(layout.tables.count == 22)
+      #expect(layout.tables.count == 26)
     }
   }
 
@@ -43,7 +43,8 @@ import Testing
     let pooled: [any RowLayout.Type] = [
       ProcessRow.self, AddressSpaceRow.self, VirtualMemoryAreaRow.self, AnonGroupRow.self,
       BackingObjectRow.self,
-      TableMetaRow.self, PinRecordRow.self,
+      TableMetaRow.self, ContainerRow.self, DomainRow.self, DeviceGroupRow.self, MappingRow.self,
+      PinRecordRow.self,
     ]
     #expect(pooled.count == TablePool.allCases.count)
     for layout in pooled {

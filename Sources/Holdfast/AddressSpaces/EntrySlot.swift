@@ -36,14 +36,15 @@ package struct EntrySlot {
 extension PageTables {
   /// The place of an entry, given its table.
   @inline(__always)
-  func entrySlot(_ table: RowID, _ index: Int, level: Int) -> EntrySlot {
+  package func entrySlot(_ table: RowID, _ index: Int, level: Int) -> EntrySlot {
     EntrySlot(cell: tablePage(table).entry(index), level: level, table: table, index: index)
   }
 
   /// Writes an entry, and counts it in its table.
   ///
   /// - Parameter order: `.sequential` if a later load must not be made before the store.
-  /// - Locks: the caller holds the page-table lock, or for the cache of an object the object's lock.
+  /// - Locks: the caller holds the page-table lock, or for the cache of an object the object's lock,
+  ///   for a domain of devices the domain's.
   package func setEntry(_ slot: EntrySlot, _ value: PageTableEntry, _ order: MemoryOrder = .release) {
     let before = slot.cell.load(.relaxed)
     slot.cell.store(value, order)

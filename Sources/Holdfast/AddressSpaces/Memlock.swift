@@ -21,11 +21,17 @@ extension Spaces {
   package func chargeLocked(
     _ space: AddressSpace, pages: UInt64, as account: MemlockAccount, for process: Process
   ) throws(AddressSpaceError) {
-    if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
     let isFree = process.capabilities.contains(.ipcLock)
-    try add(
-      pages, to: account == .locked ? space.lockedPages : space.pinnedPages,
-      limit: isFree ? .max : process.memlockLimit / UInt64(pageSize))
+    try chargeLocked(
+      space, pages: pages, as: account, limit: isFree ? .max : process.memlockLimit / UInt64(pageSize))
+  }
+
+  /// The same against a limit in pages; the largest number is none.
+  package func chargeLocked(
+    _ space: AddressSpace, pages: UInt64, as account: MemlockAccount, limit: UInt64
+  ) throws(AddressSpaceError) {
+    if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
+    try add(pages, to: account == .locked ? space.lockedPages : space.pinnedPages, limit: limit)
   }
 
   /// Charges pages of registered buffers to the user and to a space; a user's processes share the count.

@@ -24,7 +24,7 @@ extension Room {
 }
 
 extension PageTables {
-  static var rootLevel: Int { 3 }
+  package static var rootLevel: Int { 3 }
 
   /// The entry that covers a page at a level, or nil if a table above it is missing.
   ///
@@ -71,7 +71,7 @@ extension PageTables {
   }
 
   @inline(__always)
-  func tableIndex(_ page: UInt64, _ level: Int) -> Int {
+  package func tableIndex(_ page: UInt64, _ level: Int) -> Int {
     Int(truncatingIfNeeded: page &>> UInt64(level &* geometry.tableBits)) & (geometry.tableEntries &- 1)
   }
 
@@ -126,10 +126,10 @@ extension PageTables {
     return failure
   }
 
-  /// Whether a table's frame holds page-table entries or nodes of an object's cache.
-  enum TableUse { case table, cache }
+  /// Whether a table's frame holds page-table entries, nodes of an object's cache, or entries of an IOMMU.
+  package enum TableUse { case table, cache, translation }
 
-  enum TableAllocation {
+  package enum TableAllocation {
     case success(RowID)
     case failure(FaultResult)
   }
@@ -139,7 +139,7 @@ extension PageTables {
   /// nr_page_table_pages counts tables of every level here; 6.1 counts PTE and PMD tables alone.
   ///
   /// - Locks: the caller holds no spin lock.
-  func allocateTable(_ use: TableUse, for process: Process) -> TableAllocation {
+  package func allocateTable(_ use: TableUse, for process: Process) -> TableAllocation {
     let frame: FrameNumber
     do {
       frame = try allocator.allocateFolio(order: 0, gfp: [.kernel, .zero], for: process)
@@ -160,17 +160,21 @@ extension PageTables {
     case .cache:
       page.set(.slab)
       counters.count(.slabUnreclaimable, node: page.zone.node, by: 1, on: process.processor)
+    // 6.1 neither marks nor counts what an IOMMU's driver allocates.
+    case .translation: break
     }
     return .success(id)
   }
 
   /// Frees a table that no path reaches any more.
-  func freeTable(_ id: RowID, on processor: Int) {
+  package func freeTable(_ id: RowID, on processor: Int) {
     let frame = tableMeta(id).frame
     let page = memmap.page(frame)
-    let isTable = page.type == .table
-    counters.count(
-      isTable ? .pageTablePages : .slabUnreclaimable, node: page.zone.node, by: -1, on: processor)
+    if page.type == .table {
+      counters.count(.pageTablePages, node: page.zone.node, by: -1, on: processor)
+    } else if page.has(.slab) {
+      counters.count(.slabUnreclaimable, node: page.zone.node, by: -1, on: processor)
+    }
     page.type = .none
     page.clear(.slab)
     page.privateWord = 0

@@ -112,6 +112,9 @@ extension Spaces {
     }
   }
 
+  /// Whether a space, whose row somebody keeps, has not been freed.
+  package func isLive(_ id: RowID) -> Bool { global.tablesLock.withLock { space(id).live > 0 } }
+
   /// Keeps the space of a process that may end meanwhile.
   ///
   /// - Returns: the space, or nil if the process has ended.

@@ -66,9 +66,11 @@ package struct Globals {
 /// The last one has a lock of its own, the ledger's.
 @usableFromInline
 package enum TablePool: Int, CaseIterable {
-  case processes, spaces, areas, anonGroups, objects, tablePages, pinRecords
+  case processes, spaces, areas, anonGroups, objects, tablePages
+  case containers, domains, deviceGroups, mappings
+  case pinRecords
 
-  @inlinable @_transparent package static var count: Int { 7 }
+  @inlinable @_transparent package static var count: Int { 11 }
 }
 
 extension TablePool {

@@ -116,6 +116,12 @@ public struct TableLimits: Hashable, Sendable {
   public var areas = 65536
   /// Backing objects.
   public var objects = 4096
+  /// Containers of devices.
+  public var containers = 256
+  /// Groups of devices, and domains.
+  public var deviceGroups = 1024
+  /// Mappings of all containers.
+  public var mappings = 1 << 18
   /// Pin and get records of the ledger.
   public var pinRecords = 1 << 20
   /// Table pages, or nil for one in 64 frames and some more.
@@ -128,16 +134,31 @@ public struct TableLimits: Hashable, Sendable {
 
   /// Limits for a machine that is explored: the tables stay small enough to be copied at every execution.
   public static var explored: TableLimits {
-    TableLimits(processes: 5, areas: 12, objects: 4, pinRecords: 12, tablePages: 48, pinSlots: 128)
+    TableLimits(
+      processes: 5, areas: 12, objects: 4, containers: 0, deviceGroups: 0, mappings: 0, pinRecords: 12,
+      tablePages: 48, pinSlots: 128)
+  }
+
+  /// The same with room for some devices, which few machines need.
+  package var withDevices: TableLimits {
+    var limits = self
+    limits.containers = 4
+    limits.deviceGroups = 5
+    limits.mappings = 9
+    return limits
   }
 
   // All of them, so that a new table cannot keep its large default in an explored machine.
   private init(
-    processes: Int, areas: Int, objects: Int, pinRecords: Int, tablePages: Int?, pinSlots: Int?
+    processes: Int, areas: Int, objects: Int, containers: Int, deviceGroups: Int, mappings: Int,
+    pinRecords: Int, tablePages: Int?, pinSlots: Int?
   ) {
     self.processes = processes
     self.areas = areas
     self.objects = objects
+    self.containers = containers
+    self.deviceGroups = deviceGroups
+    self.mappings = mappings
     self.pinRecords = pinRecords
     self.tablePages = tablePages
     self.pinSlots = pinSlots

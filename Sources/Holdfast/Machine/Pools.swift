@@ -29,6 +29,10 @@ extension Pools {
     case .anonGroups: machine.layout.anonGroups.pooled
     case .objects: machine.layout.objects.pooled
     case .tablePages: machine.layout.tableMeta.pooled
+    case .containers: machine.layout.containers.pooled
+    case .domains: machine.layout.domains.pooled
+    case .deviceGroups: machine.layout.deviceGroups.pooled
+    case .mappings: machine.layout.mappings.pooled
     case .pinRecords: machine.layout.pinRecords.pooled
     }
   }

@@ -28,6 +28,10 @@ package struct TableLayout: Sendable {
   @usableFromInline package let areas: Table<VirtualMemoryAreaRow>
   @usableFromInline package let anonGroups: Table<AnonGroupRow>
   @usableFromInline package let objects: Table<BackingObjectRow>
+  @usableFromInline package let containers: Table<ContainerRow>
+  @usableFromInline package let domains: Table<DomainRow>
+  @usableFromInline package let deviceGroups: Table<DeviceGroupRow>
+  @usableFromInline package let mappings: Table<MappingRow>
   @usableFromInline package let pinRecords: Table<PinRecordRow>
   @usableFromInline package let tableMeta: Table<TableMetaRow>
   @usableFromInline package let cmaBitmaps: Table<CMABitmapRow>
@@ -67,6 +71,10 @@ package struct TableLayout: Sendable {
     areas = plan.place(limits.areas) { "area \($0)" }
     anonGroups = plan.place(limits.areas) { "anonymous group \($0)" }
     objects = plan.place(limits.objects) { "object \($0)" }
+    containers = plan.place(limits.containers) { "container \($0)" }
+    domains = plan.place(limits.deviceGroups) { "domain \($0)" }
+    deviceGroups = plan.place(limits.deviceGroups) { "device group \($0)" }
+    mappings = plan.place(limits.mappings) { "mapping \($0)" }
     pinRecords = plan.place(limits.pinRecords) { "pin record \($0)" }
     tableMeta = plan.place(tablePageCount) { "table page \($0)" }
     cmaBitmaps = plan.place(

@@ -15,6 +15,9 @@ extension MachineConfiguration {
     try check("limits.processes", limits.processes, 2...1 << 20)
     try check("limits.areas", limits.areas, 2...(1 << 30) - 1)
     try check("limits.objects", limits.objects, 2...(1 << 30) - 1)
+    try check("limits.containers", limits.containers, 0...1 << 20)
+    try check("limits.deviceGroups", limits.deviceGroups, 0...1 << 20)
+    try check("limits.mappings", limits.mappings, 0...1 << 30)
     try check("limits.pinRecords", limits.pinRecords, 2...1 << 31)
     if let tablePages = limits.tablePages { try check("limits.tablePages", tablePages, 2...1 << 31) }
     if let pinSlots = limits.pinSlots { try check("limits.pinSlots", pinSlots, 1...1 << 36) }

@@ -137,7 +137,8 @@ extension Pins {
     PinError(.arguments, .noSuchProcess(process.id), .noSuchProcess)
   }
 
-  private func fill(_ record: PinRecord, _ request: PinRequest, pages: Int, _ now: UInt64) {
+  /// Tells the ledger what a call has taken.
+  func fill(_ record: PinRecord, _ request: PinRequest, pages: Int, _ now: UInt64) {
     global.ledgerLock.lock()
     record.owner = request.process.id
     record.space = request.space

@@ -40,7 +40,8 @@ struct ExploredMachine {
     let (spec, processors) = Self.spread(scenario)
     do {
       var configuration = try MachineConfiguration(spec, policy: policy, backing: .none)
-      configuration.limits = .explored
+      let hasDevices = scenario.actors.contains { $0.steps.contains { $0.verb.word == .container } }
+      configuration.limits = hasDevices ? .explored.withDevices : .explored
       configuration.without = without
       let adds = scenario.actors.contains { $0.steps.contains { $0.verb.word == .add } }
       if !adds { configuration.hotplugFrames = 0 }

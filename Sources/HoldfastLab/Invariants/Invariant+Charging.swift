@@ -6,7 +6,7 @@ extension Invariant {
   static let charging: [Invariant] = [
     Invariant(
       name: "charged-pages", source: "57",
-      statement: "what an address space and the user are charged is what the ledger's records say",
+      statement: "what an address space and the user are charged is what the ledger and the mappings say",
       moment: .quiesced
     ) { context in
       let machine = context.machine
@@ -19,6 +19,11 @@ extension Invariant {
           locked[record.space, default: 0] += record.charged
         } else if record.accounting != .none {
           pinned[record.space, default: 0] += record.charged
+        }
+      }
+      for container in machine.liveContainers {
+        for mapping in machine.devices.mappings(of: container) {
+          locked[mapping.space, default: 0] += mapping.locked
         }
       }
       var found: [String] = []

@@ -143,6 +143,9 @@ extension Invariant {
       statement: "frames of type Table are exactly those of table pages in use", moment: .quiesced
     ) { context in
       context.frames { frame, page in
+        if context.recount.translationFrames.contains(frame) {
+          return page.type == .none ? nil : "\(frame) is \(page.type), and a table of an IOMMU"
+        }
         // Tables of an object's cache are the kernel's slab memory, not page tables.
         let used = context.recount.tableFrames.contains(frame)
         return (page.type == .table || (used && page.has(.slab))) == used

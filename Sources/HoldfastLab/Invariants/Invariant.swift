@@ -71,5 +71,5 @@ extension Invariant {
 
   /// Every invariant, in the order of the rules.
   public static let all: [Invariant] =
-    counting + reverseMapping + pins + placement + lists + charging + promises
+    counting + reverseMapping + pins + placement + lists + charging + devices + promises
 }

@@ -18,6 +18,8 @@ struct Recount {
   private(set) var batched: [FrameNumber: Int] = [:]
   /// Frames that hold table pages in use.
   private(set) var tableFrames: Set<FrameNumber> = []
+  /// Those of them that are tables of an IOMMU.
+  private(set) var translationFrames: Set<FrameNumber> = []
   /// Writable entries: page, and whether it is anonymous and not exclusive.
   private(set) var writableNotExclusive: [FrameNumber] = []
   /// Entries that map anonymous pages.
@@ -90,6 +92,11 @@ struct Recount {
       guard meta.live != 0 else { continue }
       tableFrames.insert(meta.frame)
       refer(meta.frame, by: 1)
+    }
+    for domain in machine.liveContainers.flatMap(machine.devices.domains) {
+      for table in machine.devices.tables(of: domain) {
+        translationFrames.insert(machine.pageTables.tableMeta(table).frame)
+      }
     }
   }
 

@@ -133,9 +133,10 @@ final class ScenarioRun {
     progress.note(records[record].detail)
     let meter = CostMeter(machine, actor: stage.processes[actor.process])
     let started = DispatchTime.now().uptimeNanoseconds
-    let result = stage.perform(step, by: actor)
+    var result = stage.perform(step, by: actor)
     records[record].wallNanoseconds = DispatchTime.now().uptimeNanoseconds - started
     records[record].end = machine.now
+    result.shortfall += stage.newIncoherence()
     records[record].fill(step, result, meter.spent)
     log?.endStep(records[record])
     if options.checkInvariants { checkInvariants(after: records[record]) }

@@ -28,11 +28,31 @@ extension Stage: ObservedGround {
   }
 
   func frames(ofPin name: String) -> [FrameNumber?]? {
-    holds[name]?.pins.flatMap { held -> [FrameNumber?] in
+    if let mapping = holds[name]?.mapping { return isThere(mapping) ? frames(of: mapping) : nil }
+    return holds[name]?.pins.flatMap { held -> [FrameNumber?] in
       guard let count = held.pinned?.count else { return [] }
       return (0..<count).map { index in
         let frame = held.pinned?[index] ?? .none
         return frame == .none ? nil : frame
+      }
+    }
+  }
+
+  func coherence(ofPin name: String) -> [Bool] {
+    guard let hold = holds[name] else { return [] }
+    func mapped(_ owner: String, _ address: VirtualAddress) -> FrameNumber? {
+      guard let process = processes[owner] else { return nil }
+      let word = machine.pagemapWord(process, address)
+      return word >> 63 == 1 ? FrameNumber(rawValue: UInt32(truncatingIfNeeded: word)) : nil
+    }
+    if let mapping = hold.mapping {
+      return frames(of: mapping).enumerated().map { index, frame in
+        frame == mapped(mapping.process, mapping.address + UInt64(index * pageSize))
+      }
+    }
+    return hold.pins.flatMap { held in
+      held.frames.enumerated().map { index, frame in
+        mapped(held.owner, held.address + UInt64(index * pageSize)) == frame
       }
     }
   }

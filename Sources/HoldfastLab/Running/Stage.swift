@@ -18,6 +18,10 @@ final class Stage {
     let process: String
     let label: String
     var pins: [HeldPins] = []
+    /// Memory that is mapped for devices, which then is all that is held.
+    var mapping: DeviceMapping?
+    /// The devices' addresses whose pages are known to be incoherent.
+    var incoherent: Set<UInt64> = []
     init(process: String, label: String) {
       self.process = process
       self.label = label
@@ -27,6 +31,7 @@ final class Stage {
       process = other.process
       label = other.label
       pins = other.pins.map(HeldPins.init(again:))
+      mapping = other.mapping
     }
   }
 
@@ -35,16 +40,25 @@ final class Stage {
     var pinned: PinnedPages?
     var gotten: GottenPages?
     let frames: [FrameNumber]
-    init(pinned: consuming PinnedPages) {
+    /// Whose memory it is, and where it was taken.
+    let owner: String
+    let address: VirtualAddress
+    init(pinned: consuming PinnedPages, of owner: String, at address: VirtualAddress) {
+      self.owner = owner
+      self.address = address
       frames = pinned.withFrames(Array.init)
       self.pinned = consume pinned
     }
-    init(gotten: consuming GottenPages) {
+    init(gotten: consuming GottenPages, of owner: String, at address: VirtualAddress) {
+      self.owner = owner
+      self.address = address
       frames = (0..<gotten.count).map { gotten[$0] }
       self.gotten = consume gotten
     }
     init(again other: HeldPins) {
       frames = other.frames
+      owner = other.owner
+      address = other.address
       pinned = other.pinned?.again()
       gotten = other.gotten?.again()
     }
@@ -53,6 +67,12 @@ final class Stage {
       pinned?.forget()
       gotten?.forget()
     }
+  }
+
+  /// An open container, and who has opened it.
+  struct OpenContainer {
+    let handle: DeviceContainer
+    let process: String
   }
 
   /// Kernel allocations that have a name.
@@ -83,6 +103,9 @@ final class Stage {
   var contiguous: [String: (area: Int, range: FrameRange)] = [:]
   var isolations: [String: [FrameNumber]] = [:]
   var keptIsolations: [FrameNumber] = []
+  var containers: [String: OpenContainer] = [:]
+  /// Devices that are in a container.
+  var devices: [String: DeviceGroup] = [:]
   /// Labels by the clock of the step that took a pin, so that holders can be named.
   var pinLabels: [(owner: ProcessID, tick: UInt64, label: String, pin: String?)] = []
   /// CMA areas by name.
@@ -120,6 +143,8 @@ final class Stage {
     contiguous = other.contiguous
     isolations = other.isolations
     keptIsolations = other.keptIsolations
+    containers = other.containers
+    devices = other.devices
     pinLabels = other.pinLabels
     areaIndex = other.areaIndex
     isVerbose = other.isVerbose
@@ -177,5 +202,5 @@ extension Stage: StepOperations {
   func region(_ name: String) -> Region? { regions[name] }
   func pageCount(of region: Region) -> Int { region.pages }
   func holding(_ name: String) -> Hold? { holds[name] }
-  func pageCount(of hold: Hold) -> Int { hold.pins.reduce(0) { $0 + $1.frames.count } }
+  func pageCount(of hold: Hold) -> Int { hold.mapping?.pages ?? hold.pins.reduce(0) { $0 + $1.frames.count } }
 }

@@ -138,13 +138,15 @@ extension Stage {
   func exit(_ actor: Scenario.Actor) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
     for (name, hold) in holds.sorted(by: { $0.key < $1.key }) where hold.process == actor.process {
-      release(hold)
+      if hold.mapping == nil { release(hold) }
       holds[name] = nil
     }
     for hold in unnamed where hold.process == actor.process { release(hold) }
     unnamed.removeAll { $0.process == actor.process }
+    let processor = process.processor
     machine.exit(process)
     processes[actor.process] = nil
+    closeContainers(of: actor.process, on: processor)
     return StepResult()
   }
 

@@ -26,12 +26,12 @@ extension Stage {
           process, at: address, pages: pages, flags: flags, entry: entry, of: owner, purpose: text,
           accounting: purpose.accounting)
         shortfall = pinned.shortfall
-        got = HeldPins(pinned: pinned)
+        got = HeldPins(pinned: pinned, of: part.region.process, at: address)
       } else {
         let gotten = try machine.get(
           process, at: address, pages: pages, flags: flags, entry: entry, of: owner, purpose: text)
         shortfall = gotten.shortfall
-        got = HeldPins(gotten: gotten)
+        got = HeldPins(gotten: gotten, of: part.region.process, at: address)
       }
       hold.pins.append(got)
       done.pages = Int64(got.frames.count)
@@ -54,14 +54,24 @@ extension Stage {
     }
   }
 
-  func release(_ hold: Hold, named name: String, dirty: Bool) -> StepResult {
+  func release(_ hold: Hold, named name: String, dirty: Bool) throws(StepStop) -> StepResult {
+    if let mapping = hold.mapping {
+      guard isThere(mapping) else { throw .skipped("\(name) was unmapped") }
+      let done = try unmap(mapping, 0..<mapping.pages)
+      holds[name] = nil
+      return done
+    }
     holds[name] = nil
     return release(hold, dirty: dirty)
   }
 
-  func unpin(_ unpin: Verb.Unpin, of hold: Hold) -> StepResult {
+  func unpin(_ unpin: Verb.Unpin, of hold: Hold) throws(StepStop) -> StepResult {
     var done = StepResult(requested: 0, pages: 0)
     let from = Int(clamping: unpin.offset.pages)
+    if let mapping = hold.mapping {
+      let to = unpin.size.map { from + Int(clamping: $0.pages) } ?? mapping.pages
+      return try unmap(mapping, min(from, to)..<to)
+    }
     for held in hold.pins {
       guard let count = held.pinned?.count, from < count else { continue }
       let to = unpin.size.map { min(count, from + Int(clamping: $0.pages)) } ?? count
@@ -72,6 +82,11 @@ extension Stage {
   }
 
   func write(_ pages: Range<Int>, of hold: Hold, _ pattern: Pattern) throws(StepStop) -> StepResult {
+    if let mapping = hold.mapping {
+      return try transfer(pages, of: mapping, write: true) { page, frame in
+        store(pattern, page: page, in: frame)
+      }
+    }
     let frames = hold.pins.flatMap(\.frames)
     return try StepResult.pageByPage(pages.count) { page throws(StepStop) in
       store(pattern, page: pages.lowerBound + page, in: frames[pages.lowerBound + page])
@@ -79,6 +94,11 @@ extension Stage {
   }
 
   func check(_ pages: Range<Int>, of hold: Hold, _ pattern: Pattern) throws(StepStop) -> StepResult {
+    if let mapping = hold.mapping {
+      return try transfer(pages, of: mapping, write: false) { page, frame throws(StepStop) in
+        try compare(pattern, page: page, in: frame)
+      }
+    }
     let frames = hold.pins.flatMap(\.frames)
     return try StepResult.pageByPage(pages.count) { page throws(StepStop) in
       try compare(pattern, page: pages.lowerBound + page, in: frames[pages.lowerBound + page])

@@ -20,6 +20,10 @@ extension LinuxRun: ObservedGround {
 
   func frames(ofPin name: String) -> [UInt64?]? { holds[name]?.frames }
 
+  func coherence(ofPin name: String) throws(NotSeen) -> [Bool] {
+    throw NotSeen("Linux does not tell what a device reaches")
+  }
+
   func holders(in blocks: [BlockRecord]) -> Observation { .unavailable("Linux keeps no ledger of pins") }
 
   func number(_ value: Subject.ProcessValue, ofProcess name: String) throws(NotSeen) -> Int64? {

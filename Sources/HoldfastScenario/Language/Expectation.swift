@@ -167,6 +167,8 @@ public enum Subject: Sendable, Equatable {
     public var exclusive: Bool?
     /// Whether the page was written since the last `clear-refs`, as /proc/PID/pagemap tells.
     public var softDirty: Bool?
+    /// Of a pin: whether the address that it was taken through is still mapped to the pinned frame.
+    public var coherent: Bool?
   }
 }
 

@@ -102,6 +102,7 @@ extension Subject.PageFilter {
     add(swapped, "swapped out")
     add(exclusive, "mapped exclusively")
     add(softDirty, "soft-dirty")
+    if let coherent { parts.append(coherent ? "coherent" : "incoherent") }
     return parts.joined(separator: " and ")
   }
 }

@@ -48,6 +48,12 @@ extension Verb {
     case .clearRefs: "clear the soft-dirty bits"
     case .ksm: "let ksmd scan everything"
     case .device(let action, let range): "\(action.summary) \(range)"
+    case .container(let name, let kind): "open the container \(name) (\(kind.rawValue))"
+    case .attach(let attach): attach.summary
+    case .detach(let device): "take the device \(device) out of its container"
+    case .dmaMap(let map): map.summary
+    case .dmaUnmap(let container, let range?): "unmap \(range) of container \(container)"
+    case .dmaUnmap(let container, nil): "unmap everything of container \(container)"
     }
   }
 }
@@ -61,6 +67,33 @@ extension Verb.RegionRange: CustomStringConvertible {
     case (true, let size?): "the first \(size) of \(region)"
     case (false, let size?): "\(size) of \(region) at \(offset)"
     }
+  }
+}
+
+extension Verb.DeviceRange: CustomStringConvertible {
+  /// The range in words: `4 KiB at iova 0x10000`.
+  public var description: String { "\(size) at iova 0x\(String(iova.bytes, radix: 16))" }
+}
+
+extension Verb.Attach {
+  fileprivate var summary: String {
+    var text = "put the \(isEmulated ? "emulated " : "")device \(name) into container \(container)"
+    if iommu != 0 { text += ", behind IOMMU \(iommu)" }
+    if let aperture { text += ", which translates addresses below \(aperture)" }
+    return text
+  }
+}
+
+extension Verb.DMAMap {
+  fileprivate var summary: String {
+    let access =
+      switch self.access {
+      case .r: "reads"
+      case .w: "writes"
+      case .rw: "reads and writes"
+      }
+    return "map \(range) for \(access) of container \(container) at iova 0x"
+      + String(iova.bytes, radix: 16)
   }
 }
 
@@ -82,6 +115,7 @@ extension Verb.ContentTarget {
     case .region(let range): "\(range)"
     case .pin(let held): "the device's view of \(held.summary("pin"))"
     case .references(let held): "what \(held.summary("the references")) hold"
+    case .device(let name, let range): "what the device \(name) sees at \(range)"
     }
   }
 }

@@ -11,7 +11,7 @@ extension Verb {
   /// Whether such steps give pins or references back.
   package var releases: Bool {
     switch self {
-    case .put, .unpin, .exit: true
+    case .put, .unpin, .exit, .detach, .dmaUnmap: true
     default: false
     }
   }
@@ -50,6 +50,7 @@ extension Verb {
       range
     case .write(let target, _), .check(let target, _): target.range
     case .get(let grab), .pin(let grab, _): grab.range
+    case .dmaMap(let map): map.range
     default: nil
     }
   }
@@ -59,7 +60,7 @@ extension Verb.Word {
   /// Whether records say what such steps have cost.
   package var hasCosts: Bool {
     switch self {
-    case .pin, .offline, .migrate, .compact, .cmaAllocate: true
+    case .pin, .dmaMap, .offline, .migrate, .compact, .cmaAllocate: true
     default: false
     }
   }

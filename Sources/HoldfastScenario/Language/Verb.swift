@@ -81,6 +81,16 @@ public enum Verb: Sendable, Equatable {
   case ksm
   /// What a device with page tables of its own does to a range.
   case device(DeviceAction, RegionRange)
+  /// Opens a container of devices, as of VFIO.
+  case container(name: String, ContainerWord)
+  /// Puts a device into a container.
+  case attach(Attach)
+  /// Takes a device out of its container.
+  case detach(device: String)
+  /// Lets the devices of a container reach memory (VFIO_IOMMU_MAP_DMA).
+  case dmaMap(DMAMap)
+  /// Ends that for a range of their addresses, or for all (VFIO_IOMMU_UNMAP_DMA).
+  case dmaUnmap(container: String, DeviceRange?)
 
   /// A region, or a part of one.
   public struct RegionRange: Sendable, Hashable {
@@ -126,6 +136,8 @@ public enum Verb: Sendable, Equatable {
     case pin(Held)
     /// The holder of the references of a `get`, through their frames.
     case references(Held)
+    /// A device of a container, at its own addresses.
+    case device(name: String, DeviceRange)
 
     /// A pin or references, or a part of them.
     public struct Held: Sendable, Hashable {
@@ -141,6 +153,42 @@ public enum Verb: Sendable, Equatable {
     public var range: RegionRange? {
       if case .region(let range) = self { range } else { nil }
     }
+  }
+
+  /// Addresses of a device.
+  public struct DeviceRange: Sendable, Hashable {
+    /// The first.
+    public var iova: MemorySize
+    /// How much.
+    public var size: MemorySize
+  }
+
+  /// A device that comes into a container.
+  public struct Attach: Sendable, Equatable {
+    /// The name by which it transfers and is detached.
+    public var name: String
+    /// The container.
+    public var container: String
+    /// Which IOMMU it is behind.
+    public var iommu: Int
+    /// Where the addresses end that its IOMMU translates; as far as page tables reach if nil.
+    public var aperture: MemorySize?
+    /// Whether a driver does its transfers.
+    public var isEmulated: Bool
+  }
+
+  /// Memory that the devices of a container are to reach.
+  public struct DMAMap: Sendable, Equatable {
+    /// The name by which it is looked at and unmapped; by its addresses alone if nil.
+    public var name: String?
+    /// The container.
+    public var container: String
+    /// The memory.
+    public var range: RegionRange
+    /// Where the devices see it.
+    public var iova: MemorySize
+    /// What they may do with it.
+    public var access: DeviceAccessWord
   }
 
   /// References taken through addresses.
@@ -250,6 +298,12 @@ extension Verb {
     /// See the case of `Verb` of the same name.
     case fork, remap, lock, unlock, split, ksm, device
     /// See the case of `Verb` of the same name.
+    case container, attach, detach
+    /// See the case of `Verb` of the same name.
+    case dmaMap = "dma-map"
+    /// See the case of `Verb` of the same name.
+    case dmaUnmap = "dma-unmap"
+    /// See the case of `Verb` of the same name.
     case clearRefs = "clear-refs"
   }
 
@@ -294,6 +348,11 @@ extension Verb {
     case .clearRefs: .clearRefs
     case .ksm: .ksm
     case .device: .device
+    case .container: .container
+    case .attach: .attach
+    case .detach: .detach
+    case .dmaMap: .dmaMap
+    case .dmaUnmap: .dmaUnmap
     }
   }
 }

@@ -61,6 +61,24 @@ public enum DeviceAction: String, Sendable, Hashable, Codable, CaseIterable {
   case snapshot
 }
 
+/// By which interface a container of devices is opened.
+public enum ContainerWord: String, Sendable, Hashable, Codable, CaseIterable {
+  /// VFIO_TYPE1v2_IOMMU: an unmap may not cut a mapping in two.
+  case vfio
+  /// VFIO_TYPE1_IOMMU: an unmap takes every mapping that begins in its range.
+  case vfioV1 = "vfio-v1"
+}
+
+/// What a device may do with memory that is mapped for it.
+public enum DeviceAccessWord: String, Sendable, Hashable, Codable, CaseIterable {
+  /// Read.
+  case r
+  /// Write.
+  case w
+  /// Both.
+  case rw
+}
+
 /// Which queues `drain` empties.
 public enum DrainTarget: String, Sendable, Hashable, Codable, CaseIterable {
   /// The per-CPU batches on their way to an LRU list.

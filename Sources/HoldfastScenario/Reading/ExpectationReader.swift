@@ -102,7 +102,9 @@ struct ExpectationReader {
       )
     case .pin:
       let name = try names.name(main, of: .pin)
-      return (.pin(name: name, try PageFilterReader.pages(fields.required("where"))), .count)
+      return (
+        .pin(name: name, try PageFilterReader.pages(fields.required("where"), ofPin: true)), .count
+      )
     case .contents: return (.contents(try readRange(main, fields)), .contents)
     case .holders: return (.holders(try readBlocks(main, fields)), .names)
     case .process:

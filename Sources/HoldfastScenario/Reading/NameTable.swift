@@ -4,12 +4,12 @@ struct NameTable {
   enum Kind: String {
     case region, references, pin, scope, frames
     case contiguousFrames = "CMA frames"
-    case isolation
+    case isolation, container, device
 
     /// With its article.
     var phrase: String {
       switch self {
-      case .region, .pin: "a \(rawValue)"
+      case .region, .pin, .container, .device: "a \(rawValue)"
       case .scope: "a pin scope"
       case .references, .frames, .contiguousFrames: rawValue
       case .isolation: "an isolation"

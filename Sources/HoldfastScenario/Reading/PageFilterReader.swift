@@ -1,10 +1,12 @@
 /// Reads `where:` of the subjects that count things.
 enum PageFilterReader {
-  static func pages(_ value: Value) throws(ScenarioError) -> Subject.PageFilter {
-    let fields = try value.named("where").fields([
-      "present", "zone", "node", "migratetype", "pinnable", "maybe-pinned", "moved", "dirty", "references",
-      "pincount", "mappings", "order", "swapped", "exclusive", "soft-dirty",
-    ])
+  /// - Parameter ofPin: whether the pages are those of a pin, which can be coherent with the address space.
+  static func pages(_ value: Value, ofPin: Bool = false) throws(ScenarioError) -> Subject.PageFilter {
+    let fields = try value.named("where").fields(
+      [
+        "present", "zone", "node", "migratetype", "pinnable", "maybe-pinned", "moved", "dirty", "references",
+        "pincount", "mappings", "order", "swapped", "exclusive", "soft-dirty",
+      ] + (ofPin ? ["coherent"] : []))
     if fields.names.isEmpty { throw value.error("\"where\" is empty") }
     return Subject.PageFilter(
       present: try fields["present"]?.boolean(), zone: try fields["zone"]?.word(),
@@ -15,7 +17,8 @@ enum PageFilterReader {
       pincount: try fields["pincount"]?.integer(0...Int(Int32.max)),
       mappings: try fields["mappings"]?.integer(0...Int(Int32.max)),
       order: try fields["order"]?.integer(0...10), swapped: try fields["swapped"]?.boolean(),
-      exclusive: try fields["exclusive"]?.boolean(), softDirty: try fields["soft-dirty"]?.boolean())
+      exclusive: try fields["exclusive"]?.boolean(), softDirty: try fields["soft-dirty"]?.boolean(),
+      coherent: ofPin ? try fields["coherent"]?.boolean() : nil)
   }
 
   static func blocks(_ value: Value) throws(ScenarioError) -> Subject.BlockFilter {

@@ -5,7 +5,7 @@ struct VerbReader {
   let machine: MachineSpec
   var names: NameTable
 
-  private static let range = ["region", "offset", "size"]
+  static let range = ["region", "offset", "size"]
   private static let grab = ["as", "region", "offset", "size", "flags", "entry"]
 
   mutating func read(_ body: Value) throws(ScenarioError) -> Verb {
@@ -78,11 +78,12 @@ struct VerbReader {
       let fields = try body.fields(Self.range + ["action"])
       return .device(try fields.required("action").word(), try readRange(fields))
     case .offline, .online, .add, .remove: return try readBlocks(body)
+    case .container, .attach, .detach, .dmaMap, .dmaUnmap: return try readDevices(body)
     }
   }
 
   /// A range that the step's own process addresses, unless the kernel lets others in.
-  private mutating func readRange(_ fields: Fields, anyProcess: Bool = false) throws(ScenarioError)
+  mutating func readRange(_ fields: Fields, anyProcess: Bool = false) throws(ScenarioError)
     -> Verb.RegionRange
   {
     let region = try fields.required("region")
@@ -93,7 +94,7 @@ struct VerbReader {
     return range
   }
 
-  private mutating func define(_ value: Value?, _ kind: NameTable.Kind, region: NameTable.Extent? = nil)
+  mutating func define(_ value: Value?, _ kind: NameTable.Kind, region: NameTable.Extent? = nil)
     throws(ScenarioError) -> String?
   {
     guard let value else { return nil }
@@ -170,9 +171,16 @@ struct VerbReader {
   private mutating func readContents(_ body: Value, _ make: (Verb.ContentTarget, Pattern) -> Verb)
     throws(ScenarioError) -> Verb
   {
-    let fields = try body.body(Self.range + ["pin", "reference", "pattern"], main: "region")
+    let fields = try body.body(
+      Self.range + ["pin", "reference", "device", "iova", "pattern"], main: "region")
     let pattern = try fields["pattern"].map { value throws(ScenarioError) in try readPattern(value) }
     let content = pattern ?? .sequence(seed: 0)
+    if let device = fields["device"] {
+      try refuse(["region", "pin", "reference", "offset"], beside: "device", fields)
+      return make(
+        .device(name: try names.use(device, as: .device, at: place), try readDeviceRange(fields)), content)
+    }
+    try refuse(["iova"], beside: "region", fields)
     if let reference = fields["reference"] {
       guard word == .check else { throw reference.error("references can be checked, but not written") }
       try refuse(["region", "pin"], beside: "reference", fields)

@@ -122,7 +122,8 @@ package struct Observations<Ground: ObservedGround> {
       guard let frames = ground.frames(ofPin: name) else {
         throw NotSeen("\(name) was not taken, or was given back")
       }
-      return try count(frames, of: nil, filter, earlier[index], ground)
+      let coherent = filter.coherent == nil ? [] : try ground.coherence(ofPin: name)
+      return try count(frames, of: nil, filter, earlier[index], ground, coherent: coherent)
     case .contents(let range):
       guard let earlier = earlier[index] else { throw NotSeen("the earlier step was not reached") }
       return .word(ground.digests(of: range) == earlier.digests ? "unchanged" : "changed")
@@ -162,7 +163,7 @@ package struct Observations<Ground: ObservedGround> {
 
   private func count(
     _ frames: [Ground.Frame?], of range: Verb.RegionRange?, _ filter: Subject.PageFilter, _ earlier: Earlier?,
-    _ ground: Ground
+    _ ground: Ground, coherent: [Bool] = []
   ) throws(NotSeen) -> Observation {
     if filter.moved != nil, earlier == nil { throw NotSeen("there is nothing to compare with") }
     let page = try ground.pages(frames, of: range, for: filter)
@@ -170,7 +171,8 @@ package struct Observations<Ground: ObservedGround> {
     for (index, frame) in frames.enumerated() {
       let before = earlier.flatMap { index < $0.frames.count ? $0.frames[index] : nil }
       let moved = frame != nil && before != frame
-      if filter.fits(isPresent: frame != nil, moved: moved, page(index)) { fitting += 1 }
+      let coherent = index < coherent.count ? coherent[index] : nil
+      if filter.fits(isPresent: frame != nil, moved: moved, coherent: coherent, page(index)) { fitting += 1 }
     }
     return .count(fitting, of: Int64(frames.count))
   }

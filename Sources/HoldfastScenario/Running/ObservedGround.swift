@@ -18,6 +18,8 @@ package protocol ObservedGround {
   func frames(of range: Verb.RegionRange) -> [Frame?]
   /// The frames that a pin holds, nil where a page was given back; nil if nothing is held under that name.
   func frames(ofPin name: String) -> [Frame?]?
+  /// By page of a pin: whether the address that it was taken through is mapped to the pinned frame.
+  func coherence(ofPin name: String) throws(NotSeen) -> [Bool]
   /// What the pages of a part of a region hold, as digests.
   func digests(of range: Verb.RegionRange) -> [UInt64?]
   /// Something that shows the page at a place among these, as far as the filter asks for it.
@@ -66,12 +68,14 @@ extension Subject.PageFilter {
   /// Whether the description fits a page.
   ///
   /// - Parameter moved: whether the page has another frame than it had; a page without a frame has not.
-  func fits(isPresent: Bool, moved: Bool, _ page: some ObservedPage) -> Bool {
+  /// - Parameter coherent: whether it is what its address is mapped to, for a page of a pin.
+  func fits(isPresent: Bool, moved: Bool, coherent: Bool?, _ page: some ObservedPage) -> Bool {
     func differs<Value: Equatable>(_ wanted: Value?, _ found: @autoclosure () -> Value?) -> Bool {
       guard let wanted else { return false }
       return wanted != found()
     }
     if differs(present, isPresent) || differs(self.moved, moved) { return false }
+    if differs(self.coherent, coherent) { return false }
     if differs(zone, page.zone) || differs(node, page.node) { return false }
     if differs(migratetype, page.migratetype) || differs(pinnable, page.pinnable) { return false }
     if differs(maybePinned, page.maybePinned) || differs(dirty, page.dirty) { return false }

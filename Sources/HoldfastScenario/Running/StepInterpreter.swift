@@ -62,6 +62,26 @@ package protocol StepOperations {
   func saveScope(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult
   func restoreScope(_ name: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult
 
+  // MARK: Devices in containers
+
+  func openContainer(
+    _ name: String, _ kind: ContainerWord, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult
+  func attach(_ attach: Verb.Attach, by actor: Scenario.Actor) throws(StepStop) -> StepResult
+  func detach(_ device: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult
+  /// Pins memory and lets the devices of a container reach it.
+  func map(
+    _ map: Verb.DMAMap, of part: Part, in step: Step, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult
+  /// Unmaps a range of the devices' addresses, or all.
+  func unmap(
+    _ range: Verb.DeviceRange?, of container: String, by actor: Scenario.Actor
+  ) throws(StepStop) -> StepResult
+  /// Lets a device write at its own addresses.
+  func write(_ range: Verb.DeviceRange, by device: String, _ pattern: Pattern) throws(StepStop) -> StepResult
+  /// Lets a device read at its own addresses.
+  func check(_ range: Verb.DeviceRange, by device: String, _ pattern: Pattern) throws(StepStop) -> StepResult
+
   // MARK: The kernel's own memory
 
   func allocate(_ request: Verb.Allocate, by actor: Scenario.Actor) throws(StepStop) -> StepResult
@@ -110,6 +130,8 @@ extension StepOperations {
     case .write(.region(let range), let pattern): try write(part(range), pattern, by: actor)
     case .write(.pin(let held), let pattern), .write(.references(let held), let pattern):
       try write(pages(of: held), of: holding(held: held.name), pattern)
+    case .write(.device(let name, let range), let pattern): try write(range, by: name, pattern)
+    case .check(.device(let name, let range), let pattern): try check(range, by: name, pattern)
     case .check(.region(let range), let pattern): try check(part(range), pattern, by: actor)
     case .check(.pin(let held), let pattern), .check(.references(let held), let pattern):
       try check(pages(of: held), of: holding(held: held.name), pattern)
@@ -149,6 +171,11 @@ extension StepOperations {
     case .clearRefs: try clearReferences(by: actor)
     case .ksm: try mergePages()
     case .device(let action, let range): try device(action, part(range), by: actor)
+    case .container(let name, let kind): try openContainer(name, kind, by: actor)
+    case .attach(let attach): try self.attach(attach, by: actor)
+    case .detach(let device): try detach(device, by: actor)
+    case .dmaMap(let map): try self.map(map, of: part(map.range), in: step, by: actor)
+    case .dmaUnmap(let container, let range): try unmap(range, of: container, by: actor)
     }
   }
 

@@ -7,6 +7,8 @@ let engineRows: [Row] = [
   .pin(pages: 16_384, ours: .enginePin(pages: 16_384)),
   .pinTwoThreads(ours: .enginePin(threads: 2), oursAlone: .enginePin("\(engine) x1")),
   .pinHuge(ours: .enginePin(huge: true)), .fork(ours: .engineFork()),
+  .map(huge: false, ours: .engineMap(pages: 16_384)),
+  .map(huge: true, ours: .engineMap(pages: 16_384, huge: true)),
   .engineAllocation(order: 0, count: 1), .engineAllocation(order: 0, count: 256),
   .engineAllocation(order: 0, count: 4096),
   .engineAllocationTwoThreads(order: 0, count: 256, scales: true),

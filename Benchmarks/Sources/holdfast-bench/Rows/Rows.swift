@@ -36,6 +36,15 @@ extension Row {
       stable: false)
   }
 
+  /// VFIO map and unmap of resident memory: what io_uring registers and unregisters, and a table of the IOMMU.
+  ///
+  /// No twin does the same, so the host is the measure.
+  static func map(huge: Bool, ours: Contender) -> Row {
+    Row(
+      huge ? "vfio-map-2m" : "vfio-map-4k", unit: "page", ours: ours, references: [.ioUring(huge: huge)],
+      bars: huge ? [.nanoseconds(5), .besides("io_uring")] : [.times(0.5, of: "io_uring")])
+  }
+
   /// `count` blocks of an order allocated and then freed, in a zone of 1 GiB with two CPUs.
   ///
   /// The bound in nanoseconds is half of what LLFree takes in user space on a comparable machine.
