@@ -119,6 +119,7 @@ import Testing
       case .domains: machine.devices.domain(id).row
       case .deviceGroups: machine.devices.group(id).row
       case .mappings: machine.devices.mapping(id).row
+      case .sharedMemory: machine.devices.source(id).row
       case .pinRecords: machine.ledger.pinRecord(id).row
       }
     return row[PooledRow.nextFree]

@@ -2,6 +2,20 @@ import Interleaving
 
 /// Making and freeing areas, and the groups and objects that they are listed in.
 extension Spaces {
+  /// Whether all areas of a range of pages are of private anonymous memory, or all of one object.
+  package func isOfOneKind(_ id: RowID, _ pages: Range<UInt64>) -> Bool {
+    let space = space(id)
+    space.lock.lockShared()
+    defer { space.lock.unlockShared() }
+    var first: RowID?
+    var isMixed = false
+    forEachArea(space, in: PageSpan(start: pages.lowerBound, end: pages.upperBound)) { area in
+      if let first, first != area.object { isMixed = true }
+      first = area.object
+    }
+    return !isMixed
+  }
+
   // MARK: - Areas
 
   /// Makes an area and inserts it into its space's tree; it takes over the caller's use of `object`.

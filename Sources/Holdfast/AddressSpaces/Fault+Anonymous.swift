@@ -25,7 +25,7 @@ extension Faults {
     return .success
   }
 
-  enum NewPage {
+  package enum NewPage {
     case success(FrameNumber)
     case failure(FaultResult)
   }

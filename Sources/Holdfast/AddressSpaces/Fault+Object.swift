@@ -68,20 +68,26 @@ extension Faults {
   /// - Kernel: mm/shmem.c:shmem_get_folio_gfp (6.1); without swap, huge pages, userfaultfd, the size limit of
   ///   the file system.
   private func objectPage(_ fault: Fault) -> NewPage {
-    let id = fault.area.object
-    let index = fault.area.offset(of: fault.page)
+    page(
+      of: fault.area.object, fault.area.offset(of: fault.page),
+      wait: !fault.flags.contains(.retryNoWait), for: fault.process)
+  }
+
+  /// An object's folio for one of its pages, locked and with a reference.
+  ///
+  /// - Parameter wait: whether to wait for the page's lock; else the answer may be `retry`.
+  package func page(of id: RowID, _ index: UInt64, wait: Bool, for process: Process) -> NewPage {
     guard index < pageCache.object(id).pages else { return .failure(.busError) }
+    let processor = process.processor
     while true {
-      switch pageCache.lockFolio(
-        id, index, wait: !fault.flags.contains(.retryNoWait), on: fault.processor)
-      {
+      switch pageCache.lockFolio(id, index, wait: wait, on: processor) {
       case .locked(let head): return .success(head)
       case .busy: return .failure(.retry)
       case .missing: break
       }
       let new: FrameNumber
       do {
-        new = try allocator.allocateFolio(order: 0, gfp: [.highUserMovable, .zero], for: fault.process)
+        new = try allocator.allocateFolio(order: 0, gfp: [.highUserMovable, .zero], for: process)
       } catch {
         return .failure(.outOfMemory(error))
       }
@@ -89,16 +95,16 @@ extension Faults {
       // No other thread knows the page yet, so its lock is free.
       guard folio.lock.tryLock() else { fatalError("\(new) was allocated locked") }
       folio.set([.swapBacked, .uptodate])
-      switch pageCache.insert(id, index, new, for: fault.process) {
+      switch pageCache.insert(id, index, new, for: process) {
       case .inserted:
-        lru.add(new, on: fault.processor)
+        lru.add(new, on: processor)
         return .success(new)
       case .occupied:
         folio.lock.unlock()
-        folios.put(new, on: fault.processor)
+        folios.put(new, on: processor)
       case .failure(let result):
         folio.lock.unlock()
-        folios.put(new, on: fault.processor)
+        folios.put(new, on: processor)
         return .failure(result)
       }
     }

@@ -54,6 +54,14 @@ extension Spaces {
     return isFree ? 0 : pages
   }
 
+  /// Charges pages to the user alone, against a limit in pages.
+  ///
+  /// - Throws: ENOMEM, with nothing charged.
+  package func chargeUser(pages: UInt64, limit: UInt64) throws(AddressSpaceError) {
+    if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
+    try add(pages, to: global.userLockedPages, limit: limit)
+  }
+
   /// Adds to a count that may not exceed a limit.
   private func add(_ pages: UInt64, to cell: AtomicUInt64, limit: UInt64) throws(AddressSpaceError) {
     while true {

@@ -54,7 +54,7 @@ extension PageCache {
   }
 
   /// Takes one more use of an object, unless it has been freed.
-  func getObject(_ id: RowID) -> Bool {
+  package func getObject(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let object = object(id)
       guard object.users > 0 else { return false }
@@ -66,7 +66,7 @@ extension PageCache {
   /// Drops a use of an object; the last one frees its pages.
   ///
   /// - Locks: the caller holds no lock above the space's: pages are locked one by one.
-  func putObject(_ id: RowID, on processor: Int) {
+  package func putObject(_ id: RowID, on processor: Int) {
     let last = global.tablesLock.withLock {
       let object = object(id)
       // The row counts as in use until its pages are freed, although no new use can be taken.

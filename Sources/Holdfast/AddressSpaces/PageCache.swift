@@ -53,6 +53,15 @@ extension PageCache {
     return entry.frame
   }
 
+  /// The frame of a page of an object, if it is in its cache.
+  package func frame(of id: RowID, _ index: UInt64) -> FrameNumber? {
+    let object = object(id)
+    return object.lock.withLock {
+      guard let head = folio(object, index) else { return nil }
+      return head + Int(index - memmap.page(head).index)
+    }
+  }
+
   /// The folio that holds a page of the object, locked and with a reference.
   ///
   /// - Returns: `busy` if another thread has locked it and `wait` is false.

@@ -103,7 +103,7 @@ extension Spaces {
   ///
   /// - Returns: false if it has been freed.
   /// - Kernel: include/linux/sched/mm.h:mmget_not_zero (6.1)
-  func getSpace(_ id: RowID) -> Bool {
+  package func getSpace(_ id: RowID) -> Bool {
     global.tablesLock.withLock {
       let space = space(id)
       guard space.live > 0 else { return false }

@@ -80,14 +80,19 @@ extension Devices {
   fileprivate func domain(
     for device: DeviceDescription, in container: Container, by process: Process
   ) throws(DeviceError) -> Domain {
-    try checkAperture(device, container)
-    try checkReserved(device, container)
+    let isShared = container.accounting != nil
+    try checkAperture(device, container, isShared ? .addressInUse : .invalidArgument)
+    try checkReserved(device, container, isShared ? .addressInUse : .invalidArgument)
     guard device.remapsInterrupts else { throw DeviceError(.attach, .unsafeInterrupts, .notPermitted) }
     for domain in domains(of: container)
     where domain.iommu == device.iommu && domain.isCoherent == device.isCoherent { return domain }
     let new = try makeDomain(for: device, process)
     do {
-      try replay(container, in: new, by: process)
+      if isShared {
+        try fillAll(of: container, in: new, by: process)
+      } else {
+        try replay(container, in: new, by: process)
+      }
     } catch {
       freeDomain(new, on: process.processor)
       throw error
@@ -115,9 +120,11 @@ extension Devices {
   }
 
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_aper_conflict (6.1)
-  private func checkAperture(_ device: DeviceDescription, _ container: Container) throws(DeviceError) {
+  private func checkAperture(
+    _ device: DeviceDescription, _ container: Container, _ errno: Errno
+  ) throws(DeviceError) {
     let aperture = clamped(device.aperture)
-    let conflict = DeviceError(.attach, .apertureConflict, .invalidArgument)
+    let conflict = DeviceError(.attach, .apertureConflict, errno)
     for other in groups(of: container).map(\.description) where !other.isEmulated {
       guard clamped(other.aperture).overlaps(aperture) else { throw conflict }
     }
@@ -128,10 +135,12 @@ extension Devices {
   }
 
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_resv_conflict (6.1)
-  private func checkReserved(_ device: DeviceDescription, _ container: Container) throws(DeviceError) {
+  private func checkReserved(
+    _ device: DeviceDescription, _ container: Container, _ errno: Errno
+  ) throws(DeviceError) {
     for window in device.reserved {
       if find(container, at: window.lowerBound, length: window.upperBound - window.lowerBound + 1) != nil {
-        throw DeviceError(.attach, .reservedConflict, .invalidArgument, at: window.lowerBound)
+        throw DeviceError(.attach, .reservedConflict, errno, at: window.lowerBound)
       }
     }
   }
@@ -179,6 +188,32 @@ extension Devices {
     for mapping in all { mapping.isMapped = true }
   }
 
+  /// Puts all mappings of an IO address space into a new domain; or none of them.
+  ///
+  /// - Locks: the caller holds the container's lock.
+  /// - Kernel: drivers/iommu/iommufd/io_pagetable.c:iopt_fill_domain (6.12)
+  private func fillAll(
+    of container: Container, in new: Domain, by process: Process
+  ) throws(DeviceError) {
+    var done: [(area: Mapping, wasMapped: Bool)] = []
+    do throws(DeviceError) {
+      for area in mappings(of: container) {
+        let wasMapped = area.isMapped
+        try fill(area, in: [new], by: process)
+        done.append((area, wasMapped))
+      }
+    } catch {
+      for (area, wasMapped) in done {
+        if wasMapped {
+          unmap(new, area.span, on: process.processor)
+        } else {
+          unfill(area, from: [new], on: process.processor)
+        }
+      }
+      throw error
+    }
+  }
+
   private func copyTranslations(
     of mapping: Mapping, _ container: Container, to new: Domain, for process: Process
   ) throws(DeviceError) {
@@ -209,7 +244,7 @@ extension Devices {
     container.lock.withLock {
       remove(old, from: container)
       if old.domain != .none { leaveDomain(old, container, on: processor) }
-      if container.firstGroup == .none {
+      if container.firstGroup == .none, container.accounting == nil {
         for mapping in mappings(of: container) { remove(mapping, from: container, on: processor) }
       }
     }
@@ -228,8 +263,12 @@ extension Devices {
     guard domain.groups == 0 else { return }
     if container.firstDomain == domain.id, domain.next == .none {
       // The last one: only emulated devices are left, or none.
-      for mapping in mappings(of: container) {
-        unmapAndUnpin(mapping, container, on: processor)
+      for mapping in mappings(of: container) where mapping.isMapped {
+        if mapping.source != .none {
+          unfill(mapping, from: [domain], on: processor)
+        } else {
+          unmapAndUnpin(mapping, container, on: processor)
+        }
       }
     } else {
       for mapping in mappings(of: container) { unmap(domain, mapping.span, on: processor) }

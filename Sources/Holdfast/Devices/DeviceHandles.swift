@@ -34,6 +34,11 @@ package struct Container {
     get { row[ContainerRow.firstGroup] }
     nonmutating set { row[ContainerRow.firstGroup] = newValue }
   }
+  /// Whom pins are charged to, if it is an IO address space of iommufd; nil for a container of VFIO.
+  package var accounting: IOAccounting? {
+    get { row[ContainerRow.accounting] == 0 ? nil : IOAccounting(rawValue: row[ContainerRow.accounting] - 1) }
+    nonmutating set { row[ContainerRow.accounting] = newValue.map { $0.rawValue + 1 } ?? 0 }
+  }
   /// Mappings whose address in the space has been taken away (vaddr_invalid_count).
   package var invalid: Int {
     get { Int(row[ContainerRow.invalid]) }
@@ -206,6 +211,21 @@ package struct Mapping {
   package var pinned: RowID {
     get { row[MappingRow.pinned] }
     nonmutating set { row[MappingRow.pinned] = newValue }
+  }
+  /// Memory that mappings of IO address spaces share; none for one of VFIO.
+  package var source: RowID {
+    get { row[MappingRow.source] }
+    nonmutating set { row[MappingRow.source] = newValue }
+  }
+  /// Where the mapping begins in it.
+  package var firstPage: Int {
+    get { Int(row[MappingRow.firstPage]) }
+    nonmutating set { row[MappingRow.firstPage] = UInt64(newValue) }
+  }
+  /// The next mapping of that memory.
+  var nextOfSource: RowID {
+    get { row[MappingRow.nextOfSource] }
+    nonmutating set { row[MappingRow.nextOfSource] = newValue }
   }
   /// Whether the domains translate it (iommu_mapped).
   package var isMapped: Bool {

@@ -22,10 +22,14 @@ package enum ContainerRow: FixedRow {
     firstGroup.next("mappings without an address", .guarded(by: .iommu))
   }
 
-  @inlinable @_transparent package static var stride: Int { invalid.stride(align: 32) }
+  @inlinable @_transparent package static var accounting: Field<UInt32> {
+    invalid.next("accounting", .immutable)
+  }
+
+  @inlinable @_transparent package static var stride: Int { accounting.stride(align: 32) }
 
   @usableFromInline package static var fields: [any RowField] {
-    [live, lock, kind, root, available, firstDomain, firstGroup, invalid]
+    [live, lock, kind, root, available, firstDomain, firstGroup, invalid, accounting]
   }
 }
 
@@ -140,11 +144,23 @@ package enum MappingRow: FixedRow {
     isMapped.next("has no address", .guarded(by: .iommu))
   }
 
-  @inlinable @_transparent package static var stride: Int { isInvalid.stride(align: 32) }
+  // Of an IO address space.
+  @inlinable @_transparent package static var source: Field<RowID> {
+    isInvalid.next("shared memory", .immutable)
+  }
+  @inlinable @_transparent package static var firstPage: Field<UInt64> {
+    source.next("first page of the shared memory", .immutable)
+  }
+  @inlinable @_transparent package static var nextOfSource: Field<RowID> {
+    firstPage.next("next mapping of the shared memory", .guarded(by: .sharedMemory))
+  }
+
+  @inlinable @_transparent package static var stride: Int { nextOfSource.stride(align: 32) }
 
   @usableFromInline package static var fields: [any RowField] {
     [
       live, left, right, access, iova, size, address, locked, limit, space, pinned, isMapped, isInvalid,
+      source, firstPage, nextOfSource,
     ]
   }
 }

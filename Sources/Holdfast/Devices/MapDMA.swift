@@ -24,7 +24,7 @@ extension Machine {
     }
     container.lock.lock()
     defer { container.lock.unlock() }
-    guard container.firstGroup != .none else { throw refuse(.noDevice) }
+    guard container.firstGroup != .none, container.accounting == nil else { throw refuse(.noDevice) }
     guard map.size >= DMAMap.leastSize else {
       throw refuse(.tooSmall(given: map.size, needed: DMAMap.leastSize))
     }
@@ -134,7 +134,7 @@ extension Devices {
     func refuse(_ cause: DeviceError.Cause, _ errno: Errno = .invalidArgument) -> DeviceError {
       DeviceError(.unmap, cause, errno, at: unmap.iova)
     }
-    guard container.firstGroup != .none else { throw refuse(.noDevice) }
+    guard container.firstGroup != .none, container.accounting == nil else { throw refuse(.noDevice) }
     guard unmap.size >= DMAUnmap.leastSize else {
       throw refuse(.tooSmall(given: unmap.size, needed: DMAUnmap.leastSize))
     }

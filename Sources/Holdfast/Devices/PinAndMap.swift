@@ -90,8 +90,11 @@ extension Devices {
     return run.count
   }
 
+  /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vaddr_get_pfns (6.1); without areas of frames without descriptors.
   private func refill(_ batches: inout PinBatches, _ mapping: Mapping) throws(DeviceError) {
+    let first = batches.pinned
     do throws(PinError) { try batches.refill(atMost: Self.batch) } catch { throw failed(error, mapping) }
+    batches.releaseZeroPages(from: first)
   }
 
   private func failed(_ error: PinError, _ mapping: Mapping) -> DeviceError {

@@ -126,13 +126,18 @@ extension Devices {
   ) {
     let space = spaces.space(mapping.space)
     let isLive = spaces.isLive(mapping.space)
+    let file = mapping.source == .none ? RowID.none : source(mapping.source).object
     for index in 0..<UInt64(mapping.pages) {
       let iova = mapping.iova + index << 12
       guard range.contains(iova), let reached = translate(domain, iova >> 12)?.frame else { continue }
       let address = mapping.address + index << 12
-      let mapped =
-        isLive
-        ? space.pageTableLock.withLock { faults.mappedFrame(space, address.page) } : nil
+      let mapped: FrameNumber?
+      if file != .none {
+        mapped = pageCache.frame(of: file, address.page)
+      } else {
+        mapped =
+          isLive ? space.pageTableLock.withLock { faults.mappedFrame(space, address.page) } : nil
+      }
       if mapped != reached {
         found.append(IncoherentPage(iova: iova, reached: reached, address: address, mapped: mapped))
       }

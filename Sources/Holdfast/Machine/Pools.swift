@@ -33,6 +33,7 @@ extension Pools {
     case .domains: machine.layout.domains.pooled
     case .deviceGroups: machine.layout.deviceGroups.pooled
     case .mappings: machine.layout.mappings.pooled
+    case .sharedMemory: machine.layout.sharedMemory.pooled
     case .pinRecords: machine.layout.pinRecords.pooled
     }
   }

@@ -32,6 +32,7 @@ package struct TableLayout: Sendable {
   @usableFromInline package let domains: Table<DomainRow>
   @usableFromInline package let deviceGroups: Table<DeviceGroupRow>
   @usableFromInline package let mappings: Table<MappingRow>
+  @usableFromInline package let sharedMemory: Table<SharedMemoryRow>
   @usableFromInline package let pinRecords: Table<PinRecordRow>
   @usableFromInline package let tableMeta: Table<TableMetaRow>
   @usableFromInline package let cmaBitmaps: Table<CMABitmapRow>
@@ -75,6 +76,7 @@ package struct TableLayout: Sendable {
     domains = plan.place(limits.deviceGroups) { "domain \($0)" }
     deviceGroups = plan.place(limits.deviceGroups) { "device group \($0)" }
     mappings = plan.place(limits.mappings) { "mapping \($0)" }
+    sharedMemory = plan.place(limits.mappings) { "shared memory \($0)" }
     pinRecords = plan.place(limits.pinRecords) { "pin record \($0)" }
     tableMeta = plan.place(tablePageCount) { "table page \($0)" }
     cmaBitmaps = plan.place(

@@ -33,7 +33,7 @@ extension Pins {
   }
 
   /// The result of a look at pinned pages.
-  private enum Verdict {
+  enum Verdict {
     /// The pages may stay; they are still pinned.
     case stay
     /// All pages were unpinned; the range is pinned again.
@@ -46,7 +46,7 @@ extension Pins {
   ///
   /// - Kernel: mm/gup.c:check_and_migrate_movable_pages (6.1)
   /// - Kernel: mm/gup.c:migrate_longterm_unpinnable_pages (6.1); without device-coherent pages.
-  private func settle(
+  func settle(
     _ request: PinRequest, _ range: PinRange, _ attempt: inout LongtermAttempt
   ) -> Verdict {
     if attempt.giveUpMoving { return .stay }
@@ -201,7 +201,7 @@ private struct Drained {
 }
 
 /// The attempts that one long-term pin has made.
-private struct LongtermAttempt {
+struct LongtermAttempt {
   var passes = 0
   var migrationFailures = 0
   var isolationFailures = 0

@@ -80,6 +80,8 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
     case noTarget([MigrationFailure])
     /// A signal ended the call.
     case interrupted
+    /// The range is memory of several kinds, or of several objects.
+    case mixed
     /// The ledger's tables are full.
     case ledgerFull
   }
@@ -140,6 +142,7 @@ public struct PinError: Error, Sendable, CustomStringConvertible {
         "pages may not stay where pinned and there is no memory to move them to - "
           + Self.list(failures.map(\.description))
       case .interrupted: "a fatal signal is pending"
+      case .mixed: "the range is memory of several kinds or of several objects"
       case .ledgerFull: "the table of pins is full"
       }
     if let address { text += ", at \(address)" }

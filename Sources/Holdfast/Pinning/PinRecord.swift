@@ -70,6 +70,11 @@ package struct PinRecord {
     get { Int(row[PinRecordRow.chargedToUser]) }
     nonmutating set { row[PinRecordRow.chargedToUser] = UInt32(newValue) }
   }
+  /// Whether it is a buffer of a ring, which may be charged less than its folios since another buffer has them too.
+  package var isOfRing: Bool {
+    get { row[PinRecordRow.isOfRing] != 0 }
+    nonmutating set { row[PinRecordRow.isOfRing] = newValue ? 1 : 0 }
+  }
   /// The processor of the caller, whose counters the release goes to.
   package var processor: Int {
     get { Int(row[PinRecordRow.processor]) }

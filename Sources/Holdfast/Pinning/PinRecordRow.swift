@@ -55,13 +55,16 @@ package enum PinRecordRow: FixedRow {
   @inlinable @_transparent package static var chargedToUser: Field<UInt32> {
     charged.next("pages charged to the user", .written(under: .ledger))
   }
+  @inlinable @_transparent package static var isOfRing: Field<UInt32> {
+    chargedToUser.next("is a ring's", .ownerWrites(under: .ledger))
+  }
 
-  @inlinable @_transparent package static var stride: Int { chargedToUser.stride(align: 64) }
+  @inlinable @_transparent package static var stride: Int { isOfRing.stride(align: 64) }
 
   @usableFromInline package static var fields: [any RowField] {
     [
       kind, owner, space, total, startPage, remaining, flags, slots, slotOrder, accounting, processor, tick,
-      purpose, ownerName, marksDirty, charged, chargedToUser,
+      purpose, ownerName, marksDirty, charged, chargedToUser, isOfRing,
     ]
   }
 }

@@ -26,6 +26,11 @@ extension Invariant {
           locked[mapping.space, default: 0] += mapping.locked
         }
       }
+      for source in machine.sharedMemory {
+        pinned[source.space, default: 0] += source.charged
+        if source.charge == .space { locked[source.space, default: 0] += source.charged }
+        if source.charge == .user { user += source.charged }
+      }
       var found: [String] = []
       for index in 1...max(1, machine.pools.usedRows(.spaces)) {
         let id = RowID(rawValue: UInt32(index))
@@ -48,27 +53,37 @@ extension Invariant {
     ) { context in
       let machine = context.machine
       var records: [(accounting: PinAccounting, charged: Int, user: Int, frames: [FrameNumber])] = []
+      var ofRings: [String] = []
       machine.ledger.forEachRecord { record, frames in
-        records.append((record.accounting, record.charged, record.chargedToUser, Array(frames)))
-      }
-      return records.compactMap { record in
-        let held = record.frames.count { $0 != .none }
-        let expected: Int
-        switch record.accounting {
-        case .none: expected = 0
-        case .pinned: expected = held
-        case .locked: expected = machine.pins.unreserved(record.frames)
-        case .registered:
-          // A buffer that is given back in part stays charged whole.
-          guard held == record.frames.count else { return nil }
-          expected = machine.pins.wholeFolios(record.frames)
-          guard record.user == 0 || record.user == expected else {
-            return "\(held) registered pages are charged \(record.user) to the user, not \(expected)"
-          }
+        guard record.isOfRing else {
+          records.append((record.accounting, record.charged, record.chargedToUser, Array(frames)))
+          return
         }
-        return record.charged == expected
-          ? nil : "\(held) pages for \(record.accounting) are charged as \(record.charged), not \(expected)"
+        // Folios that another buffer of the ring has are charged there.
+        let most = machine.pins.wholeFolios(frames)
+        if record.charged > most || ![0, record.charged].contains(record.chargedToUser) {
+          ofRings.append("a ring's buffer is charged \(record.charged) pages, its folios have \(most)")
+        }
       }
+      return ofRings
+        + records.compactMap { record -> String? in
+          let held = record.frames.count { $0 != .none }
+          let expected: Int
+          switch record.accounting {
+          case .none: expected = 0
+          case .pinned: expected = held
+          case .locked: expected = machine.pins.unreserved(record.frames)
+          case .registered:
+            // A buffer that is given back in part stays charged whole.
+            guard held == record.frames.count else { return nil }
+            expected = machine.pins.wholeFolios(record.frames)
+            guard record.user == 0 || record.user == expected else {
+              return "\(held) registered pages are charged \(record.user) to the user, not \(expected)"
+            }
+          }
+          return record.charged == expected
+            ? nil : "\(held) pages for \(record.accounting) are charged as \(record.charged), not \(expected)"
+        }
     },
   ]
 }

@@ -22,9 +22,12 @@ extension Invariant {
             left[page] = translated.frame
           }
           for mapping in mappings {
-            let frames = records[mapping.pinned] ?? []
+            let pinned =
+              mapping.source == .none ? mapping.pinned : machine.devices.source(mapping.source).pinned
+            let frames = records[pinned] ?? []
             for index in 0..<mapping.pages {
               let page = mapping.iova >> 12 + UInt64(index)
+              let index = index + mapping.firstPage
               let reached = left.removeValue(forKey: page)
               // Pins of the zero page are given back at once.
               var pinned = index < frames.count ? frames[index] : .none
@@ -55,19 +58,32 @@ extension Invariant {
       machine.ledger.forEachRecord { record, frames in
         pinned[record.id] = frames.count { $0 != .none }
       }
-      return machine.liveContainers.flatMap { container in
-        machine.devices.mappings(of: container).compactMap { mapping in
-          let expected = mapping.pinned == .none ? 0 : pinned[mapping.pinned] ?? 0
-          return mapping.locked == expected
-            ? nil
-            : "mapping \(mapping.id.rawValue) is charged \(mapping.locked) pages, \(expected) are pinned"
-        }
+      return machine.sharedMemory.compactMap { source -> String? in
+        let expected = source.pinned == .none ? 0 : pinned[source.pinned] ?? 0
+        return source.charged == expected
+          ? nil
+          : "shared memory \(source.id.rawValue) is charged \(source.charged) pages, \(expected) are pinned"
       }
+        + machine.liveContainers.flatMap { container in
+          machine.devices.mappings(of: container).compactMap { mapping in
+            let expected = mapping.pinned == .none ? 0 : pinned[mapping.pinned] ?? 0
+            return mapping.locked == expected
+              ? nil
+              : "mapping \(mapping.id.rawValue) is charged \(mapping.locked) pages, \(expected) are pinned"
+          }
+        }
     },
   ]
 }
 
 extension Machine {
+  /// Memory that mappings of IO address spaces share; nothing runs.
+  var sharedMemory: [SharedMemory] {
+    guard pools.usedRows(.sharedMemory) > 0 else { return [] }
+    return (1...pools.usedRows(.sharedMemory)).map { devices.source(RowID(rawValue: UInt32($0))) }
+      .filter { $0.live != 0 }
+  }
+
   /// The containers that are open; nothing runs.
   var liveContainers: [Container] {
     guard pools.usedRows(.containers) > 0 else { return [] }

@@ -46,8 +46,9 @@ extension Stage: ObservedGround {
       return word >> 63 == 1 ? FrameNumber(rawValue: UInt32(truncatingIfNeeded: word)) : nil
     }
     if let mapping = hold.mapping {
+      let others = Set(incoherentPages(of: mapping).map(\.iova))
       return frames(of: mapping).enumerated().map { index, frame in
-        frame == mapped(mapping.process, mapping.address + UInt64(index * pageSize))
+        frame != nil && !others.contains(mapping.iova + UInt64(index * pageSize))
       }
     }
     return hold.pins.flatMap { held in

@@ -11,6 +11,8 @@ final class Stage {
     let address: VirtualAddress
     let pages: Int
     let object: ObjectHandle?
+    /// Where it begins in the object, in bytes.
+    var offset: UInt64 = 0
   }
 
   /// Pins or references that have a name.
@@ -72,6 +74,8 @@ final class Stage {
   /// An open container, and who has opened it.
   struct OpenContainer {
     let handle: DeviceContainer
+    /// The same as an IO address space, if it is one.
+    let shared: IOAddressSpace?
     let process: String
   }
 

@@ -41,7 +41,7 @@ extension Stage {
       let pages = size.map { Int(clamping: $0.pages) } ?? (backing.pages - Int(clamping: offset.pages))
       let address = try mapping(
         process, pages, .object(object, offset: offset.bytes), protection, populate: map.populate)
-      region = Region(process: name, address: address, pages: pages, object: object)
+      region = Region(process: name, address: address, pages: pages, object: object, offset: offset.bytes)
     case .like(let id):
       region = try mapLike(id, by: process, name: name)
     }

@@ -5,21 +5,24 @@ import HoldfastScenario
 extension Stage {
   /// Memory that is mapped for devices, under a name.
   struct DeviceMapping {
-    let container: DeviceContainer
+    let container: OpenContainer
     let iova: UInt64
     let pages: Int
-    /// The process that has mapped it, and where the memory is there.
+    /// The process that has mapped it.
     let process: String
-    let address: VirtualAddress
   }
 
   func openContainer(
     _ name: String, _ kind: ContainerWord, by actor: Scenario.Actor
   ) throws(StepStop) -> StepResult {
-    let opened = try transferring { () throws(DeviceError) in
-      try machine.openContainer(kind == .vfio ? .type1v2 : .type1)
+    containers[name] = try transferring { () throws(DeviceError) in
+      if kind.isIOAddressSpace {
+        let opened = try machine.openIOAddressSpace(kind == .iommufd ? .user : .process)
+        return OpenContainer(handle: opened.container, shared: opened, process: actor.process)
+      }
+      let opened = try machine.openContainer(kind == .vfio ? .type1v2 : .type1)
+      return OpenContainer(handle: opened, shared: nil, process: actor.process)
     }
-    containers[name] = OpenContainer(handle: opened, process: actor.process)
     return StepResult()
   }
 
@@ -31,7 +34,7 @@ extension Stage {
       pageSizes: 1 << 12 | UInt64(pageSize << machine.geometry.tableBits), isEmulated: attach.isEmulated)
     if let aperture = attach.aperture { device.aperture = 0...aperture.bytes - 1 }
     devices[attach.name] = try transferring { () throws(DeviceError) in
-      try machine.attach(device, to: container, by: process)
+      try machine.attach(device, to: container.handle, by: process)
     }
     return StepResult()
   }
@@ -49,29 +52,57 @@ extension Stage {
     let process = try process(of: actor)
     let container = try container(map.container)
     let address = address(of: part)
-    let flags: UInt32 =
-      switch map.access {
-      case .r: DMAMap.read
-      case .w: DMAMap.write
-      case .rw: DMAMap.read | DMAMap.write
+    let length = UInt64(part.pages * pageSize)
+    return try mapping(part.pages, of: container, as: map.name, in: step, by: actor) {
+      () throws(DeviceError) in
+      if let shared = container.shared {
+        let asked = IOMap(at: map.iova?.bytes, length: length, flags: map.access.ioFlags)
+        guard map.isFile, let object = part.region.object else {
+          return try machine.map(shared, address, asked, by: process)
+        }
+        let start = part.region.offset + UInt64(part.first * pageSize)
+        return try machine.mapFile(shared, object, from: start, asked, by: process)
       }
-    let label = step.label ?? "line \(step.location.line)"
-    do throws(DeviceError) {
+      let iova = map.iova?.bytes ?? 0
       try machine.mapDMA(
-        container,
-        DMAMap(address, at: map.iova.bytes, length: UInt64(part.pages * pageSize), flags: flags), by: process)
-    } catch {
-      throw stop(error).after(StepResult(requested: Int64(part.pages), pages: 0))
+        container.handle, DMAMap(address, at: iova, length: length, flags: map.access.flags), by: process)
+      return iova
     }
-    pinLabels.append((process.id, machine.now, label, map.name))
-    let mapping = DeviceMapping(
-      container: container, iova: map.iova.bytes, pages: part.pages, process: actor.process, address: address)
-    if let name = map.name {
+  }
+
+  func copy(_ copy: Verb.DMACopy, in step: Step, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    let process = try process(of: actor)
+    let (source, target) = (try container(copy.source), try container(copy.target))
+    guard let from = source.shared, let to = target.shared else {
+      throw .failed(.EINVAL, .argument, "only IO address spaces can be copied from and to")
+    }
+    return try mapping(
+      Int(clamping: copy.range.size.pages), of: target, as: copy.name, in: step, by: actor
+    ) { () throws(DeviceError) in
+      try machine.copy(
+        from: from, at: copy.range.iova.bytes, to: to,
+        IOMap(at: copy.iova?.bytes, length: copy.range.size.bytes, flags: copy.access.ioFlags), by: process)
+    }
+  }
+
+  /// Maps so many pages, and keeps them under a name.
+  private func mapping(
+    _ pages: Int, of container: OpenContainer, as name: String?, in step: Step, by actor: Scenario.Actor,
+    _ map: () throws(DeviceError) -> UInt64
+  ) throws(StepStop) -> StepResult {
+    let label = step.label ?? "line \(step.location.line)"
+    let iova: UInt64
+    do throws(DeviceError) { iova = try map() } catch {
+      throw stop(error).after(StepResult(requested: Int64(pages), pages: 0))
+    }
+    pinLabels.append((try process(of: actor).id, machine.now, label, name))
+    let mapping = DeviceMapping(container: container, iova: iova, pages: pages, process: actor.process)
+    if let name {
       let hold = Hold(process: actor.process, label: label)
       hold.mapping = mapping
       holds[name] = hold
     }
-    var done = StepResult(allOf: part.pages)
+    var done = StepResult(allOf: pages)
     if isVerbose { done.frames = FrameRuns.describe(frames(of: mapping).compactMap(\.self)) }
     return done
   }
@@ -80,14 +111,23 @@ extension Stage {
     _ range: Verb.DeviceRange?, of name: String, by actor: Scenario.Actor
   ) throws(StepStop) -> StepResult {
     let process = try process(of: actor)
-    let container = try container(name)
-    let unmap =
-      range.map { DMAUnmap(at: $0.iova.bytes, length: $0.size.bytes) }
-      ?? DMAUnmap(at: 0, length: 0, flags: DMAUnmap.all)
-    let bytes = try transferring { () throws(DeviceError) in
-      try machine.unmapDMA(container, unmap, by: process)
-    }
+    let bytes = try unmap(range.map { ($0.iova.bytes, $0.size.bytes) }, of: container(name), by: process)
     return StepResult(pages: Int64(bytes / UInt64(pageSize)))
+  }
+
+  private func unmap(
+    _ range: (iova: UInt64, length: UInt64)?, of container: OpenContainer, by process: Process
+  ) throws(StepStop) -> UInt64 {
+    try transferring { () throws(DeviceError) in
+      if let shared = container.shared {
+        return try machine.unmap(
+          shared, at: range?.iova ?? 0, length: range?.length ?? UInt64.max, by: process)
+      }
+      let unmap =
+        range.map { DMAUnmap(at: $0.iova, length: $0.length) }
+        ?? DMAUnmap(at: 0, length: 0, flags: DMAUnmap.all)
+      return try machine.unmapDMA(container.handle, unmap, by: process)
+    }
   }
 
   /// Unmaps what a name stands for, or a part of it.
@@ -95,13 +135,8 @@ extension Stage {
     guard let process = processes[mapping.process] else {
       throw StepStop.failed(.ESRCH, .argument, "the process \(mapping.process) has ended")
     }
-    _ = try transferring { () throws(DeviceError) in
-      try machine.unmapDMA(
-        mapping.container,
-        DMAUnmap(
-          at: mapping.iova + UInt64(pages.lowerBound * pageSize), length: UInt64(pages.count * pageSize)),
-        by: process)
-    }
+    let start = mapping.iova + UInt64(pages.lowerBound * pageSize)
+    _ = try unmap((start, UInt64(pages.count * pageSize)), of: mapping.container, by: process)
     return StepResult(allOf: pages.count)
   }
 
@@ -132,7 +167,8 @@ extension Stage {
     _ pages: Range<Int>, of mapping: DeviceMapping, write: Bool,
     _ body: (Int, FrameNumber) throws(StepStop) -> Void
   ) throws(StepStop) -> StepResult {
-    guard let device = machine.groups(of: mapping.container).last(where: { machine.translates(for: $0) })
+    guard
+      let device = machine.groups(of: mapping.container.handle).last(where: { machine.translates(for: $0) })
     else {
       throw .skipped("no device of the container does transfers of its own")
     }
@@ -148,11 +184,11 @@ extension Stage {
 
   // MARK: - Names and errors
 
-  private func container(_ name: String) throws(StepStop) -> DeviceContainer {
+  private func container(_ name: String) throws(StepStop) -> OpenContainer {
     guard let opened = containers[name] else {
       throw .failed(.EINVAL, .argument, "the container \(name) is not open")
     }
-    return opened.handle
+    return opened
   }
 
   private func device(_ name: String) throws(StepStop) -> DeviceGroup {
@@ -165,7 +201,11 @@ extension Stage {
     for (container, opened) in containers.sorted(by: { $0.key < $1.key }) where opened.process == name {
       let groups = machine.groups(of: opened.handle)
       devices = devices.filter { !groups.contains($0.value) }
-      machine.closeContainer(opened.handle, on: processor)
+      if let shared = opened.shared {
+        machine.closeIOAddressSpace(shared, on: processor)
+      } else {
+        machine.closeContainer(opened.handle, on: processor)
+      }
       containers[container] = nil
     }
   }
@@ -193,13 +233,19 @@ extension Stage {
 
   /// What the devices reach at the pages of a mapping; nil where nothing is.
   func frames(of mapping: DeviceMapping) -> [FrameNumber?] {
-    machine.reachedFrames(of: mapping.container, iova: mapping.iova, pages: mapping.pages)
+    machine.reachedFrames(of: mapping.container.handle, iova: mapping.iova, pages: mapping.pages)
+  }
+
+  /// The pages of a mapping that its devices and the memory's owner see in different frames.
+  func incoherentPages(of mapping: DeviceMapping) -> [IncoherentPage] {
+    let last = mapping.iova + UInt64(mapping.pages * pageSize) - 1
+    return machine.incoherentPages(of: mapping.container.handle, in: mapping.iova...last)
   }
 
   /// Whether a mapping is still there.
   func isThere(_ mapping: DeviceMapping) -> Bool {
-    containers.values.contains { $0.handle == mapping.container }
-      && machine.mappings(of: mapping.container).contains { $0.iova == mapping.iova }
+    containers.values.contains { $0.handle == mapping.container.handle }
+      && machine.mappings(of: mapping.container.handle).contains { $0.iova == mapping.iova }
   }
 
   /// The pages that have become incoherent since the last call, in a sentence for each mapping.
@@ -207,8 +253,7 @@ extension Stage {
     var found: [String] = []
     for (name, hold) in holds.sorted(by: { $0.key < $1.key }) {
       guard let mapping = hold.mapping, isThere(mapping) else { continue }
-      let last = mapping.iova + UInt64(mapping.pages * pageSize) - 1
-      let pages = machine.incoherentPages(of: mapping.container, in: mapping.iova...last)
+      let pages = incoherentPages(of: mapping)
       let new = pages.filter { !hold.incoherent.contains($0.iova) }
       hold.incoherent = Set(pages.map(\.iova))
       guard let first = new.first else { continue }
@@ -216,5 +261,25 @@ extension Stage {
         "incoherent: \(new.count) page\(new.count == 1 ? "" : "s") of \(name) from here on: \(first)")
     }
     return found
+  }
+}
+
+extension DeviceAccessWord {
+  /// The flags of VFIO_IOMMU_MAP_DMA.
+  fileprivate var flags: UInt32 {
+    switch self {
+    case .r: DMAMap.read
+    case .w: DMAMap.write
+    case .rw: DMAMap.read | DMAMap.write
+    }
+  }
+
+  /// The flags of IOMMU_IOAS_MAP.
+  fileprivate var ioFlags: UInt32 {
+    switch self {
+    case .r: IOMap.readable
+    case .w: IOMap.writeable
+    case .rw: IOMap.readable | IOMap.writeable
+    }
   }
 }

@@ -34,4 +34,8 @@ extension StepInWorker {
   func check(
     _ range: Verb.DeviceRange, by device: String, _ pattern: Pattern
   ) throws(StepStop) -> StepResult { throw Self.refusal }
+
+  func copy(_ copy: Verb.DMACopy, in step: Step, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
+    throw Self.refusal
+  }
 }

@@ -52,6 +52,7 @@ extension Verb {
     case .attach(let attach): attach.summary
     case .detach(let device): "take the device \(device) out of its container"
     case .dmaMap(let map): map.summary
+    case .dmaCopy(let copy): copy.summary
     case .dmaUnmap(let container, let range?): "unmap \(range) of container \(container)"
     case .dmaUnmap(let container, nil): "unmap everything of container \(container)"
     }
@@ -84,16 +85,31 @@ extension Verb.Attach {
   }
 }
 
+extension DeviceAccessWord {
+  fileprivate var summary: String {
+    switch self {
+    case .r: "reads"
+    case .w: "writes"
+    case .rw: "reads and writes"
+    }
+  }
+}
+
+extension MemorySize {
+  fileprivate var asAddress: String { "iova 0x" + String(bytes, radix: 16) }
+}
+
 extension Verb.DMAMap {
   fileprivate var summary: String {
-    let access =
-      switch self.access {
-      case .r: "reads"
-      case .w: "writes"
-      case .rw: "reads and writes"
-      }
-    return "map \(range) for \(access) of container \(container) at iova 0x"
-      + String(iova.bytes, radix: 16)
+    "map \(isFile ? "the memory file of " : "")\(range) for \(access.summary) of container \(container)"
+      + (iova.map { " at \($0.asAddress)" } ?? "")
+  }
+}
+
+extension Verb.DMACopy {
+  fileprivate var summary: String {
+    "map \(range) of container \(source) for \(access.summary) of container \(target)"
+      + (iova.map { " at \($0.asAddress)" } ?? "")
   }
 }
 

@@ -60,7 +60,7 @@ extension Verb.Word {
   /// Whether records say what such steps have cost.
   package var hasCosts: Bool {
     switch self {
-    case .pin, .dmaMap, .offline, .migrate, .compact, .cmaAllocate: true
+    case .pin, .dmaMap, .dmaCopy, .offline, .migrate, .compact, .cmaAllocate: true
     default: false
     }
   }

@@ -89,6 +89,8 @@ public enum Verb: Sendable, Equatable {
   case detach(device: String)
   /// Lets the devices of a container reach memory (VFIO_IOMMU_MAP_DMA).
   case dmaMap(DMAMap)
+  /// Maps what is mapped in one IO address space in another one (IOMMU_IOAS_COPY).
+  case dmaCopy(DMACopy)
   /// Ends that for a range of their addresses, or for all (VFIO_IOMMU_UNMAP_DMA).
   case dmaUnmap(container: String, DeviceRange?)
 
@@ -185,9 +187,27 @@ public enum Verb: Sendable, Equatable {
     public var container: String
     /// The memory.
     public var range: RegionRange
-    /// Where the devices see it.
-    public var iova: MemorySize
+    /// Where the devices see it; where there is room if nil.
+    public var iova: MemorySize?
+    /// Whether the memory file is mapped, and no address space (IOMMU_IOAS_MAP_FILE).
+    public var isFile: Bool
     /// What they may do with it.
+    public var access: DeviceAccessWord
+  }
+
+  /// What is mapped in one IO address space, mapped in another one.
+  public struct DMACopy: Sendable, Equatable {
+    /// The name by which it is looked at and unmapped; by its addresses alone if nil.
+    public var name: String?
+    /// Where it is mapped.
+    public var source: String
+    /// The addresses there.
+    public var range: DeviceRange
+    /// Where it is mapped as well.
+    public var target: String
+    /// The addresses there; where there is room if nil.
+    public var iova: MemorySize?
+    /// What devices may do with it.
     public var access: DeviceAccessWord
   }
 
@@ -302,6 +322,8 @@ extension Verb {
     /// See the case of `Verb` of the same name.
     case dmaMap = "dma-map"
     /// See the case of `Verb` of the same name.
+    case dmaCopy = "dma-copy"
+    /// See the case of `Verb` of the same name.
     case dmaUnmap = "dma-unmap"
     /// See the case of `Verb` of the same name.
     case clearRefs = "clear-refs"
@@ -352,6 +374,7 @@ extension Verb {
     case .attach: .attach
     case .detach: .detach
     case .dmaMap: .dmaMap
+    case .dmaCopy: .dmaCopy
     case .dmaUnmap: .dmaUnmap
     }
   }

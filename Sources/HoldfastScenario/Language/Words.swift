@@ -67,6 +67,13 @@ public enum ContainerWord: String, Sendable, Hashable, Codable, CaseIterable {
   case vfio
   /// VFIO_TYPE1_IOMMU: an unmap takes every mapping that begins in its range.
   case vfioV1 = "vfio-v1"
+  /// An IO address space of iommufd, which charges the user.
+  case iommufd
+  /// The same, which charges the process (IOMMU_OPTION_RLIMIT_MODE).
+  case iommufdByProcess = "iommufd-by-process"
+
+  /// Whether it is iommufd's.
+  public var isIOAddressSpace: Bool { self == .iommufd || self == .iommufdByProcess }
 }
 
 /// What a device may do with memory that is mapped for it.

@@ -15,13 +15,22 @@ extension VerbReader {
           iommu: try fields["iommu"]?.integer(0...63) ?? 0, aperture: try fields["aperture"]?.size(),
           isEmulated: try fields["emulated"]?.boolean() ?? false))
     case .dmaMap:
-      let fields = try body.fields(["as", "container", "iova", "access"] + Self.range)
+      let fields = try body.fields(["as", "container", "iova", "access", "file"] + Self.range)
       let container = try names.use(fields.required("container"), as: .container, at: place)
       let range = try readRange(fields)
       return .dmaMap(
         Verb.DMAMap(
           name: try define(fields["as"], .pin), container: container, range: range,
-          iova: try fields.required("iova").offset(), access: try fields["access"]?.word() ?? .rw))
+          iova: try fields["iova"]?.offset(), isFile: try fields["file"]?.boolean() ?? false,
+          access: try fields["access"]?.word() ?? .rw))
+    case .dmaCopy:
+      let fields = try body.fields(["as", "from", "iova", "size", "to", "at", "access"])
+      let source = try names.use(fields.required("from"), as: .container, at: place)
+      let target = try names.use(fields.required("to"), as: .container, at: place)
+      return .dmaCopy(
+        Verb.DMACopy(
+          name: try define(fields["as"], .pin), source: source, range: try readDeviceRange(fields),
+          target: target, iova: try fields["at"]?.offset(), access: try fields["access"]?.word() ?? .rw))
     case .dmaUnmap:
       let fields = try body.body(["container", "iova", "size"], main: "container")
       let container = try names.use(fields.required("container"), as: .container, at: place)

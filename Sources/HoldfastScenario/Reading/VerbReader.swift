@@ -78,7 +78,7 @@ struct VerbReader {
       let fields = try body.fields(Self.range + ["action"])
       return .device(try fields.required("action").word(), try readRange(fields))
     case .offline, .online, .add, .remove: return try readBlocks(body)
-    case .container, .attach, .detach, .dmaMap, .dmaUnmap: return try readDevices(body)
+    case .container, .attach, .detach, .dmaMap, .dmaCopy, .dmaUnmap: return try readDevices(body)
     }
   }
 

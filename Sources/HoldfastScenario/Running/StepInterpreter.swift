@@ -73,6 +73,8 @@ package protocol StepOperations {
   func map(
     _ map: Verb.DMAMap, of part: Part, in step: Step, by actor: Scenario.Actor
   ) throws(StepStop) -> StepResult
+  /// Maps what is mapped in one container in another one.
+  func copy(_ copy: Verb.DMACopy, in step: Step, by actor: Scenario.Actor) throws(StepStop) -> StepResult
   /// Unmaps a range of the devices' addresses, or all.
   func unmap(
     _ range: Verb.DeviceRange?, of container: String, by actor: Scenario.Actor
@@ -175,6 +177,7 @@ extension StepOperations {
     case .attach(let attach): try self.attach(attach, by: actor)
     case .detach(let device): try detach(device, by: actor)
     case .dmaMap(let map): try self.map(map, of: part(map.range), in: step, by: actor)
+    case .dmaCopy(let copy): try self.copy(copy, in: step, by: actor)
     case .dmaUnmap(let container, let range): try unmap(range, of: container, by: actor)
     }
   }
