@@ -61,7 +61,7 @@ extension Faults {
   /// that finds the page by the entry finds it complete.
   ///
   /// - Locks: the caller holds the page-table lock.
-  /// - Kernel: mm/rmap.c:page_add_new_anon_rmap (6.1)
+  /// - Kernel: mm/rmap.c:page_add_new_anon_rmap (6.1); without compound pages, which `newHugeFault` maps.
   func mapNewAnonymous(_ fault: Fault, _ slot: EntrySlot, _ frame: FrameNumber, _ extraBits: UInt64) {
     reverseMap.setAnonymous(frame, fault.area, page: fault.page)
     reverseMap.add(

@@ -108,7 +108,8 @@ extension Faults {
 
   /// Puts a new huge page into the page cache and maps it.
   ///
-  /// - Kernel: mm/hugetlb.c:hugetlb_add_to_page_cache (6.1)
+  /// - Kernel: mm/hugetlb.c:hugetlb_add_to_page_cache (6.1); without marking the folio dirty, the inode's
+  ///   blocks.
   private func sharedHugetlb(_ fault: Fault, _ index: UInt64, reserved: Bool) -> FaultResult {
     guard let head = newHugePage(fault, reserved: reserved) else { return .busError }
     guard memmap.page(head).lock.tryLock() else { fatalError("\(head) came locked out of its pool") }

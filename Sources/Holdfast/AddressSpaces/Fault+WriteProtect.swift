@@ -8,7 +8,8 @@ extension Faults {
   ///
   /// - Locks: the caller holds the page-table lock, which this releases.
   /// - Kernel: mm/memory.c:do_wp_page (6.1); without KSM, swap cache, userfaultfd.
-  /// - Kernel: mm/memory.c:wp_page_shared (6.1); without page_mkwrite.
+  /// - Kernel: mm/memory.c:wp_page_shared (6.1); without page_mkwrite, the page lock; PG_dirty is set before
+  ///   the entry, in the kernel after.
   func writeProtectFault(_ fault: Fault, _ slot: EntrySlot, _ entry: PageTableEntry) -> FaultResult {
     let space = fault.space
     let isUnshare = fault.flags.contains(.unshare)
@@ -79,7 +80,7 @@ extension Faults {
   ///
   /// - Locks: the caller holds the page-table lock, which this releases.
   /// - Kernel: mm/memory.c:wp_page_copy (6.1); without MMU notifiers, memory control groups, swap cache,
-  ///   poisoned sources.
+  ///   poisoned sources, clearing the entry first (ptep_clear_flush_notify).
   private func copyPage(_ fault: Fault, _ entry: PageTableEntry) -> FaultResult {
     let space = fault.space
     let isZeroPage = entry.isSpecial

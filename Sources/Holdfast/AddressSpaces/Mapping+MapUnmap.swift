@@ -70,7 +70,7 @@ extension Spaces {
   ///
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mmap.c:do_mas_align_munmap (6.1); without userfaultfd, downgrading the lock.
-  /// - Kernel: mm/mmap.c:unmap_region (6.1)
+  /// - Kernel: mm/mmap.c:unmap_region (6.1); without lru_add_drain.
   fileprivate func remove(
     _ space: AddressSpace, _ span: PageSpan, _ operation: AddressSpaceError.Operation, on processor: Int
   ) throws(AddressSpaceError) {

@@ -217,7 +217,8 @@ extension PageTables {
 
   /// Unlinks the empty tables that cover part of a span.
   ///
-  /// - Kernel: mm/memory.c:free_pgd_range (6.1)
+  /// - Kernel: mm/memory.c:free_pgd_range (6.1); without floor and ceiling: a table is freed when it has no
+  ///   entry.
   private func collectEmptyTables(
     _ space: AddressSpace, table: RowID, level: Int, base: UInt64, _ span: PageSpan, _ found: inout [RowID]
   ) {

@@ -133,7 +133,7 @@ extension Spaces {
   ///
   /// - Locks: the caller holds no lock.
   /// - Kernel: kernel/fork.c:mmput (6.1)
-  /// - Kernel: mm/mmap.c:exit_mmap (6.1); without the OOM reaper, locked areas.
+  /// - Kernel: mm/mmap.c:exit_mmap (6.1); without lru_add_drain, the OOM reaper, locked areas.
   package func putSpace(_ id: RowID, on processor: Int) {
     let space = space(id)
     let isLast = global.tablesLock.withLock { () -> Bool in

@@ -41,7 +41,7 @@ extension PageTables {
   ///
   /// - Locks: the caller holds the space's lock, shared or exclusive; the page-table lock is released after
   ///   every table.
-  /// - Kernel: mm/memory.c:zap_page_range (6.1); without MMU notifiers.
+  /// - Kernel: mm/memory.c:zap_page_range (6.1); without lru_add_drain, MMU notifiers.
   /// - Kernel: mm/memory.c:unmap_page_range (6.1)
   func zap(_ space: AddressSpace, _ span: PageSpan, on processor: Int) {
     var at = span.start

@@ -45,7 +45,8 @@ extension Allocator {
   /// - Locks: without `directReclaim` takes no lock of a rank below the page-table lock; with it, compaction
   ///   may take any lock from the page lock on.
   /// - Kernel: mm/page_alloc.c:__alloc_pages (6.1); without cpusets, memory control groups, node masks.
-  /// - Kernel: mm/page_alloc.c:__folio_alloc (6.1)
+  /// - Kernel: mm/page_alloc.c:__folio_alloc (6.1); without adding __GFP_COMP, which callers give,
+  ///   prep_transhuge_page.
   package func allocateFolio(
     order: Int, gfp: GFPFlags, node: Int? = nil, for process: Process
   ) throws(AllocationError) -> FrameNumber {

@@ -11,8 +11,10 @@ extension Allocator {
   /// and then kill a process; this gives up after the one retry that follows reclaim.
   ///
   /// - Kernel: mm/page_alloc.c:__alloc_pages_slowpath (6.1); without reclaim, the OOM killer, kswapd,
-  ///   cpusets, retries. A request with __GFP_NOFAIL ignores the watermarks at the end and may fail, where
-  ///   the kernel gives it ALLOC_MIN_RESERVE and retries without end.
+  ///   cpusets, retries, the second compaction with __GFP_NORETRY or after an early one,
+  ///   gfp_compaction_allowed (__GFP_IO), the early end of costly __GFP_NORETRY requests. A request with
+  ///   __GFP_NOFAIL ignores the watermarks at the end and may fail, where the kernel gives it
+  ///   ALLOC_MIN_RESERVE and retries without end.
   /// - Kernel: mm/page_alloc.c:__alloc_pages_direct_reclaim (6.1); without reclaim itself: per-CPU lists are
   ///   drained and a HIGHATOMIC pageblock is released.
   /// - Kernel: mm/page_alloc.c:__gfp_pfmemalloc_flags (6.1); without __GFP_MEMALLOC, softirqs, OOM victims.
@@ -90,7 +92,7 @@ extension Allocator {
   /// - Kernel: mm/page_alloc.c:__alloc_pages_direct_compact (6.1); without capture. It tries to allocate
   ///   after each zone, the kernel after the last one.
   /// - Kernel: mm/compaction.c:try_to_compact_pages (6.1); without the deferral of zones in which compaction
-  ///   failed, the priority.
+  ///   failed, the priority, gfp_compaction_allowed; one call runs both modes.
   private func compactAndAllocate(_ request: AllocationRequest, for process: Process) -> FrameNumber {
     // Allocations of the compaction itself must not compact again.
     let previous = process.scope

@@ -72,7 +72,8 @@ extension Allocator {
   ///   pages to be moved, EINTR after a fatal signal. The range is then as it was, except for pages that have
   ///   moved.
   /// - Locks: the caller holds none above the rank of `contiguous`.
-  /// - Kernel: mm/page_alloc.c:alloc_contig_range (6.1)
+  /// - Kernel: mm/page_alloc.c:alloc_contig_range (6.1); without undoing the isolation of the range when
+  ///   isolating it fails, ranges of several zones (EINVAL here).
   func allocateContiguous(
     _ range: FrameRange, type: MigrateType, by process: Process
   ) throws(ContiguousError) {

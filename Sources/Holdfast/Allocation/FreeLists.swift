@@ -139,7 +139,8 @@ extension Buddy {
   ///
   /// - Returns: number of frames moved.
   /// - Locks: the caller holds the zone lock.
-  /// - Kernel: mm/page_alloc.c:move_freepages_block (6.1)
+  /// - Kernel: mm/page_alloc.c:move_freepages_block (6.1); without zone boundaries inside a pageblock, the
+  ///   walk if the types are equal (0 is returned).
   @discardableResult
   func moveFreePages(
     inPageblockOf frame: FrameNumber, from: MigrateType, to: MigrateType
@@ -152,7 +153,8 @@ extension Buddy {
   /// `moveFreePages` that also counts allocated frames that look movable: those on an LRU list.
   ///
   /// - Kernel: mm/page_alloc.c:move_freepages (6.1); without movable pages off the LRU; chunks go to the head
-  ///   of their list, in the kernel to its tail.
+  ///   of their list, in the kernel to its tail; a larger chunk is split first, and a whole free pageblock
+  ///   merges with its buddy, neither of which the kernel does here.
   func moveFreePages(inPageblockOf frame: FrameNumber, to: MigrateType, movable: inout Int) -> Int {
     let zone = zone(memmap.page(frame).zone)
     let range = pageblock(of: frame)

@@ -140,7 +140,8 @@ extension Hugetlb {
 
   /// Removes a free huge page that is not reserved from its pool.
   ///
-  /// - Kernel: mm/hugetlb.c:remove_pool_huge_page (6.1)
+  /// - Kernel: mm/hugetlb.c:remove_pool_huge_page (6.1); without node masks, acct_surplus; it tests the
+  ///   reservations, which set_max_huge_pages does in the kernel.
   fileprivate func dequeueUnreserved(_ pool: HugetlbPool) -> FrameNumber? {
     global.hugetlbLock.withLock {
       guard unreservedHugePages > 0 else { return nil }
@@ -159,8 +160,9 @@ extension Hugetlb {
   ///
   /// - Parameter reserved: uses one reservation; otherwise only pages that are not reserved are taken.
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_node_exact (6.1)
-  /// - Kernel: mm/hugetlb.c:dequeue_huge_page_nodemask (6.1); without cpusets, node masks, the order of the
-  ///   zonelist: the other nodes follow in the order of their numbers.
+  /// - Kernel: mm/hugetlb.c:dequeue_huge_page_nodemask (6.1); without cpusets, node masks, __GFP_THISNODE
+  ///   (other nodes' pools are searched), the order of the zonelist: the other nodes follow in the order of
+  ///   their numbers.
   /// - Kernel: mm/hugetlb.c:dequeue_huge_page_vma (6.1); without memory policies.
   package func dequeue(
     reserved: Bool, node: Int? = nil, for process: Process
@@ -192,8 +194,10 @@ extension Hugetlb {
   ///
   /// A temporary page leaves the pool when it is freed.
   ///
-  /// - Kernel: mm/hugetlb.c:alloc_huge_page_nodemask (6.1); without node masks.
-  /// - Kernel: mm/hugetlb.c:alloc_migrate_huge_page (6.1); without gigantic pages.
+  /// - Kernel: mm/hugetlb.c:alloc_huge_page_nodemask (6.1); without node masks, __GFP_THISNODE: other nodes'
+  ///   pools are searched.
+  /// - Kernel: mm/hugetlb.c:alloc_migrate_huge_page (6.1); without gigantic pages, the fallback to other
+  ///   nodes.
   package func allocateForMigration(node: Int, for process: Process) -> FrameNumber? {
     if let head = dequeue(reserved: false, node: node, for: process) { return head }
     guard let head = allocateFresh(node: node, for: process) else { return nil }
@@ -203,7 +207,8 @@ extension Hugetlb {
 
   /// After a migration, makes the old page the temporary one if the new page was.
   ///
-  /// - Kernel: mm/hugetlb.c:move_hugetlb_state (6.1)
+  /// - Kernel: mm/hugetlb.c:move_hugetlb_state (6.1); without control groups, page owners; it is called
+  ///   before the migration entries are removed, in the kernel after.
   package func moveState(from old: FrameNumber, to new: FrameNumber) {
     global.hugetlbLock.withLock {
       if isEnabled(.poolMigratable) { memmap.page(new).isHugetlbMigratable = true }
@@ -220,7 +225,8 @@ extension Hugetlb {
 
   /// Returns a huge page whose last reference was dropped to its pool.
   ///
-  /// - Kernel: mm/hugetlb.c:free_huge_page (6.1); without subpools, restored reservations, control groups.
+  /// - Kernel: mm/hugetlb.c:free_huge_page (6.1); without subpools, restored reservations, control groups;
+  ///   the page goes to the end of the list, in the kernel to its head.
   package func free(_ head: FrameNumber, on processor: Int) {
     let folio = memmap.page(head)
     let isKept = global.hugetlbLock.withLock { () -> Bool in
@@ -244,7 +250,7 @@ extension Hugetlb {
   /// - Kernel: mm/hugetlb.c:dissolve_free_huge_pages (6.1); without EBUSY for a huge page in use, which is
   ///   passed over here.
   /// - Kernel: mm/hugetlb.c:dissolve_free_huge_page (6.1); without EBUSY for a huge page in use, the
-  ///   optimisation of vmemmap.
+  ///   optimisation of vmemmap, the retry while a page is being freed (HPageFreed), h->max_huge_pages.
   package func dissolveFree(in range: FrameRange, on processor: Int) -> Bool {
     let step = 1 << geometry.hugeOrder
     var at = range.start.index & ~(step - 1)
@@ -271,7 +277,8 @@ extension Hugetlb {
 
   /// Frees a huge page that is in no list as ordinary memory.
   ///
-  /// - Kernel: mm/hugetlb.c:update_and_free_page (6.1)
+  /// - Kernel: mm/hugetlb.c:update_and_free_page (6.1); without the optimisation of vmemmap and the deferral
+  ///   for it, gigantic pages, poisoned pages.
   fileprivate func dissolve(_ head: FrameNumber, on processor: Int) {
     memmap.page(head).isHugetlb = false
     memmap.page(head).isHugetlbTemporary = false

@@ -101,9 +101,8 @@ extension PageIsolation {
   ///
   /// - Locks: takes the zone lock.
   /// - Kernel: mm/page_isolation.c:undo_isolate_page_range (6.1)
-  /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without merging a free chunk of pageblock
-  ///   size with its buddy, and in the place on the free list: the chunks go to its head, in the kernel to
-  ///   its tail.
+  /// - Kernel: mm/page_isolation.c:unset_migratetype_isolate (6.1); without the place on the free list: the
+  ///   chunks go to its head, in the kernel to its tail.
   package func undoIsolation(_ range: FrameRange, to type: MigrateType) {
     let span = buddy.pageblockSpan(of: range)
     for start in stride(from: span.start.index, to: span.endIndex, by: geometry.pageblockFrames) {

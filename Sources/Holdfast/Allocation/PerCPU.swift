@@ -123,7 +123,9 @@ extension Allocator {
   /// Begins with list `first` and continues with the others.
   ///
   /// - Locks: the caller holds the per-CPU lock; takes the zone lock.
-  /// - Kernel: mm/page_alloc.c:free_pcppages_bulk (6.1)
+  /// - Kernel: mm/page_alloc.c:free_pcppages_bulk (6.1); without the type that a chunk had when it was
+  ///   listed: it goes to the list of its pageblock's type of now, which the kernel asks only in a zone with
+  ///   isolated pageblocks.
   @inline(never)
   private func spill(_ lists: PerCPULists, _ id: ZoneID, _ zone: Zone, _ frames: Int, from first: Int) {
     zone.lock.lock()

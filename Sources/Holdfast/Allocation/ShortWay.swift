@@ -22,7 +22,7 @@ extension Allocator {
 
   /// Takes a chunk from the processor's list in the first zone of its node that a request may use.
   ///
-  /// Counts the chunk; `take` would take the same one. Whether types may be mixed in a pageblock makes no
+  /// Counts the chunk; `search` would take the same one. Whether types may be mixed in a pageblock makes no
   /// difference for a chunk that is on the list already. The caller is in no allocation scope.
   @_transparent
   func popQuickly(_ order: Int, _ gfp: GFPFlags, _ cpu: Processor, on processor: Int) -> FrameNumber {

@@ -14,7 +14,8 @@ extension Room {
 extension Folios {
   /// Mappings of a folio: whole ones and those of single pages.
   ///
-  /// - Kernel: mm/util.c:folio_mapcount (6.1)
+  /// - Kernel: mm/util.c:folio_mapcount (6.1); without the encoding of PG_double_map and of compound file
+  ///   mappings.
   package func mappingCount(_ head: FrameNumber) -> Int {
     let folio = memmap.page(head)
     if !folio.isLarge { return Int(folio.mapcount.load(.relaxed)) }
@@ -50,7 +51,8 @@ extension Folios {
 
   /// Whether a long-term pin may stay on a frame under the policy.
   ///
-  /// - Kernel: include/linux/mm.h:is_longterm_pinnable_page (6.1); without device-coherent pages.
+  /// - Kernel: include/linux/mm.h:is_longterm_pinnable_page (6.1); without device-coherent pages; the
+  ///   pageblock and the zone of the head are asked, in the kernel those of the page.
   /// - Kernel: include/linux/mm.h:folio_is_longterm_pinnable (6.1); without device-coherent pages.
   package func isLongtermPinnable(_ frame: FrameNumber) -> Bool {
     let head = memmap.head(of: frame)

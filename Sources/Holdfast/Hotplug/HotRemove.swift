@@ -97,7 +97,8 @@ extension Machine {
   /// - Returns: what was done for each block; blocks that were offline already are not listed.
   /// - Throws: the first failure, with what was brought back.
   /// - Locks: takes the hotplug lock; the caller holds no lock.
-  /// - Kernel: mm/memory_hotplug.c:offline_and_remove_memory (6.1)
+  /// - Kernel: mm/memory_hotplug.c:offline_and_remove_memory (6.1); without passing over absent blocks
+  ///   (EINVAL here), one removal of a whole range: the blocks may be any, and are removed one by one.
   /// - Kernel: mm/memory_hotplug.c:try_offline_memory_block (6.1)
   @discardableResult
   public func offlineAndRemove(

@@ -187,7 +187,7 @@ extension Blocks {
   ///
   /// - Kernel: mm/memory_hotplug.c:remove_pfn_range_from_zone (6.1); without the span of the node.
   /// - Kernel: mm/memory_hotplug.c:adjust_present_page_count (6.1); without memory groups, counts of the
-  ///   node.
+  ///   node, present_early_pages.
   private func leaveZone(_ id: BlockID, _ zoneID: ZoneID, managed: Int) {
     let range = machine.frames(of: id)
     let zone = buddy.zone(zoneID)

@@ -102,7 +102,8 @@ extension Blocks {
   /// - Returns: folios that stayed.
   /// - Kernel: mm/memory_hotplug.c:do_migrate_range (6.1); without unmapping poisoned pages, movable pages
   ///   off the LRU, the node mask (the target may fall back to the block's own node, which the kernel allows
-  ///   only if no other node has memory), dump_page.
+  ///   only if no other node has memory), dump_page; NR_ISOLATED grows by the folio's pages, in 6.1 by 1; a
+  ///   hugetlb folio that cannot be isolated is logged, in the kernel passed over.
   private func migrateRest(from start: FrameNumber, _ attempt: inout OfflineAttempt, by process: Process)
     -> Int
   {

@@ -80,7 +80,8 @@ extension Blocks {
   /// Whether one more block in ZONE_MOVABLE keeps to the ratio, of a node or of the machine.
   ///
   /// - Kernel: mm/memory_hotplug.c:auto_movable_can_online_movable (6.1); without memory groups.
-  /// - Kernel: mm/memory_hotplug.c:auto_movable_stats_account_zone (6.1)
+  /// - Kernel: mm/memory_hotplug.c:auto_movable_stats_account_zone (6.1); without present_early_pages: boot
+  ///   memory counts by the zone it booted in, in the kernel by its present zone.
   private func movableStaysBelow(_ ratio: Int, node: Int?) -> Bool {
     var movable = geometry.blockFrames
     var kernel = 0

@@ -21,8 +21,9 @@ public import Interleaving
 ///                                 cma       bitmap of an area
 ///                                 hugetlb   pools of huge pages
 ///
-/// A page lock got by trying may be taken at any place. `zone` is never held while anything but the last three
-/// is taken.
+/// A page lock got by trying may be taken at any place. What is checked is the number: a lock is taken only
+/// while those held have lower ranks. That the last four do not nest in each other is not checked. `tables` is
+/// taken under `zone` when a deferred section gets its bytes.
 extension LockRank {
   @inlinable @_transparent package static var iommu: LockRank { LockRank(rawValue: 1) }
   @inlinable @_transparent package static var sharedMemory: LockRank { LockRank(rawValue: 2) }

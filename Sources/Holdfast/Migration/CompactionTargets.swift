@@ -39,7 +39,7 @@ package final class CompactionTargets {
     return frames.popLast()
   }
 
-  /// Takes a page back that was not filled, in the state in which `take` gave it.
+  /// Takes a page back that was not filled, in the state in which `allocate` gave it.
   ///
   /// - Kernel: mm/compaction.c:compaction_free (6.1)
   package func free(_ frame: FrameNumber) { frames.append(frame) }
@@ -55,7 +55,8 @@ package final class CompactionTargets {
   /// Takes the free pages of the next pageblock downwards.
   ///
   /// - Kernel: mm/compaction.c:isolate_freepages (6.1); without fast_isolate_freepages, the stride of
-  ///   asynchronous runs, skip hints.
+  ///   asynchronous runs, skip hints; one pageblock a call, in the kernel until there are as many free pages
+  ///   as pages to move, so that targets come in another order.
   /// - Kernel: mm/compaction.c:isolate_freepages_block (6.1); without the stop when there are as many free
   ///   pages as pages to move, the signal check, dropping the zone lock on the way.
   /// - Kernel: mm/compaction.c:suitable_migration_target (6.1); without the minimum priority, which takes

@@ -20,10 +20,13 @@ extension Migration {
   /// - Parameter wait: whether to sleep for the page lock if it is taken.
   /// - Kernel: mm/migrate.c:migrate_folio_unmap (6.1)
   /// - Kernel: mm/migrate.c:migrate_folio_move (6.1)
-  /// - Kernel: mm/migrate.c:migrate_folio_done (6.1)
+  /// - Kernel: mm/migrate.c:migrate_folio_done (6.1); without the exceptions for MR_DEMOTION (NR_ISOLATED)
+  ///   and MR_MEMORY_FAILURE (the last reference).
   /// - Kernel: mm/migrate.c:unmap_and_move_huge_page (6.1); without the early return if only the isolation's
   ///   reference is left, the test of a subpool's page without a mapping, i_mmap_rwsem; a run in mode
-  ///   `syncLight` sleeps for the page lock, which the kernel does in SYNC mode alone.
+  ///   `syncLight` sleeps for the page lock, which the kernel does in SYNC mode alone; a task in reclaim
+  ///   never sleeps for it, writeback is tested, and the hugetlb state moves before the entries, in the
+  ///   kernel after.
   func migrateFolio(
     _ source: FrameNumber, _ request: MigrationRequest, wait: Bool
   ) -> FolioMigration {
@@ -64,7 +67,8 @@ extension Migration {
   /// - Kernel: mm/migrate.c:move_to_new_folio (6.1); without the file systems' own methods, movable pages off
   ///   the LRU; an anonymous source loses its mapping here, and in the kernel when it is freed.
   /// - Kernel: mm/migrate.c:migrate_folio (6.1)
-  /// - Kernel: mm/migrate.c:migrate_folio_extra (6.1)
+  /// - Kernel: mm/migrate.c:migrate_folio_extra (6.1); without extra references.
+  /// - Kernel: mm/migrate.c:folio_migrate_copy (6.1)
   private func moveLocked(
     _ source: FrameNumber, to target: FrameNumber, _ request: MigrationRequest
   ) -> FolioMigration {
@@ -146,8 +150,9 @@ extension Migration {
 
   /// Allocates the folio to move to, as the source's kind and the caller demand.
   ///
-  /// - Kernel: mm/migrate.c:alloc_migration_target (6.1); without a node mask: the allocation may fall back
-  ///   to every node.
+  /// - Kernel: mm/migrate.c:alloc_migration_target (6.1); without a node mask: small folios and transparent
+  ///   huge pages may fall back to every node; a new hugetlb page comes from the node alone, a pooled one
+  ///   from any node even with __GFP_THISNODE.
   private func allocateTarget(_ source: FrameNumber, _ request: MigrationRequest) -> FrameNumber? {
     let process = request.process
     switch request.target {
@@ -232,7 +237,6 @@ extension Migration {
   ///
   /// - Kernel: mm/migrate.c:folio_migrate_flags (6.1); without PG_error, PG_young, PG_idle, PG_mappedtodisk,
   ///   PG_readahead, the NUMA hint's CPU, KSM, page owners, memory control groups.
-  /// - Kernel: mm/migrate.c:folio_migrate_copy (6.1)
   private func copyFlags(from source: FrameNumber, to target: FrameNumber) {
     let carried: PageFlags = [
       .referenced, .uptodate, .dirty, .active, .workingset, .ownerPrivate, .swapBacked, .unevictable,

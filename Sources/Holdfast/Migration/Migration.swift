@@ -128,10 +128,14 @@ extension Migration {
   /// Takes no reference, because a reference would make the migration fail. The caller has dropped the
   /// page-table lock.
   ///
-  /// - Kernel: mm/migrate.c:migration_entry_wait (6.1)
-  /// - Kernel: mm/migrate.c:__migration_entry_wait (6.1)
-  /// - Kernel: mm/migrate.c:pmd_migration_entry_wait (6.1)
-  /// - Kernel: mm/migrate.c:migration_entry_wait_huge (6.1)
+  /// - Kernel: mm/migrate.c:migration_entry_wait (6.1); without reading the entry again under the page-table
+  ///   lock.
+  /// - Kernel: mm/migrate.c:__migration_entry_wait (6.1); without reading the entry again under the
+  ///   page-table lock.
+  /// - Kernel: mm/migrate.c:pmd_migration_entry_wait (6.1); without reading the entry again under the
+  ///   page-table lock.
+  /// - Kernel: mm/migrate.c:migration_entry_wait_huge (6.1); without reading the entry again under the
+  ///   page-table lock.
   /// - Kernel: mm/filemap.c:migration_entry_wait_on_locked (6.1)
   package func waitForMigration(of frame: FrameNumber, on processor: Int) {
     let held = isEnabled(.waitWithoutReference) ? nil : folios.tryGet(frame, processor: processor)

@@ -104,8 +104,9 @@ extension Migration {
   /// Isolates the folio at an address, unless it is on the node already.
   ///
   /// - Kernel: mm/migrate.c:add_page_for_migration (6.1); without MPOL_MF_MOVE_ALL, device memory, EACCES for
-  ///   a tail page of the hugetlb pool. The page is found by its entry, not by follow_page, and the test for
-  ///   pages of several processes counts the mappings of the whole folio.
+  ///   a tail page of the hugetlb pool, EFAULT for an empty entry of anonymous memory (ENOENT here),
+  ///   vma_migratable. The page is found by its entry, not by follow_page, and the test for pages of several
+  ///   processes counts the mappings of the whole folio.
   fileprivate func isolateForMove(
     _ space: AddressSpace, _ virtual: UInt64, _ node: Int, on processor: Int
   ) -> (MoveStatus?, FrameNumber?) {

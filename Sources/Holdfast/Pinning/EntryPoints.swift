@@ -33,11 +33,13 @@ extension Machine {
   ///   instead, and the reason is in `shortfall`.
   /// - Locks: takes the address space's lock, shared, unless the lockless path takes every page; the caller
   ///   holds no lock.
-  /// - Kernel: mm/gup.c:pin_user_pages (6.1)
-  /// - Kernel: mm/gup.c:pin_user_pages_remote (6.1)
-  /// - Kernel: mm/gup.c:pin_user_pages_unlocked (6.1); without releasing the lock while a fault waits.
-  /// - Kernel: mm/gup.c:pin_user_pages_fast (6.1)
-  /// - Kernel: mm/gup.c:pin_user_pages_fast_only (6.1)
+  /// - Kernel: mm/gup.c:pin_user_pages (6.1); without accepting FOLL_PIN from callers.
+  /// - Kernel: mm/gup.c:pin_user_pages_remote (6.1); without accepting FOLL_PIN from callers, the argument
+  ///   locked (EINVAL with FOLL_LONGTERM; releasing the lock while a fault waits).
+  /// - Kernel: mm/gup.c:pin_user_pages_unlocked (6.1); without accepting FOLL_PIN from callers, releasing the
+  ///   lock while a fault waits.
+  /// - Kernel: mm/gup.c:pin_user_pages_fast (6.1); without accepting FOLL_PIN from callers.
+  /// - Kernel: mm/gup.c:pin_user_pages_fast_only (6.1); without accepting FOLL_PIN from callers.
   public func pin(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
     entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel(""),
@@ -57,10 +59,12 @@ extension Machine {
   /// - Returns: the pages, a prefix of the range.
   /// - Throws: `PinError`, as `pin`.
   /// - Kernel: mm/gup.c:get_user_pages (6.1); without calls that want no pages.
-  /// - Kernel: mm/gup.c:get_user_pages_remote (6.1); without calls that want no pages.
+  /// - Kernel: mm/gup.c:get_user_pages_remote (6.1); without calls that want no pages, the argument locked
+  ///   (EINVAL with FOLL_LONGTERM; releasing the lock while a fault waits).
   /// - Kernel: mm/gup.c:get_user_pages_unlocked (6.1); without releasing the lock while a fault waits.
   /// - Kernel: mm/gup.c:get_user_pages_fast (6.1)
-  /// - Kernel: mm/gup.c:get_user_pages_fast_only (6.1)
+  /// - Kernel: mm/gup.c:get_user_pages_fast_only (6.1); without accepting FOLL_LONGTERM and FOLL_PIN from
+  ///   callers.
   public func get(
     _ process: Process, at address: VirtualAddress, pages: Int, flags: PinFlags = .write,
     entry: PinEntry = .fast, of owner: Process? = nil, purpose: PinLabel = PinLabel("")

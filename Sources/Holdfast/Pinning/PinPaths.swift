@@ -6,10 +6,11 @@ extension Pins {
   ///
   /// - Locks: takes the space's lock, shared, unless the lockless path takes every page; the caller holds
   ///   none.
-  /// - Kernel: mm/gup.c:internal_get_user_pages_fast (6.1); without the checks of the arguments, which `take`
-  ///   makes.
+  /// - Kernel: mm/gup.c:internal_get_user_pages_fast (6.1); without the checks of the arguments, which `pin`
+  ///   makes; they come before the mark of the space, in the kernel those of the range after it.
   /// - Kernel: mm/gup.c:__gup_longterm_unlocked (6.1)
-  /// - Kernel: mm/gup.c:__get_user_pages_remote (6.1)
+  /// - Kernel: mm/gup.c:__get_user_pages_remote (6.1); without the argument locked: EINVAL with
+  ///   FOLL_LONGTERM, releasing the lock while a fault waits.
   /// - Kernel: mm/gup.c:__get_user_pages_locked (6.1); without releasing the lock while a fault waits, and so
   ///   without FOLL_TRIED.
   func pinPages(_ request: PinRequest, _ range: PinRange) -> Taken {

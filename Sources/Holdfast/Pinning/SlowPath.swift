@@ -30,7 +30,8 @@ extension Pins {
   /// - Returns: the number of pages, and the reason if they are fewer than requested. Linux returns the
   ///   reason only if there is no page.
   /// - Locks: the caller holds the space's lock, shared.
-  /// - Kernel: mm/gup.c:__get_user_pages (6.1); without the gate page, FOLL_NOWAIT, calls that want no pages.
+  /// - Kernel: mm/gup.c:__get_user_pages (6.1); without the gate page, FOLL_NOWAIT, calls that want no pages;
+  ///   a signal is looked for before the area, in the kernel after it and after follow_hugetlb_page.
   func pinSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
     let space = spaces.space(request.space)
@@ -110,7 +111,8 @@ extension Pins {
   /// - Kernel: mm/gup.c:follow_page_pte (6.1); without device pages, FOLL_MIGRATION, frames without
   ///   descriptors.
   /// - Kernel: mm/huge_memory.c:follow_trans_huge_pmd (6.1); without the huge zero page.
-  /// - Kernel: mm/hugetlb.c:follow_hugetlb_page (6.1); without taking the pages of a huge page with one grab.
+  /// - Kernel: mm/hugetlb.c:follow_hugetlb_page (6.1); without taking the pages of a huge page with one grab,
+  ///   hugetlbfs_pagecache_present for FOLL_DUMP; FOLL_NOFAULT is refused, in the kernel ignored.
   private func follow(_ place: FollowedPlace, on processor: Int) -> Followed {
     let (space, area, virtual, flags) = (place.space, place.area, place.page, place.flags)
     let address = place.address
