@@ -184,6 +184,34 @@ struct OfflineCase: Sendable, CustomTestStringConvertible {
     #expect(machine.total(.offlinePasses) >= 4)
   }
 
+  @Test("a huge page whose last reference is just going is waited for, and then dissolved (rule 3.6)")
+  func hugePageOnItsWay() throws {
+    let rig = try HotplugRig(movable: 128)
+    let (machine, cpu) = (rig.machine, rig.process.processor)
+    try machine.reserveHugePages(node: 0, count: 2, for: rig.process)
+    let head = try #require(machine.hugetlb.dequeue(reserved: false, for: rig.process))
+    // The first half of putting the last reference; what others do meanwhile is the second.
+    machine.memmap.page(head).refcount.store(0)
+    let between = Between()
+    between.body = { calls in
+      if calls == 3 { machine.hugetlb.free(head, on: cpu) }
+    }
+    hf_set_wait_handler(
+      { context, _ in
+        guard let context else { return }
+        let between = Unmanaged<Between>.fromOpaque(context).takeUnretainedValue()
+        between.calls += 1
+        between.body(between.calls)
+      }, Unmanaged.passUnretained(between).toOpaque())
+    defer { hf_set_wait_handler(nil, nil) }
+    let folio = FrameRange(start: head, count: 1 << machine.geometry.hugeOrder)
+    #expect(machine.hugetlb.dissolveFree(in: folio, on: cpu))
+    #expect(between.calls == 3, "waited until it was on the list")
+    #expect(!machine.memmap.page(head).isHugetlb)
+    let counts = machine.hugetlbCounts(node: 0)
+    #expect(counts.total == 1 && counts.free == 1, "\(counts)")
+  }
+
   @Test("notifiers: asked once, told of the end; a veto is the error (rule 3.2)")
   func notifier() throws {
     let rig = try HotplugRig(movable: 128)

@@ -91,8 +91,7 @@ extension Machine {
     {
       global.hugetlbLock.withLock {
         memmap.page(head).refcount.store(0)
-        var list = pool.freeList
-        list.pushLast(head, in: memmap)
+        hugetlb.enlist(head, in: pool)
       }
     }
     while hugetlb.persistentHugePages(pool) > count, let head = hugetlb.dequeueUnreserved(pool) {
@@ -130,11 +129,29 @@ extension Hugetlb {
     }
   }
 
+  /// Puts a huge page without references on the list of its pool's free ones.
+  ///
+  /// - Locks: the caller holds the hugetlb lock.
+  fileprivate func enlist(_ head: FrameNumber, in pool: HugetlbPool) {
+    var list = pool.freeList
+    list.pushLast(head, in: memmap)
+    memmap.page(head).isHugetlbFree = true
+  }
+
+  /// Takes a free huge page off its pool's list.
+  ///
+  /// - Locks: the caller holds the hugetlb lock.
+  func unlist(_ head: FrameNumber, from pool: HugetlbPool) {
+    var list = pool.freeList
+    list.remove(head, in: memmap)
+    memmap.page(head).isHugetlbFree = false
+  }
+
   /// Free huge pages of all nodes that are not reserved.
   ///
   /// - Locks: the caller holds the hugetlb lock.
   /// - Kernel: mm/hugetlb.c:available_huge_pages (6.1)
-  private var unreservedHugePages: Int {
+  var unreservedHugePages: Int {
     configuration.nodes.indices.reduce(-global.hugetlbReserved) { $0 + pool($1).freeList.count }
   }
 
@@ -144,9 +161,9 @@ extension Hugetlb {
   ///   reservations, which set_max_huge_pages does in the kernel.
   fileprivate func dequeueUnreserved(_ pool: HugetlbPool) -> FrameNumber? {
     global.hugetlbLock.withLock {
-      guard unreservedHugePages > 0 else { return nil }
-      var list = pool.freeList
-      guard let head = list.popFirst(in: memmap) else { return nil }
+      let head = pool.freeList.first
+      guard unreservedHugePages > 0, head != .none else { return nil }
+      unlist(head, from: pool)
       pool.total -= 1
       return head
     }
@@ -173,15 +190,15 @@ extension Hugetlb {
       guard reserved || unreservedHugePages > 0 else { return nil }
       let nodes = configuration.nodes.count
       for step in 0..<nodes {
-        var list = pool((first + step) % nodes).freeList
-        var head = list.first
+        let pool = pool((first + step) % nodes)
+        var head = pool.freeList.first
         while head != .none,
           memmap.page(head).has(.hwpoison) || (isPinning && !folios.isLongtermPinnable(head))
         {
           head = memmap.page(head).next
         }
         guard head != .none else { continue }
-        list.remove(head, in: memmap)
+        unlist(head, from: pool)
         memmap.page(head).refcount.store(1)
         if reserved { global.hugetlbReserved -= 1 }
         return head
@@ -237,53 +254,10 @@ extension Hugetlb {
         pool.total -= 1
         return false
       }
-      var list = pool.freeList
-      list.pushLast(head, in: memmap)
+      enlist(head, in: pool)
       return true
     }
     if !isKept { dissolve(head, on: processor) }
-  }
-
-  /// Returns the free huge pages in a range to the buddy allocator, as an offline must.
-  ///
-  /// - Returns: false if one of them is reserved for a mapping (EBUSY).
-  /// - Kernel: mm/hugetlb.c:dissolve_free_huge_pages (6.1); without EBUSY for a huge page in use, which is
-  ///   passed over here.
-  /// - Kernel: mm/hugetlb.c:dissolve_free_huge_page (6.1); without EBUSY for a huge page in use, the
-  ///   optimisation of vmemmap, the retry while a page is being freed (HPageFreed), h->max_huge_pages.
-  package func dissolveFree(in range: FrameRange, on processor: Int) -> Bool {
-    let step = 1 << geometry.hugeOrder
-    var at = range.start.index & ~(step - 1)
-    while at < range.endIndex {
-      let head = FrameNumber(at)
-      at += step
-      guard memmap.hasMetadata(head), memmap.page(head).isHugetlb else { continue }
-      let (isTaken, isReserved) = global.hugetlbLock.withLock { () -> (Bool, Bool) in
-        guard memmap.page(head).isHugetlb, memmap.page(head).refcount.load() == 0 else {
-          return (false, false)
-        }
-        guard unreservedHugePages > 0 else { return (false, true) }
-        let pool = pool(memmap.page(head).zone.node)
-        var list = pool.freeList
-        list.remove(head, in: memmap)
-        pool.total -= 1
-        return (true, false)
-      }
-      if isReserved { return false }
-      if isTaken { dissolve(head, on: processor) }
-    }
-    return true
-  }
-
-  /// Frees a huge page that is in no list as ordinary memory.
-  ///
-  /// - Kernel: mm/hugetlb.c:update_and_free_page (6.1); without the optimisation of vmemmap and the deferral
-  ///   for it, gigantic pages, poisoned pages.
-  fileprivate func dissolve(_ head: FrameNumber, on processor: Int) {
-    memmap.page(head).isHugetlb = false
-    memmap.page(head).isHugetlbTemporary = false
-    memmap.page(head).refcount.store(1)
-    folios.put(head, on: processor)
   }
 
   // MARK: - Isolation

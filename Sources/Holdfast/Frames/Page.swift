@@ -96,6 +96,14 @@ package struct Page: Equatable {
     nonmutating set { setHugetlbBit(4 << 24, newValue) }
   }
 
+  /// Whether a hugetlb folio is on its pool's list of free ones; without references it may also be on its way there.
+  ///
+  /// Protected by the hugetlb lock.
+  package var isHugetlbFree: Bool {
+    get { state.rawValue & 8 << 24 != 0 }
+    nonmutating set { setHugetlbBit(8 << 24, newValue) }
+  }
+
   private func setHugetlbBit(_ bit: UInt32, _ value: Bool) {
     let others = state.rawValue & ~bit
     state = PageState(rawValue: value ? others | bit : others)
