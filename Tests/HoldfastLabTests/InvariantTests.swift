@@ -194,7 +194,7 @@ import Testing
     try machine.attach(DeviceDescription(name: "nic"), to: container, by: process)
     try machine.mapDMA(container, DMAMap(address, at: 0, length: 8192), by: process)
     let row = machine.devices.container(container.id)
-    let mapping = machine.devices.mapping(row.root)
+    let mapping = machine.devices.mapping(row.lock.withLock { row.root })
     func notices(_ invariant: String) -> Bool {
       Invariant.violations(of: machine).contains { $0.invariant == invariant }
     }

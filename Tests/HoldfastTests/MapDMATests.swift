@@ -108,7 +108,7 @@ import Testing
       #expect(rig.locked == (kind == .zeroPage ? 0 : pages), "\(kind)")
       #expect(rig.machine.incoherentPages(of: rig.container) == [], "\(kind)")
       let container = rig.machine.devices.container(rig.container.id)
-      let domain = rig.machine.devices.domain(container.firstDomain)
+      let domain = rig.machine.devices.domain(container.lock.withLock { container.firstDomain })
       let tables = rig.machine.devices.tables(of: domain).count
       #expect(tables == (kind.isLarge ? 3 : 4), "\(kind): a large page needs no table of the lowest level")
       rig.check("\(kind), mapped")
@@ -194,7 +194,7 @@ import Testing
     #expect(machine.pinHolders.count == 1)
     machine.closeContainer(rig.container)
     #expect(machine.pinHolders.isEmpty)
-    #expect(machine.spaces.space(space).live == 0)
+    #expect(atRest { machine.spaces.space(space).live } == 0)
     rig.check("closed")
   }
 

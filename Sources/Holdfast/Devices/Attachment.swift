@@ -28,7 +28,7 @@ extension Machine {
     guard let id = pools.allocate(.deviceGroups) else {
       throw DeviceError(.attach, .tableFull("device groups"), .noMemory)
     }
-    let group = devices.group(id)
+    let group = devices.group(id).unshared
     group.container = handle.id
     group.description = device
     if !device.isEmulated {
@@ -62,8 +62,10 @@ extension Devices {
   /// A group can be in one container at a time, and once.
   fileprivate func checkUnused(_ device: DeviceDescription, _ container: Container) throws(DeviceError) {
     let name = ProcessName(device.name).description
+    // Two threads that attach one device to two containers at the same time are not told apart here.
+    let used = UInt32(pools.usedRows(.deviceGroups))
     let other = global.tablesLock.withLock { () -> RowID? in
-      for index in 1..<max(1, UInt32(pools.usedRows(.deviceGroups)) + 1) {
+      for index in 1..<used + 1 {
         let group = group(RowID(rawValue: index))
         if group.live != 0, group.description.name == name { return group.container }
       }

@@ -5,6 +5,9 @@ package struct Container {
   let row: Row
   package let id: RowID
 
+  /// The same while no other thread can reach the row.
+  var unshared: Container { Container(row: row.unshared, id: id) }
+
   /// 1 while the row is in use.
   package var live: UInt32 { row[ContainerRow.live] }
   /// Serialises what is done to the container, pins of its pages included (vfio_iommu.lock).
@@ -50,6 +53,9 @@ package struct Container {
 package struct Domain {
   let row: Row
   package let id: RowID
+
+  /// The same while no other thread can reach the row.
+  var unshared: Domain { Domain(row: row.unshared, id: id) }
 
   /// 1 while the row is in use.
   package var live: UInt32 { row[DomainRow.live] }
@@ -99,6 +105,9 @@ package struct Domain {
 package struct AttachedGroup {
   let row: Row
   package let id: RowID
+
+  /// The same while no other thread can reach the row.
+  var unshared: AttachedGroup { AttachedGroup(row: row.unshared, id: id) }
 
   /// 1 while the row is in use.
   package var live: UInt32 { row[DeviceGroupRow.live] }
@@ -159,6 +168,9 @@ package struct AttachedGroup {
 package struct Mapping {
   let row: Row
   package let id: RowID
+
+  /// The same while no other thread can reach the row.
+  var unshared: Mapping { Mapping(row: row.unshared, id: id) }
 
   /// 1 while the row is in use.
   package var live: UInt32 { row[MappingRow.live] }

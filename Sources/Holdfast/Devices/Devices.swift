@@ -43,9 +43,9 @@ extension Machine {
     guard let id = pools.allocate(.containers) else {
       throw DeviceError(.open, .tableFull("containers"), .noMemory)
     }
-    let container = devices.container(id)
+    let container = devices.container(id).unshared
     container.kind = kind
-    container.lock.withLock { container.available = mappings }
+    container.available = mappings
     return DeviceContainer(id: id)
   }
 

@@ -59,9 +59,9 @@ extension Machine {
     guard let id = pools.allocate(.containers) else {
       throw DeviceError(.open, .tableFull("containers"), .noMemory)
     }
-    let container = devices.container(id)
+    let container = devices.container(id).unshared
     container.accounting = accounting
-    container.lock.withLock { container.available = Int(UInt32.max) }
+    container.available = Int(UInt32.max)
     return IOAddressSpace(id: id)
   }
 
@@ -301,7 +301,7 @@ extension Devices {
     guard let id = pools.allocate(.mappings) else {
       throw DeviceError(.map, .tableFull("mappings"), .noMemory, at: iova)
     }
-    let area = mapping(id)
+    let area = mapping(id).unshared
     let source = source(part.source)
     area.iova = iova
     area.access = access
@@ -316,7 +316,7 @@ extension Devices {
       area.nextOfSource = source.firstArea
       source.firstArea = id
     }
-    return area
+    return mapping(id)
   }
 
   /// Takes an area out of its IO address space, and frees it.

@@ -53,10 +53,11 @@ extension Machine {
     }
     guard let id = pools.allocate(.mappings) else { throw refuse(.tableFull("mappings"), .noMemory) }
     container.available -= 1
+    let fresh = devices.mapping(id).unshared
+    fresh.iova = map.iova
+    fresh.address = map.address
+    fresh.access = access
     let mapping = devices.mapping(id)
-    mapping.iova = map.iova
-    mapping.address = map.address
-    mapping.access = access
     devices.setOwner(of: mapping, to: process)
     devices.link(mapping, to: container)
     let domains = devices.domains(of: container)
@@ -183,7 +184,7 @@ extension Devices {
       let pages = mapping.locked
       try charge(pages, to: process.space, limit: Self.limit(of: process), at: map.iova)
       uncharge(pages, from: mapping.space)
-      spaces.dropSpace(mapping.space)
+      spaces.putSpaceRow(mapping.space)
       setOwner(of: mapping, to: process)
     }
     mapping.address = map.address
@@ -198,7 +199,7 @@ extension Devices {
   func remove(_ old: Mapping, from container: Container, on processor: Int) {
     unmapAndUnpin(old, container, on: processor)
     unlink(old, from: container)
-    spaces.dropSpace(old.space)
+    spaces.putSpaceRow(old.space)
     if old.isInvalid { container.invalid -= 1 }
     pools.free(.mappings, old.id)
     container.available += 1

@@ -14,7 +14,7 @@ extension Devices {
 
   /// Makes a process the one that a mapping is charged to, and keeps the row of its space.
   func setOwner(of mapping: Mapping, to process: Process) {
-    spaces.grabSpace(process.space)
+    spaces.getSpaceRow(process.space)
     mapping.space = process.space
     mapping.limit = Self.limit(of: process)
   }

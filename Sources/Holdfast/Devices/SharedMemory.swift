@@ -41,6 +41,9 @@ package struct SharedMemory {
   let row: Row
   package let id: RowID
 
+  /// The same while no other thread can reach the row.
+  var unshared: SharedMemory { SharedMemory(row: row.unshared, id: id) }
+
   /// Whom its pins are charged to, beside the space.
   package enum Charge: UInt32 {
     /// Nobody: whoever mapped it may lock memory.
@@ -121,16 +124,16 @@ extension Devices {
     guard let id = pools.allocate(.sharedMemory) else {
       throw DeviceError(.map, .tableFull("shared memory"), .noMemory)
     }
-    let source = source(id)
+    let source = source(id).unshared
     source.address = address
     source.pages = pages
     source.space = process.space
-    spaces.grabSpace(process.space)
+    spaces.getSpaceRow(process.space)
     source.limit = process.memlockLimit / UInt64(pageSize)
     let charge: SharedMemory.Charge =
       process.capabilities.contains(.ipcLock) ? .none : accounting == .user ? .user : .space
     source.set(writable: writable, charge)
-    source.lock.withLock { source.users = 1 }
+    source.users = 1
     return id
   }
 
@@ -148,7 +151,7 @@ extension Devices {
     do {
       let id = try makeSource(
         VirtualAddress(page: first), pages: pages, writable: writable, accounting, by: process)
-      source(id).object = object
+      source(id).unshared.object = object
       return id
     } catch {
       pageCache.putObject(object, on: process.processor)
@@ -173,7 +176,7 @@ extension Devices {
     guard let pinned = left else { return }
     if pinned != .none { pins.endBatches(pinned, markDirty: false, on: processor) }
     if source.object != .none { pageCache.putObject(source.object, on: processor) }
-    spaces.dropSpace(source.space)
+    spaces.putSpaceRow(source.space)
     pools.free(.sharedMemory, id)
   }
 

@@ -19,7 +19,7 @@ extension Devices {
     guard let id = pools.allocate(.domains) else {
       throw DeviceError(.attach, .tableFull("domains"), .noMemory)
     }
-    let new = domain(id)
+    let new = domain(id).unshared
     switch pageTables.allocateTable(.translation, for: process) {
     case .success(let root): new.rootTable = root
     case .failure(let result):
@@ -30,7 +30,7 @@ extension Devices {
     new.aperture = clamped(group.aperture)
     new.iommu = group.iommu
     new.isCoherent = group.isCoherent
-    return new
+    return domain(id)
   }
 
   /// Frees a domain in whose tables nothing is left.

@@ -35,7 +35,7 @@ extension Pins {
       endBatches(record.id, markDirty: false, on: process.processor)
       throw PinError(.account, .memlock(error.description), error.errno, address: address)
     }
-    spaces.grabSpace(process.space)
+    spaces.getSpaceRow(process.space)
     global.ledgerLock.withLock {
       record.accounting = .registered
       record.isOfRing = true

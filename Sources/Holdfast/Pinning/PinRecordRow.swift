@@ -56,7 +56,7 @@ package enum PinRecordRow: FixedRow {
     charged.next("pages charged to the user", .written(under: .ledger))
   }
   @inlinable @_transparent package static var isOfRing: Field<UInt32> {
-    chargedToUser.next("is a ring's", .ownerWrites(under: .ledger))
+    chargedToUser.next("is a ring's", .written(under: .ledger))
   }
 
   @inlinable @_transparent package static var stride: Int { isOfRing.stride(align: 64) }

@@ -63,7 +63,7 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   public enum ForkCopy: Hashable, Sendable {
     /// None: the page is shared, and the first who writes to it gets another (up to 5.8).
     case none
-    /// All but those of the hugetlb pool (5.9 to 5.12).
+    /// All but those of the hugetlb pool (5.9 to 5.11).
     case outsidePools
     /// All.
     case all
