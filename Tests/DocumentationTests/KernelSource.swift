@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// The source of Linux 6.1, where it is installed: to see that what we cite is there.
 ///
@@ -9,6 +10,8 @@ struct KernelSource {
 
   private static let archive = "/usr/src/linux-source-6.1.tar.xz"
   private static let given = ProcessInfo.processInfo.environment["HOLDFAST_KERNEL_SOURCE"]
+  // Suites run beside each other: one unpacks, and the others wait for it.
+  private static let unpacking = Mutex(())
   private let root: URL
 
   static var isInstalled: Bool { given != nil || FileManager.default.fileExists(atPath: archive) }
@@ -20,15 +23,20 @@ struct KernelSource {
       return
     }
     root = Repository.root.appending(path: ".build-kernel")
+    try Self.unpacking.withLock { [root] _ in try Self.prepare(files, in: root) }
+  }
+
+  /// Makes sure that the folder has those files, of the archive as it is now.
+  private static func prepare(_ files: Set<String>, in root: URL) throws {
     let stamp = root.appending(path: "archive")
-    let attributes = try FileManager.default.attributesOfItem(atPath: Self.archive)
+    let attributes = try FileManager.default.attributesOfItem(atPath: archive)
     let identity = "\(attributes[.size] ?? 0) \(attributes[.modificationDate] ?? Date.distantPast)"
     if (try? String(contentsOf: stamp, encoding: .utf8)) != identity {
       try? FileManager.default.removeItem(at: root)
       try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
     }
     let missing = files.filter { !FileManager.default.fileExists(atPath: root.appending(path: $0).path) }
-    if !missing.isEmpty { try Self.unpack(missing.sorted(), to: root) }
+    if !missing.isEmpty { try unpack(missing.sorted(), to: root) }
     try identity.write(to: stamp, atomically: true, encoding: .utf8)
   }
 

@@ -116,6 +116,9 @@ struct RoomMap {
           let isOwned = place > 0 && names[place - 1] == "machine"
           if let facade = facades[name], isOwned || isFirst && !others.contains(Substring(name)) {
             if facade.room != room { note(facade.name, member, of: facade.type, in: file.path, number) }
+          } else if place == 0, let facade = facades.values.first(where: { $0.type == name }) {
+            // A static member, by the facade's type.
+            if facade.room != room { note(facade.name, member, of: facade.type, in: file.path, number) }
           } else if name == "machine", facades[member] == nil {
             // What a room adds to `Machine` is a door of it too.
             let declared = members["Machine"]?[member] ?? []
@@ -126,6 +129,28 @@ struct RoomMap {
         }
       }
     }
+  }
+
+  /// What goes past the facades' names, so that a use behind it would not be seen: a facade that is kept under another
+  /// name, or made by its type.
+  func detours() throws -> [String] {
+    var found: [String] = []
+    for file in try Repository.files(in: "Sources/Holdfast", ending: ".swift") {
+      let room = Self.room(of: file.path)
+      for (number, line) in file.lines where room != Self.ground {
+        let code = line.prefix(upTo: line.firstRange(of: "//")?.lowerBound ?? line.endIndex)
+        for match in code.matches(of: /\bmachine\.(\w+)\s*(?:$|[,)}\]])/) {
+          guard let facade = facades[String(match.1)], facade.room != room else { continue }
+          found.append("\(file.path):\(number): \(facade.name) under another name")
+        }
+        for match in code.matches(of: /\b([A-Z]\w*)\(machine\b/) {
+          guard let facade = facades.values.first(where: { $0.type == match.1 }), facade.room != room
+          else { continue }
+          found.append("\(file.path):\(number): \(facade.type) is made where it is not at home")
+        }
+      }
+    }
+    return found
   }
 
   private mutating func note(

@@ -42,6 +42,11 @@ import Testing
     #expect(map.uses.count > 100)
   }
 
+  @Test("a room is entered by its facades' names, so that every use is seen")
+  func detours() throws {
+    for detour in try map.detours() { Issue.record("\(detour)") }
+  }
+
   @Test("the members of a facade are in its room")
   func members() {
     for facade in map.facades.values {

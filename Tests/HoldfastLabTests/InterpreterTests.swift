@@ -99,6 +99,20 @@ import Testing
     }
   }
 
+  @Test("what the round that fails has done is in the sums, and no round follows it")
+  func failingRound() {
+    let error = StepError(errno: .EIO, stage: .untold, cause: "no more")
+    var begun = 0
+    let result = StepResult.repeating(5) {
+      begun += 1
+      return begun < 3
+        ? StepResult(allOf: 4) : StepResult(.failed(error, StepResult(requested: 4, pages: 1)))
+    }
+    #expect(begun == 3 && result.rounds == 3)
+    #expect(result.ending == .failed(error))
+    #expect(result.requested == 12 && result.pages == 9)
+  }
+
   @Test("a name holds what all rounds have taken", arguments: Ground.allCases)
   func allRounds(_ ground: Ground) throws {
     let steps = [

@@ -111,6 +111,26 @@ import Testing
     }
   }
 
+  @Test("data that an owner keeps with a page of an object accounts for one reference (rule 7.3)")
+  func ownerData() throws {
+    for kind in PageKind.owned {
+      let rig = try PinRig()
+      let machine = rig.machine
+      let head = machine.memmap.head(of: try #require(rig.frame(try rig.make(kind))))
+      let before = machine.folios.expectedReferences(of: head)
+      rig.page(head).set(.hasPrivate)
+      machine.folios.get(head)
+      let expected = machine.folios.expectedReferences(of: head)
+      let hasObject = rig.page(head).mapping.object != nil
+      #expect(expected.ownerData == (hasObject ? 1 : 0), "\(kind.rawValue)")
+      #expect(expected.total == before.total + expected.ownerData, "\(kind.rawValue)")
+      let stuck = machine.migration.describeStuck(head, pages: 1)
+      #expect(stuck.references == stuck.expected + (hasObject ? 0 : 1), "\(kind.rawValue)")
+      rig.page(head).clear(.hasPrivate)
+      machine.folios.put(head, on: 0)
+    }
+  }
+
   @Test("a batch hides a page and a reference; a drain shows both (rules 1.4, 7.7)")
   func batches() throws {
     for kind in [PageKind.anonymous, .sharedAnonymous] {

@@ -1,3 +1,4 @@
+import Interleaving
 import SystemPackage
 import Testing
 

@@ -13,6 +13,13 @@ import Testing
     static var fields: [any RowField] { [plain, atomic] }
   }
 
+  /// A row between: its rows are protected as what lies around it says.
+  private enum MiddleRow: FixedRow {
+    static var rows: RowArray<InnerRow> { RowArray("row", .container, count: 2) }
+    static var stride: Int { rows.stride(align: 8) }
+    static var fields: [any RowField] { [rows] }
+  }
+
   private enum OuterRow: FixedRow {
     static var lock: Field<SpinLock.Word> { Field("lock", .lock(first)) }
     static var other: Field<ReadWriteLock.Word> { lock.next("other", .lock(second)) }
@@ -25,9 +32,10 @@ import Testing
     static var atomic: Field<UInt64> { owner.next("atomic", .atomic) }
     static var counted: Field<UInt32> { atomic.next("counted", .atomic(writtenUnder: second)) }
     static var rows: RowArray<InnerRow> { counted.next("row", .guarded(by: first), rows: 2) }
-    static var stride: Int { rows.stride(align: 8) }
+    static var middle: RowArray<MiddleRow> { rows.next("middle row", .guarded(by: first), rows: 2) }
+    static var stride: Int { middle.stride(align: 8) }
     static var fields: [any RowField] {
-      [lock, other, guarded, own, both, written, constant, owner, atomic, counted, rows]
+      [lock, other, guarded, own, both, written, constant, owner, atomic, counted, rows, middle]
     }
   }
 
@@ -44,6 +52,7 @@ import Testing
     }
 
     func inner(_ row: Row) -> Row { row.row(OuterRow.rows, 1) }
+    func innermost(_ row: Row) -> Row { row.row(OuterRow.middle, 1).row(MiddleRow.rows, 1) }
 
     /// Every access that some locks allow.
     func everything(_ row: Row) {
@@ -56,6 +65,8 @@ import Testing
       row.atomic(OuterRow.counted).store(1)
       inner(row)[InnerRow.plain] += 1
       inner(row).atomic(InnerRow.atomic).store(1)
+      innermost(row)[InnerRow.plain] += 1
+      innermost(row).atomic(InnerRow.atomic).store(1)
     }
   }
 
@@ -129,6 +140,38 @@ import Testing
       let rig = Rig()
       LockOrder.atRest("the row is the test's own") {}
       _ = rig.row[OuterRow.guarded]
+    }
+  }
+
+  @Test("a row two deep asks for the locks of the row around both")
+  func twoDeep() async {
+    await #expect(processExitsWith: .failure) {
+      let rig = Rig()
+      _ = rig.innermost(rig.row)[InnerRow.plain]
+    }
+    await #expect(processExitsWith: .failure) {
+      let rig = Rig()
+      rig.innermost(rig.row)[InnerRow.plain] = 1
+    }
+    await #expect(processExitsWith: .failure) {
+      let rig = Rig()
+      rig.innermost(rig.row).atomic(InnerRow.atomic).store(1)
+    }
+  }
+
+  @Test("a shared lock is not enough to write, and does not become so when another lock is given back")
+  func staysShared() async {
+    await #expect(processExitsWith: .failure) {
+      let rig = Rig()
+      rig.other.lockShared()
+      rig.row.atomic(OuterRow.counted).store(1)
+    }
+    await #expect(processExitsWith: .failure) {
+      let rig = Rig()
+      rig.one.lock()
+      rig.other.lockShared()
+      rig.one.unlock()
+      rig.row.atomic(OuterRow.counted).store(1)
     }
   }
   #endif
