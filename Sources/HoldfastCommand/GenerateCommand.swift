@@ -86,6 +86,10 @@ struct GenerateCommand: ParsableCommand {
   }
 
   private func write(_ scenarios: [ScenarioGenerator.Generated], to folder: String) throws {
+    var isFolder = false
+    if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder {
+      throw Failure.badInput("\(folder): found a file, expected a folder")
+    }
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       for scenario in scenarios {

@@ -26,7 +26,9 @@ extension Invariant {
       context.recount.references.compactMap { head, expected in
         let page = context.machine.memmap.page(head)
         let found = Int(page.refcount.load())
-        if page.type != .none && page.type != .table { return "\(head) is referred to but \(page.type)" }
+        if page.type != .none && page.type != .table {
+          return "the tables refer to \(head), whose page is of type \(page.type)"
+        }
         return found < 0 || found >= expected
           ? nil : "\(head) has \(found) references, the tables hold \(expected)"
       }
