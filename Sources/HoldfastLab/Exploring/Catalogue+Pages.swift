@@ -130,6 +130,6 @@ extension Catalogue {
         .unwindForgets, "a failed call keeps no record of what it has given back",
         in: "31-released-twice")),
     CatalogueRow(
-      33, "fixed buffers of non-adjacent pages", "P11", "CVE-2023-2598", needs: [.registeredBuffers]),
+      33, "fixed buffers of non-adjacent pages", "P11", "CVE-2023-2598", needs: [.entry]),
   ]
 }

@@ -59,8 +59,8 @@ extension Catalogue {
     CatalogueRow(
       45, "CMA allocation against passing references", "P6", nil, .open(in: "45-cma-against-reference")),
     CatalogueRow(46, "long-term pin of a shared file", "P7", "8ac268436e6d", needs: [.files]),
-    CatalogueRow(47, "two pins by descriptor of one hole", "P1", nil, needs: [.pinsByDescriptor]),
-    CatalogueRow(48, "holes in MADV_NOMOVABLE", "P5", "seed 004", needs: [.noMovable]),
+    CatalogueRow(47, "two pins by descriptor of one hole", "P1", nil, needs: [.entry]),
+    CatalogueRow(48, "holes in MADV_NOMOVABLE", "P5", "seed 004", needs: [.entry]),
   ]
 
   static let removal: [CatalogueRow] = [

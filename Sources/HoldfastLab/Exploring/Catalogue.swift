@@ -113,7 +113,7 @@ struct CatalogueEntry: Sendable {
   }
 }
 
-/// What the engine lacks, and what rows of the catalogue wait for.
+/// What rows of the catalogue wait for: what the engine lacks, or an entry for what it has.
 enum CatalogueNeed: String, Sendable {
   case collapse = "THP collapse"
   case split = "THP split"
@@ -125,9 +125,7 @@ enum CatalogueNeed: String, Sendable {
   case secretMemory = "secret memory"
   case sharedTables = "shared hugetlb page tables"
   case memoryFailure = "memory failure"
-  case pinsByDescriptor = "pins by descriptor"
-  case registeredBuffers = "registered buffers"
-  case noMovable = "MADV_NOMOVABLE"
+  case entry = "a safeguard and a scenario"
   case deviceMemory = "device memory"
   case exclusiveAccess = "exclusive device access"
 
@@ -135,9 +133,9 @@ enum CatalogueNeed: String, Sendable {
   var comesWith: String {
     switch self {
     case .collapse, .split, .files, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,
-      .sharedTables, .memoryFailure, .pinsByDescriptor:
+      .sharedTables, .memoryFailure:
       "the rest of the memory manager"
-    case .registeredBuffers, .noMovable, .deviceMemory, .exclusiveAccess: "devices"
+    case .entry, .deviceMemory, .exclusiveAccess: "devices"
     }
   }
 }
