@@ -3,6 +3,7 @@ import Glibc
 import Holdfast
 import HoldfastLab
 import HoldfastScenario
+import Synchronization
 
 /// The kernel's gup_test tool, on the engine.
 struct GupTestVerb: ParsableCommand {
@@ -73,9 +74,16 @@ struct GupTestVerb: ParsableCommand {
     }
     let request = request
     let test: GupTest
+    let unwritten = Mutex<Failure?>(nil)
     do {
       test = try GupTest(request, policy: policy)
-      try test.run { Self.show($0, of: request) }
+      try test.run { result in
+        do throws(Failure) {
+          try Self.show(result, of: request)
+        } catch {
+          unwritten.withLock { $0 = $0 ?? error }
+        }
+      }
     } catch {
       switch error {
       case .call(let error):
@@ -86,6 +94,7 @@ struct GupTestVerb: ParsableCommand {
         throw Failure.cannotRun("the engine has no machine for this: \(error)")
       }
     }
+    if let failure = unwritten.withLock({ $0 }) { throw failure }
   }
 
   /// The engine's areas are memory: a file cannot be mapped.
@@ -137,7 +146,7 @@ struct GupTestVerb: ParsableCommand {
 
   // MARK: - Lines
 
-  private static func show(_ result: GupTestResult, of request: GupTestRequest) {
+  private static func show(_ result: GupTestResult, of request: GupTestRequest) throws(Failure) {
     let name = result.command.rawValue
     let isShort = result.size != request.size
     var line: String
@@ -153,8 +162,7 @@ struct GupTestVerb: ParsableCommand {
     if let failure = result.failure {
       Console.complain("\(name) stopped after \(result.size) bytes: \(failure)")
     }
-    // If standard output is gone, there is nowhere to report it.
-    _ = Console.put(line, to: STDOUT_FILENO)
+    try Console.write(line)
   }
 }
 

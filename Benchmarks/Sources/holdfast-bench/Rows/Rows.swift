@@ -42,7 +42,7 @@ extension Row {
   static func map(huge: Bool, ours: Contender) -> Row {
     Row(
       huge ? "vfio-map-2m" : "vfio-map-4k", unit: "page", ours: ours, references: [.ioUring(huge: huge)],
-      bars: huge ? [.nanoseconds(5), .besides("io_uring")] : [.times(0.5, of: "io_uring")])
+      bars: huge ? [.nanoseconds(5), .besides("io_uring")] : [.times(0.5, of: "io_uring")], stable: false)
   }
 
   /// `count` blocks of an order allocated and then freed, in a zone of 1 GiB with two CPUs.
