@@ -38,7 +38,8 @@ extension Machine {
       child.memlockLimit = process.memlockLimit
       child.capabilities = process.capabilities
       child.scope = process.scope
-      child.unshared.space = space
+      // Who has the handle of a process that had this row before may look for its space.
+      global.tablesLock.withLock { child.unshared.space = space }
       return child
     } catch {
       pools.free(.processes, id)

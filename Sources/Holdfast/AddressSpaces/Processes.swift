@@ -9,6 +9,12 @@ package struct Spaces: Room {
     Process(machine.row(machine.layout.processes, Int(id.rawValue)))
   }
 
+  /// The number of a process that may have ended, whose row then holds something else.
+  package func number(of process: Process) -> ProcessID {
+    let table = machine.layout.processes
+    return ProcessID(rawValue: UInt32((process.row.raw - machine.row(table, 0).raw) / table.stride))
+  }
+
   @inline(__always)
   package func space(_ id: RowID) -> AddressSpace {
     AddressSpace(machine.row(machine.layout.spaces, id.index))
@@ -66,7 +72,8 @@ extension Machine {
       space.rootTable = root
       space.owner = new.id
       space.tablePages.store(1, .relaxed)
-      new.unshared.space = spaceID
+      // Who has the handle of a process that had this row before may look for its space.
+      global.tablesLock.withLock { new.unshared.space = spaceID }
       return new
     case .failure(let result):
       pools.free(.spaces, spaceID)

@@ -102,7 +102,8 @@ extension Pins {
     }
     // Another process may end during the call; the caller cannot.
     var remote: RowID?
-    if owner.id != process.id {
+    // The owner may have ended, so that its number is not read.
+    if owner.row.raw != process.row.raw {
       guard asked.entry == .remote else {
         throw PinError(
           .arguments, .illegalFlags("only the remote entry point takes another process's memory"),
@@ -138,7 +139,7 @@ extension Pins {
   }
 
   private func gone(_ process: Process) -> PinError {
-    PinError(.arguments, .noSuchProcess(process.id), .noSuchProcess)
+    PinError(.arguments, .noSuchProcess(spaces.number(of: process)), .noSuchProcess)
   }
 
   /// Tells the ledger what a call has taken.
