@@ -126,6 +126,12 @@ private func recountAtRest(_ machine: Machine) -> [String] {
         "\(frame): mapcount \(page.mapcount.load())+\(page.entireMapcount.load()), tables say \(mapcounts[frame] ?? 0)+\(entire[frame] ?? 0)"
       )
     }
+    let pieces = page.isLarge && !page.isHugetlb ? 1 << page.order : 0
+    let mapped = (0..<pieces).count { mapcounts[frame + $0] ?? 0 > 0 }
+    let whole = pieces > 0 && entire[frame] ?? 0 > 0 ? Int(Page.wholeMapping) : 0
+    if Int(page.pagesMapped.load()) != mapped + whole {
+      wrong.append("\(frame): \(page.pagesMapped.load()) pages mapped, tables say \(mapped)+\(whole)")
+    }
     let folio = machine.memmap.page(head)
     if mapcounts[frame] != nil || entire[head] != nil, !folio.isHugetlb {
       if folio.mapping.isAnonymous { anonPages += 1 } else { mappedPages += 1 }

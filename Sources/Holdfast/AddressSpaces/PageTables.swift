@@ -152,7 +152,6 @@ extension PageTables {
     }
     tableMeta(id).unshared.frame = frame
     let page = memmap.page(frame)
-    page.privateWord = id.rawValue
     switch use {
     case .table:
       page.type = .table
@@ -177,7 +176,6 @@ extension PageTables {
     }
     page.type = .none
     page.clear(.slab)
-    page.privateWord = 0
     pools.free(.tablePages, id)
     folios.put(frame, on: processor)
   }

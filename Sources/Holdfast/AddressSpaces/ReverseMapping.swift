@@ -128,19 +128,16 @@ extension ReverseMap {
     let folio = memmap.page(head)
     assert(folio.index &+ UInt64(frame.index &- head.index) == area.offset(of: page))
     if exclusive, policy.tracksExclusive { memmap.page(frame).set(.anonExclusive) }
-    let newlyMapped: Int
     if huge {
       let isFirst = folio.entireMapcount.fetchAdd(1) == 0
       guard !folio.isHugetlb, isFirst else { return }
-      newlyMapped = unmappedPages(head)
+      countMapped(folio, by: Page.wholeMapping, on: processor)
       if folio.mapping.isAnonymous {
         counters.count(.anonTransparentHugePages, node: folio.node, by: 1, on: processor)
       }
-    } else {
-      let isFirst = memmap.page(frame).mapcount.fetchAdd(1) == 0
-      newlyMapped = isFirst && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
+    } else if memmap.page(frame).mapcount.fetchAdd(1) == 0 {
+      countMapped(folio, by: 1, on: processor)
     }
-    countMapped(folio, by: newlyMapped, on: processor)
   }
 
   /// Subtracts one mapping of a page, after the entry that mapped it was cleared or replaced.
@@ -151,19 +148,16 @@ extension ReverseMap {
   package func remove(_ frame: FrameNumber, huge: Bool, on processor: Int) {
     let head = memmap.head(of: frame)
     let folio = memmap.page(head)
-    let newlyUnmapped: Int
     if huge {
       let isLast = folio.entireMapcount.fetchAdd(-1) == 1
       guard !folio.isHugetlb, isLast else { return }
-      newlyUnmapped = unmappedPages(head)
+      countMapped(folio, by: -Page.wholeMapping, on: processor)
       if folio.mapping.isAnonymous {
         counters.count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
       }
-    } else {
-      let isLast = memmap.page(frame).mapcount.fetchAdd(-1) == 1
-      newlyUnmapped = isLast && folio.entireMapcount.load(.relaxed) == 0 ? 1 : 0
+    } else if memmap.page(frame).mapcount.fetchAdd(-1) == 1 {
+      countMapped(folio, by: -1, on: processor)
     }
-    countMapped(folio, by: -newlyUnmapped, on: processor)
   }
 
   /// Whether a page may be pinned, so that a fork has to copy it for the child and must not share it.
@@ -202,12 +196,17 @@ extension ReverseMap {
     let pages = 1 << folio.order
     folios.get(head, refs: Int32(pages - 1))
     let isExclusive = folio.mapping.isAnonymous && folio.has(.anonExclusive)
+    var newlyMapped: Int32 = 0
     for i in 0..<pages {
       if isExclusive { memmap.page(head + i).set(.anonExclusive) }
-      memmap.page(head + i).mapcount.fetchAdd(1)
+      if memmap.page(head + i).mapcount.fetchAdd(1) == 0 { newlyMapped += 1 }
     }
-    if folio.entireMapcount.fetchAdd(-1) == 1, folio.mapping.isAnonymous {
-      counters.count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
+    countMapped(folio, by: newlyMapped, on: processor)
+    if folio.entireMapcount.fetchAdd(-1) == 1 {
+      countMapped(folio, by: -Page.wholeMapping, on: processor)
+      if folio.mapping.isAnonymous {
+        counters.count(.anonTransparentHugePages, node: folio.node, by: -1, on: processor)
+      }
     }
   }
 
@@ -278,15 +277,17 @@ extension ReverseMap {
     return body(spaces.space(area.space), area, area.start &+ (first &- area.pageOffset))
   }
 
-  private func unmappedPages(_ head: FrameNumber) -> Int {
-    var unmapped = 0
-    for i in 0..<(1 << memmap.page(head).order) where memmap.page(head + i).mapcount.load(.relaxed) == 0 {
-      unmapped += 1
+  /// Counts pages of a folio that became mapped, or are mapped no more, in the statistics.
+  ///
+  /// - Parameter change: pages that are mapped one by one now, or `Page.wholeMapping`; negative if no more.
+  private func countMapped(_ folio: Page, by change: Int32, on processor: Int) {
+    var pages = Int(change)
+    if folio.isLarge {
+      let before = folio.pagesMapped.fetchAdd(change)
+      let whole = Int32(truncatingIfNeeded: 1 &<< folio.order)
+      func mapped(_ word: Int32) -> Int32 { word >= Page.wholeMapping ? whole : word }
+      pages = Int(mapped(before &+ change) &- mapped(before))
     }
-    return unmapped
-  }
-
-  private func countMapped(_ folio: Page, by pages: Int, on processor: Int) {
     guard pages != 0 else { return }
     counters.count(
       folio.mapping.isAnonymous ? .anonPages : .mapped, node: folio.node, by: pages, on: processor)

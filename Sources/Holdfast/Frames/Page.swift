@@ -130,12 +130,16 @@ package struct Page: Equatable {
     nonmutating set { row[PageRow.previous] = newValue }
   }
 
-  /// The table page kept in a page-table frame.
+  /// How many pages of a large folio are mapped one by one, on its head, plus `wholeMapping` while PMD entries map
+  /// it; not kept for hugetlb folios.
+  ///
+  /// One word decides how many pages a change maps or unmaps: entries of several address spaces change under
+  /// several locks.
   @inline(__always)
-  package var privateWord: UInt32 {
-    get { row[PageRow.privateWord] }
-    nonmutating set { row[PageRow.privateWord] = newValue }
-  }
+  package var pagesMapped: AtomicInt32 { row.atomic(PageRow.pagesMapped) }
+
+  /// What a first mapping by a PMD entry adds to `pagesMapped`: more than any folio has pages.
+  package static let wholeMapping: Int32 = 1 << 23
 
   /// `index`: page offset in the object, or the linear page number of anonymous memory.
   @inline(__always)
@@ -205,6 +209,7 @@ package struct Page: Equatable {
     fresh.mapcount.store(0, .relaxed)
     pincount.store(0, .relaxed)
     fresh.entireMapcount.store(0, .relaxed)
+    pagesMapped.store(0, .relaxed)
     headOffset.store(0, .relaxed)
     order = 0
     fresh.mapping = .none

@@ -26,10 +26,13 @@ package enum PageRow: FixedRow {
   // Under the lock of the list that the page is on, if the list is not its owner's alone.
   @inlinable @_transparent package static var next: Field<FrameNumber> { mapping.next("next", .owner) }
   @inlinable @_transparent package static var previous: Field<FrameNumber> { next.next("previous", .owner) }
-  @inlinable @_transparent package static var privateWord: Field<UInt32> { previous.next("private", .owner) }
+  // Under no one lock: several spaces may map the folio, each under its own page-table lock.
+  @inlinable @_transparent package static var pagesMapped: Field<Int32> {
+    previous.next("pages mapped", .atomic)
+  }
   // A reader has a reference on a page that is mapped or cached, which keeps its index.
   @inlinable @_transparent package static var index: Field<UInt64> {
-    privateWord.next("index", .written(under: .page))
+    pagesMapped.next("index", .written(under: .page))
   }
   // Protected like the bytes: by nothing.
   @inlinable @_transparent package static var contentTag: Field<UInt64> { index.next("contents", .atomic) }
@@ -39,7 +42,7 @@ package enum PageRow: FixedRow {
   @usableFromInline package static var fields: [any RowField] {
     [
       refcount, mapcount, flags, pincount, entireMapcount, headOffset, state, mapping, next, previous,
-      privateWord, index, contentTag,
+      pagesMapped, index, contentTag,
     ]
   }
 }

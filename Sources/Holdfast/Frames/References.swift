@@ -106,7 +106,9 @@ extension Folios {
     let folio = memmap.page(head)
     if folio.has(.lru) { lru.removeDying(head, on: processor) }
     let order = folio.isLarge ? folio.order : 0
-    if folio.pincount.load(.relaxed) != 0 || folio.entireMapcount.load(.relaxed) != 0 {
+    if folio.pincount.load(.relaxed) != 0 || folio.entireMapcount.load(.relaxed) != 0
+      || folio.pagesMapped.load(.relaxed) != 0
+    {
       fatalError("\(head) is freed while pinned or mapped")
     }
     // A huge page of a pool stays one folio in the pool.

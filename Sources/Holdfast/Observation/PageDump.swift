@@ -68,9 +68,7 @@ extension Machine {
   private func largeLine(_ head: FrameNumber) -> String {
     let folio = memmap.page(head)
     if policy == .linuxMainline || policy == .linux6_14 {
-      let mapped = (0..<memmap.folioPages(head)).reduce(0) {
-        $0 + (memmap.page(head + $1).mapcount.load() > 0 ? 1 : 0)
-      }
+      let mapped = folio.pagesMapped.load() & (Page.wholeMapping - 1)
       return
         "head: order:\(folio.order) mapcount:\(folios.mappingCount(head)) "
         + "entire_mapcount:\(folio.entireMapcount.load()) nr_pages_mapped:\(mapped) pincount:\(folio.pincount.load())"
@@ -102,7 +100,7 @@ extension Machine {
     let page = memmap.page(frame)
     let words: [UInt64] = [
       page.flagWord.load(), UInt64(page.next.rawValue), UInt64(page.previous.rawValue),
-      UInt64(page.mapping.rawValue), page.index, UInt64(page.privateWord),
+      UInt64(page.mapping.rawValue), page.index, 0,
       UInt64(UInt32(bitPattern: page.mapcount.load() - 1))
         | UInt64(UInt32(bitPattern: page.refcount.load())) << 32,
       0,

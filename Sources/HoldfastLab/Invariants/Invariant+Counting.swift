@@ -43,7 +43,15 @@ extension Invariant {
         if small != expected { return "\(frame) has mapcount \(small), \(expected) PTEs map it" }
         let entire = Int(page.entireMapcount.load())
         let huge = context.recount.hugeMappings[frame] ?? 0
-        return entire == huge ? nil : "\(frame) has entire mapcount \(entire), \(huge) PMD entries map it"
+        guard entire == huge else {
+          return "\(frame) has entire mapcount \(entire), \(huge) PMD entries map it"
+        }
+        let mapped = Int(page.pagesMapped.load())
+        let pages = page.isLarge && !page.isHugetlb ? 1 << page.order : 0
+        let pieces = (0..<pages).count { context.recount.smallMappings[frame + $0] ?? 0 > 0 }
+        let counted = pieces + (pages > 0 && huge > 0 ? Int(Page.wholeMapping) : 0)
+        return mapped == counted
+          ? nil : "\(frame) counts \(mapped) as mapped of its folio, the tables say \(counted)"
       }
     },
     Invariant(
