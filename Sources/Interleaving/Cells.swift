@@ -13,32 +13,16 @@ public enum MemoryOrder: Sendable {
 @frozen
 public struct AtomicInt32 {
   @usableFromInline let pointer: UnsafeMutablePointer<Atomic<Int32>>
-
-  #if DEBUG || EXPLORER
-  /// Ranks of locks that a store must hold.
-  @usableFromInline let toStore: UInt32
-
-  @inlinable @inline(__always)
-  init(_ raw: UnsafeMutableRawPointer, toStore: UInt32) {
-    pointer = raw.assumingMemoryBound(to: Atomic<Int32>.self)
-    self.toStore = toStore
-  }
-  #endif
+  @usableFromInline let protection: StoreProtection
 
   /// The cell at `raw`, which must be aligned for the value.
   @inlinable @inline(__always)
-  public init(_ raw: UnsafeMutableRawPointer) {
-    pointer = raw.assumingMemoryBound(to: Atomic<Int32>.self)
-    #if DEBUG || EXPLORER
-    toStore = 0
-    #endif
-  }
+  public init(_ raw: UnsafeMutableRawPointer) { self.init(raw, .none) }
 
   @inlinable @inline(__always)
-  func checkStore() {
-    #if DEBUG || EXPLORER
-    LockOrder.checkStore(toStore)
-    #endif
+  init(_ raw: UnsafeMutableRawPointer, _ protection: StoreProtection) {
+    pointer = raw.assumingMemoryBound(to: Atomic<Int32>.self)
+    self.protection = protection
   }
 
   /// Reads the value.
@@ -55,7 +39,7 @@ public struct AtomicInt32 {
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: Int32, _ order: MemoryOrder = .release) {
-    checkStore()
+    protection.check()
     if storePoint(.store, pointer, value, order) { return }
     switch order {
     case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
@@ -67,7 +51,7 @@ public struct AtomicInt32 {
   /// Adds, wrapping, and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAdd(_ delta: Int32, _ order: MemoryOrder = .acquireRelease) -> Int32 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer, order)
     switch order {
     case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
@@ -79,7 +63,7 @@ public struct AtomicInt32 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: Int32, _ desired: Int32) -> (exchanged: Bool, original: Int32) {
-    checkStore()
+    protection.check()
     schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
@@ -106,32 +90,16 @@ public struct AtomicInt32 {
 @frozen
 public struct AtomicUInt32 {
   @usableFromInline let pointer: UnsafeMutablePointer<Atomic<UInt32>>
-
-  #if DEBUG || EXPLORER
-  /// Ranks of locks that a store must hold.
-  @usableFromInline let toStore: UInt32
-
-  @inlinable @inline(__always)
-  init(_ raw: UnsafeMutableRawPointer, toStore: UInt32) {
-    pointer = raw.assumingMemoryBound(to: Atomic<UInt32>.self)
-    self.toStore = toStore
-  }
-  #endif
+  @usableFromInline let protection: StoreProtection
 
   /// The cell at `raw`, which must be aligned for the value.
   @inlinable @inline(__always)
-  public init(_ raw: UnsafeMutableRawPointer) {
-    pointer = raw.assumingMemoryBound(to: Atomic<UInt32>.self)
-    #if DEBUG || EXPLORER
-    toStore = 0
-    #endif
-  }
+  public init(_ raw: UnsafeMutableRawPointer) { self.init(raw, .none) }
 
   @inlinable @inline(__always)
-  func checkStore() {
-    #if DEBUG || EXPLORER
-    LockOrder.checkStore(toStore)
-    #endif
+  init(_ raw: UnsafeMutableRawPointer, _ protection: StoreProtection) {
+    pointer = raw.assumingMemoryBound(to: Atomic<UInt32>.self)
+    self.protection = protection
   }
 
   /// Reads the value.
@@ -157,7 +125,7 @@ public struct AtomicUInt32 {
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: UInt32, _ order: MemoryOrder = .release) {
-    checkStore()
+    protection.check()
     if storePoint(.store, pointer, value, order) { return }
     switch order {
     case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
@@ -169,7 +137,7 @@ public struct AtomicUInt32 {
   /// Adds, wrapping, and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAdd(_ delta: UInt32, _ order: MemoryOrder = .acquireRelease) -> UInt32 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer, order)
     switch order {
     case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
@@ -181,7 +149,7 @@ public struct AtomicUInt32 {
   /// Stores and returns the value before.
   @inlinable @inline(__always)
   public func exchange(_ value: UInt32) -> UInt32 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer)
     return pointer.pointee.exchange(value, ordering: .sequentiallyConsistent)
   }
@@ -189,7 +157,7 @@ public struct AtomicUInt32 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt32, _ desired: UInt32) -> (exchanged: Bool, original: UInt32) {
-    checkStore()
+    protection.check()
     schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)
@@ -202,32 +170,16 @@ public struct AtomicUInt32 {
 @frozen
 public struct AtomicUInt64 {
   @usableFromInline let pointer: UnsafeMutablePointer<Atomic<UInt64>>
-
-  #if DEBUG || EXPLORER
-  /// Ranks of locks that a store must hold.
-  @usableFromInline let toStore: UInt32
-
-  @inlinable @inline(__always)
-  init(_ raw: UnsafeMutableRawPointer, toStore: UInt32) {
-    pointer = raw.assumingMemoryBound(to: Atomic<UInt64>.self)
-    self.toStore = toStore
-  }
-  #endif
+  @usableFromInline let protection: StoreProtection
 
   /// The cell at `raw`, which must be aligned for the value.
   @inlinable @inline(__always)
-  public init(_ raw: UnsafeMutableRawPointer) {
-    pointer = raw.assumingMemoryBound(to: Atomic<UInt64>.self)
-    #if DEBUG || EXPLORER
-    toStore = 0
-    #endif
-  }
+  public init(_ raw: UnsafeMutableRawPointer) { self.init(raw, .none) }
 
   @inlinable @inline(__always)
-  func checkStore() {
-    #if DEBUG || EXPLORER
-    LockOrder.checkStore(toStore)
-    #endif
+  init(_ raw: UnsafeMutableRawPointer, _ protection: StoreProtection) {
+    pointer = raw.assumingMemoryBound(to: Atomic<UInt64>.self)
+    self.protection = protection
   }
 
   /// Reads the value.
@@ -244,7 +196,7 @@ public struct AtomicUInt64 {
   /// Writes the value.
   @inlinable @inline(__always)
   public func store(_ value: UInt64, _ order: MemoryOrder = .release) {
-    checkStore()
+    protection.check()
     if storePoint(.store, pointer, value, order) { return }
     switch order {
     case .relaxed: pointer.pointee.store(value, ordering: .relaxed)
@@ -256,7 +208,7 @@ public struct AtomicUInt64 {
   /// Adds, wrapping, and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAdd(_ delta: UInt64, _ order: MemoryOrder = .acquireRelease) -> UInt64 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer, order)
     switch order {
     case .relaxed: return pointer.pointee.wrappingAdd(delta, ordering: .relaxed).oldValue
@@ -284,7 +236,7 @@ public struct AtomicUInt64 {
   /// Sets bits and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchOr(_ bits: UInt64) -> UInt64 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer)
     return pointer.pointee.bitwiseOr(bits, ordering: .acquiringAndReleasing).oldValue
   }
@@ -292,7 +244,7 @@ public struct AtomicUInt64 {
   /// Keeps only the bits of `mask` and returns the value before.
   @inlinable @inline(__always) @discardableResult
   public func fetchAnd(_ mask: UInt64) -> UInt64 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer)
     return pointer.pointee.bitwiseAnd(mask, ordering: .acquiringAndReleasing).oldValue
   }
@@ -300,7 +252,7 @@ public struct AtomicUInt64 {
   /// Stores and returns the value before.
   @inlinable @inline(__always)
   public func exchange(_ value: UInt64) -> UInt64 {
-    checkStore()
+    protection.check()
     schedulePoint(.readModifyWrite, pointer)
     return pointer.pointee.exchange(value, ordering: .sequentiallyConsistent)
   }
@@ -308,7 +260,7 @@ public struct AtomicUInt64 {
   /// Replaces `expected` by `desired`; returns whether it did, and the value found.
   @inlinable @inline(__always)
   public func compareExchange(_ expected: UInt64, _ desired: UInt64) -> (exchanged: Bool, original: UInt64) {
-    checkStore()
+    protection.check()
     schedulePoint(.compareExchange, pointer, expecting: expected)
     return pointer.pointee.compareExchange(
       expected: expected, desired: desired, ordering: .sequentiallyConsistent)

@@ -31,6 +31,34 @@ struct RowProtection {
   }
 }
 
+/// What protects an atomic field from stores.
+@frozen @usableFromInline
+struct StoreProtection {
+  /// Ranks of locks that a store must hold.
+  @usableFromInline let ranks: UInt32
+
+  @inlinable @inline(__always)
+  init(ranks: UInt32) { self.ranks = ranks }
+
+  /// A field that every thread may store to.
+  @inlinable @inline(__always)
+  static var none: StoreProtection { StoreProtection(ranks: 0) }
+
+  /// Traps unless the current thread holds the locks.
+  @inlinable @inline(__always)
+  func check() {
+    if ranks != 0, !LockOrder.areHeld(toRead: 0, toWrite: ranks, isWrite: true) { fail() }
+  }
+
+  @usableFromInline @inline(never)
+  func fail() -> Never {
+    let asked = (0..<32).filter { ranks >> UInt32($0) & 1 != 0 }
+    fatalError(
+      "atomic store without its locks: ranks \(asked) are asked for, \(LockOrder.held.map(\.rawValue)) are held"
+    )
+  }
+}
+
 extension LockNote {
   /// Traps unless the current thread may read or write a field of the row plainly.
   @inlinable @inline(__always)
@@ -50,11 +78,11 @@ extension LockNote {
     LockNote.fail(isWrite, name)
   }
 
-  /// Ranks of locks that a store to an atomic field of the row asks for.
+  /// What protects an atomic field of the row from stores.
   @inlinable @inline(__always)
-  func toStore(_ outer: RowProtection) -> UInt32 {
-    if outer.isUnshared { return 0 }
-    return kind == .containerAtomic ? outer.toWrite : toWrite
+  func toStore(_ outer: RowProtection) -> StoreProtection {
+    if outer.isUnshared { return .none }
+    return StoreProtection(ranks: kind == .containerAtomic ? outer.toWrite : toWrite)
   }
 
   @usableFromInline @inline(never)
@@ -80,18 +108,41 @@ extension LockOrder {
     let (addresses, _) = fields(of: locks)
     return (0..<Int(locks.pointee.count)).contains { addresses[$0] == lock }
   }
-
-  /// Traps unless the current thread holds locks of the ranks that a store to an atomic field asks for.
+}
+#else
+/// Nothing, where nothing is checked.
+@frozen @usableFromInline
+struct RowProtection {
   @inlinable @inline(__always)
-  static func checkStore(_ toStore: UInt32) {
-    if toStore != 0, !areHeld(toRead: 0, toWrite: toStore, isWrite: true) { failStore(toStore) }
-  }
+  init() {}
 
-  @usableFromInline @inline(never)
-  static func failStore(_ toStore: UInt32) -> Never {
-    let asked = (0..<32).filter { toStore >> UInt32($0) & 1 != 0 }
-    fatalError(
-      "atomic store without its locks: ranks \(asked) are asked for, \(held.map(\.rawValue)) are held")
-  }
+  @inlinable @inline(__always)
+  static var none: RowProtection { RowProtection() }
+  @inlinable @inline(__always)
+  static var unshared: RowProtection { RowProtection() }
+
+  @inlinable @inline(__always)
+  func inner(_ note: LockNote) -> RowProtection { self }
+}
+
+/// Nothing, where nothing is checked.
+@frozen @usableFromInline
+struct StoreProtection {
+  @inlinable @inline(__always)
+  init() {}
+
+  @inlinable @inline(__always)
+  static var none: StoreProtection { StoreProtection() }
+
+  @inlinable @inline(__always)
+  func check() {}
+}
+
+extension LockNote {
+  @inlinable @inline(__always)
+  func check(_ row: UnsafeMutableRawPointer, _ outer: RowProtection, isWrite: Bool, _ name: StaticString) {}
+
+  @inlinable @inline(__always)
+  func toStore(_ outer: RowProtection) -> StoreProtection { .none }
 }
 #endif

@@ -6,45 +6,32 @@ public struct Row {
   /// The first byte of the row.
   public let raw: UnsafeMutableRawPointer
 
-  #if DEBUG || EXPLORER
   @usableFromInline let outer: RowProtection
+
+  /// The row that begins at `raw`.
+  @inlinable @inline(__always)
+  public init(_ raw: UnsafeMutableRawPointer) { self.init(raw, .none) }
 
   @inlinable @inline(__always)
   init(_ raw: UnsafeMutableRawPointer, _ outer: RowProtection) {
     self.raw = raw
     self.outer = outer
   }
-  #endif
-
-  /// The row that begins at `raw`.
-  @inlinable @inline(__always)
-  public init(_ raw: UnsafeMutableRawPointer) {
-    self.raw = raw
-    #if DEBUG || EXPLORER
-    outer = .none
-    #endif
-  }
 
   /// The same row, whose fields need no lock, since no other thread can reach it: not yet, or not any more.
   ///
   /// The caller has the argument beside it.
   @inlinable @inline(__always)
-  public var unshared: Row {
-    #if DEBUG || EXPLORER
-    Row(raw, .unshared)
-    #else
-    self
-    #endif
-  }
+  public var unshared: Row { Row(raw, .unshared) }
 
   /// A plain field.
   public subscript<Value>(_ field: Field<Value>) -> Value {
     @inlinable @inline(__always) get {
-      check(field.note, isWrite: false, field.name)
+      field.note.check(raw, outer, isWrite: false, field.name)
       return load(field.offset)
     }
     @inlinable @inline(__always) nonmutating set {
-      check(field.note, isWrite: true, field.name)
+      field.note.check(raw, outer, isWrite: true, field.name)
       store(field.offset, newValue)
     }
   }
@@ -52,11 +39,11 @@ public struct Row {
   /// One of several plain fields.
   public subscript<Value>(_ fields: FieldArray<Value>, _ index: Int) -> Value {
     @inlinable @inline(__always) get {
-      check(fields.note, isWrite: false, fields.name)
+      fields.note.check(raw, outer, isWrite: false, fields.name)
       return load(fields.offset(index))
     }
     @inlinable @inline(__always) nonmutating set {
-      check(fields.note, isWrite: true, fields.name)
+      fields.note.check(raw, outer, isWrite: true, fields.name)
       store(fields.offset(index), newValue)
     }
   }
@@ -64,18 +51,7 @@ public struct Row {
   /// A row inside this one.
   @inlinable @inline(__always)
   public func row<Layout>(_ rows: RowArray<Layout>, _ index: Int = 0) -> Row {
-    #if DEBUG || EXPLORER
     Row(raw + rows.offset(index), outer.inner(rows.note))
-    #else
-    Row(raw + rows.offset(index))
-    #endif
-  }
-
-  @inlinable @inline(__always)
-  func check(_ note: LockNote, isWrite: Bool, _ name: StaticString) {
-    #if DEBUG || EXPLORER
-    note.check(raw, outer, isWrite: isWrite, name)
-    #endif
   }
 
   @inlinable @inline(__always)
@@ -97,11 +73,7 @@ extension Row {
   /// An atomic field.
   @inlinable @inline(__always)
   public func atomic(_ field: Field<Int32>) -> AtomicInt32 {
-    #if DEBUG || EXPLORER
-    AtomicInt32(raw + field.offset, toStore: field.note.toStore(outer))
-    #else
-    AtomicInt32(raw + field.offset)
-    #endif
+    AtomicInt32(raw + field.offset, field.note.toStore(outer))
   }
   /// An atomic field.
   @inlinable @inline(__always)
@@ -134,20 +106,12 @@ extension Row {
 
   @inlinable @inline(__always)
   func cell32(_ offset: Int, _ note: LockNote) -> AtomicUInt32 {
-    #if DEBUG || EXPLORER
-    AtomicUInt32(raw + offset, toStore: note.toStore(outer))
-    #else
-    AtomicUInt32(raw + offset)
-    #endif
+    AtomicUInt32(raw + offset, note.toStore(outer))
   }
 
   @inlinable @inline(__always)
   func cell64(_ offset: Int, _ note: LockNote) -> AtomicUInt64 {
-    #if DEBUG || EXPLORER
-    AtomicUInt64(raw + offset, toStore: note.toStore(outer))
-    #else
-    AtomicUInt64(raw + offset)
-    #endif
+    AtomicUInt64(raw + offset, note.toStore(outer))
   }
 
   /// A spin lock.

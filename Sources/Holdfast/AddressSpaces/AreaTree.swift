@@ -1,7 +1,4 @@
-/// The areas of a space, in a treap ordered by address.
-///
-/// The priority of an area is a hash of its row's number, so that the tree's shape needs no state of its own
-/// and is the same in every run. (Linux 6.1 keeps areas in a maple tree.)
+/// The areas of a space, in a treap ordered by address. (Linux 6.1 keeps areas in a maple tree.)
 ///
 /// - Locks: the caller holds the space's lock, shared to read the tree, exclusive to change it.
 extension Spaces {
@@ -73,67 +70,10 @@ extension Spaces {
     space.areaRoot = removed(old, from: space.areaRoot)
     space.areaCount -= 1
   }
+}
 
-  private func inserted(_ new: VirtualMemoryArea, under root: RowID) -> RowID {
-    guard root != .none else {
-      new.left = .none
-      new.right = .none
-      return new.id
-    }
-    if Self.priority(new.id) > Self.priority(root) {
-      (new.left, new.right) = parts(of: root, below: new.start)
-      return new.id
-    }
-    let node = area(root)
-    if new.start < node.start {
-      node.left = inserted(new, under: node.left)
-    } else {
-      node.right = inserted(new, under: node.right)
-    }
-    return root
-  }
+extension VirtualMemoryArea: TreeNode {
+  var key: UInt64 { start }
 
-  private func removed(_ old: VirtualMemoryArea, from root: RowID) -> RowID {
-    guard root != .none else { fatalError("area \(old.id.rawValue) is not in its space's tree") }
-    if root == old.id { return joined(old.left, old.right) }
-    let node = area(root)
-    if old.start < node.start {
-      node.left = removed(old, from: node.left)
-    } else {
-      node.right = removed(old, from: node.right)
-    }
-    return root
-  }
-
-  private func parts(of root: RowID, below page: UInt64) -> (RowID, RowID) {
-    guard root != .none else { return (.none, .none) }
-    let node = area(root)
-    if node.start < page {
-      let (low, high) = parts(of: node.right, below: page)
-      node.right = low
-      return (root, high)
-    }
-    let (low, high) = parts(of: node.left, below: page)
-    node.left = high
-    return (low, root)
-  }
-
-  private func joined(_ low: RowID, _ high: RowID) -> RowID {
-    if low == .none { return high }
-    if high == .none { return low }
-    if Self.priority(low) > Self.priority(high) {
-      let node = area(low)
-      node.right = joined(node.right, high)
-      return low
-    }
-    let node = area(high)
-    node.left = joined(low, node.left)
-    return high
-  }
-
-  private static func priority(_ id: RowID) -> UInt32 {
-    var mixed = id.rawValue &* 0x9e37_79b9
-    mixed = (mixed ^ (mixed >> 16)) &* 0x85eb_ca6b
-    return mixed ^ (mixed >> 13)
-  }
+  static func node(_ id: RowID, of machine: Machine) -> VirtualMemoryArea { machine.spaces.area(id) }
 }

@@ -83,7 +83,7 @@ extension Faults {
 
   /// Serves a fault in an area with MADV_NOMOVABLE: what it allocates may be pinned long-term where it is.
   ///
-  /// The scope is that of the faulting process, whoever owns the space. Seed 004 looks at the area's flag a second
+  /// The scope is that of the faulting process, which need not own the space. Seed 004 looks at the area's flag a second
   /// time before it leaves the scope, though the area may be gone once its fault has dropped the lock. Here the lock
   /// is held throughout.
   private func serveInPinScope(_ fault: Fault) -> FaultResult {

@@ -38,8 +38,7 @@ extension Machine {
       child.memlockLimit = process.memlockLimit
       child.capabilities = process.capabilities
       child.scope = process.scope
-      // Who has the handle of a process that had this row before may look for its space.
-      global.tablesLock.withLock { child.unshared.space = space }
+      spaces.setSpace(of: child, to: space)
       return child
     } catch {
       pools.free(.processes, id)
@@ -53,19 +52,7 @@ extension Spaces {
   fileprivate func createChild(
     of parent: AddressSpace, _ owner: ProcessID, for process: Process
   ) throws(AddressSpaceError) -> RowID {
-    guard let id = pools.allocate(.spaces) else {
-      throw AddressSpaceError(.fork, .tableFull("address spaces"), errno: .noMemory)
-    }
-    switch pageTables.allocateTable(.table, for: process) {
-    case .success(let root):
-      let child = space(id).unshared
-      child.rootTable = root
-      child.owner = owner
-      child.tablePages.store(1, .relaxed)
-    case .failure(let result):
-      pools.free(.spaces, id)
-      throw faults.faultError(.fork, result, at: nil)
-    }
+    let id = try createSpace(of: owner, allocatingFor: process, .fork, fullErrno: .noMemory)
     do {
       try copyAreas(from: parent, to: id, for: process)
     } catch {

@@ -61,24 +61,14 @@ extension Machine {
     new.processor = processor
     new.memlockLimit = memlockLimit
     new.capabilities = capabilities
-    guard let spaceID = pools.allocate(.spaces) else {
-      pools.free(.processes, id)
-      throw AddressSpaceError(
-        .createProcess, .tableFull("address spaces"), errno: .resourceTemporarilyUnavailable)
-    }
-    switch pageTables.allocateTable(.table, for: new) {
-    case .success(let root):
-      let space = spaces.space(spaceID).unshared
-      space.rootTable = root
-      space.owner = new.id
-      space.tablePages.store(1, .relaxed)
-      // Who has the handle of a process that had this row before may look for its space.
-      global.tablesLock.withLock { new.unshared.space = spaceID }
+    do {
+      let space = try spaces.createSpace(
+        of: new.id, allocatingFor: new, .createProcess, fullErrno: .resourceTemporarilyUnavailable)
+      spaces.setSpace(of: new, to: space)
       return new
-    case .failure(let result):
-      pools.free(.spaces, spaceID)
+    } catch {
       pools.free(.processes, id)
-      throw faults.faultError(.createProcess, result, at: nil)
+      throw error
     }
   }
 
@@ -121,6 +111,36 @@ extension Spaces {
 
   /// Whether a space, whose row somebody keeps, has not been freed.
   package func isLive(_ id: RowID) -> Bool { global.tablesLock.withLock { space(id).live > 0 } }
+
+  /// Makes an empty space.
+  ///
+  /// - Throws: `fullErrno` if the table of spaces is full, ENOMEM if there is no memory for its top-level table.
+  func createSpace(
+    of owner: ProcessID, allocatingFor process: Process, _ operation: AddressSpaceError.Operation,
+    fullErrno: Errno
+  ) throws(AddressSpaceError) -> RowID {
+    guard let id = pools.allocate(.spaces) else {
+      throw AddressSpaceError(operation, .tableFull("address spaces"), errno: fullErrno)
+    }
+    switch pageTables.allocateTable(.table, for: process) {
+    case .success(let root):
+      let new = space(id).unshared
+      new.rootTable = root
+      new.owner = owner
+      new.tablePages.store(1, .relaxed)
+      return id
+    case .failure(let result):
+      pools.free(.spaces, id)
+      throw faults.faultError(operation, result, at: nil)
+    }
+  }
+
+  /// Gives a new process its space.
+  ///
+  /// A thread may have the handle of a process that had this row before, and look for its space.
+  func setSpace(of new: Process, to space: RowID) {
+    global.tablesLock.withLock { new.unshared.space = space }
+  }
 
   /// Keeps the space of a process that may end meanwhile.
   ///

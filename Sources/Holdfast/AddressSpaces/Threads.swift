@@ -35,7 +35,7 @@ extension Machine {
     new.processor = processor
     new.memlockLimit = process.memlockLimit
     new.capabilities = process.capabilities
-    new.unshared.space = space
+    spaces.setSpace(of: new, to: space)
     return new
   }
 }

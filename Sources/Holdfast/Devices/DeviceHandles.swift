@@ -209,7 +209,7 @@ package struct Mapping {
     get { Int(row[MappingRow.locked]) }
     nonmutating set { row[MappingRow.locked] = UInt64(newValue) }
   }
-  /// The limit of whoever mapped, in pages; the largest number if it may lock memory.
+  /// The limit of the process that mapped it, in pages; the largest number if it may lock memory.
   var limit: UInt64 {
     get { row[MappingRow.limit] }
     nonmutating set { row[MappingRow.limit] = newValue }

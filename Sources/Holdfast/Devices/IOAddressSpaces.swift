@@ -3,7 +3,7 @@ import SystemPackage
 
 /// Whom an IO address space charges pins to, besides the address space that is pinned (pinned_vm).
 public enum IOAccounting: UInt32, Hashable, Sendable {
-  /// The user's one count, against the limit of whoever maps: the default of iommufd.
+  /// The user's one count, against the limit of the process that maps: the default of iommufd.
   case user
   /// locked_vm of the address space, as VFIO does it (IOMMU_OPTION_RLIMIT_MODE).
   case process
@@ -128,7 +128,8 @@ extension Machine {
 
   /// Maps a part of a memory file for the devices of an IO address space (IOMMU_IOAS_MAP_FILE).
   ///
-  /// No address space is involved: the pages are those of the file, whoever maps it, and whatever becomes of them.
+  /// No address space is involved: the pages are those of the file, even if it is mapped nowhere or they are
+  /// taken out of it later.
   ///
   /// - Returns: where the devices see it.
   /// - Throws: as `map`; EINVAL for a range beyond the file.

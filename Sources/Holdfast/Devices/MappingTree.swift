@@ -1,7 +1,5 @@
 /// The mappings of a container, in a treap ordered by the device's addresses.
 ///
-/// As in the tree of areas the priority is a hash of the row's number, so that the shape is the same in every run.
-///
 /// - Locks: the caller holds the container's lock.
 extension Devices {
   /// A mapping that meets a range of addresses, or nil; a length of zero means no more than a place.
@@ -68,63 +66,10 @@ extension Devices {
   func unlink(_ old: Mapping, from container: Container) {
     container.root = removed(old, from: container.root)
   }
+}
 
-  private func inserted(_ new: Mapping, under root: RowID) -> RowID {
-    guard root != .none else { return new.id }
-    if Self.priority(new.id) > Self.priority(root) {
-      (new.left, new.right) = parts(of: root, below: new.iova)
-      return new.id
-    }
-    let node = mapping(root)
-    if new.iova < node.iova {
-      node.left = inserted(new, under: node.left)
-    } else {
-      node.right = inserted(new, under: node.right)
-    }
-    return root
-  }
+extension Mapping: TreeNode {
+  var key: UInt64 { iova }
 
-  private func removed(_ old: Mapping, from root: RowID) -> RowID {
-    guard root != .none else { fatalError("mapping \(old.id.rawValue) is not in its container's tree") }
-    if root == old.id { return joined(old.left, old.right) }
-    let node = mapping(root)
-    if old.iova < node.iova {
-      node.left = removed(old, from: node.left)
-    } else {
-      node.right = removed(old, from: node.right)
-    }
-    return root
-  }
-
-  private func parts(of root: RowID, below iova: UInt64) -> (RowID, RowID) {
-    guard root != .none else { return (.none, .none) }
-    let node = mapping(root)
-    if node.iova < iova {
-      let (low, high) = parts(of: node.right, below: iova)
-      node.right = low
-      return (root, high)
-    }
-    let (low, high) = parts(of: node.left, below: iova)
-    node.left = high
-    return (low, root)
-  }
-
-  private func joined(_ low: RowID, _ high: RowID) -> RowID {
-    if low == .none { return high }
-    if high == .none { return low }
-    if Self.priority(low) > Self.priority(high) {
-      let node = mapping(low)
-      node.right = joined(node.right, high)
-      return low
-    }
-    let node = mapping(high)
-    node.left = joined(low, node.left)
-    return high
-  }
-
-  private static func priority(_ id: RowID) -> UInt32 {
-    var mixed = id.rawValue &* 0x9e37_79b9
-    mixed = (mixed ^ (mixed >> 16)) &* 0x85eb_ca6b
-    return mixed ^ (mixed >> 13)
-  }
+  static func node(_ id: RowID, of machine: Machine) -> Mapping { machine.devices.mapping(id) }
 }

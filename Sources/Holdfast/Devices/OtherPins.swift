@@ -54,7 +54,7 @@ public struct SplicedPages: ~Copyable {
   /// The pages that a pipe has room for unless it is made larger (PIPE_DEF_BUFFERS).
   public static let capacity = 16
 
-  /// Puts pages of a process into a pipe, so many as it has room for.
+  /// Puts pages of a process into a pipe, as many as it has room for.
   ///
   /// - Throws: EINVAL for an empty range; what `get` throws.
   /// - Kernel: fs/splice.c:vmsplice_to_pipe (6.1); without the pipe, waiting for room in it.

@@ -68,7 +68,7 @@ extension Devices {
   ///
   /// - Returns: how many there are; one, if it is the zero page.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_pin_pages_remote (6.1); without areas of frames without
-  ///   descriptors, pages that emulated devices have pinned; the limit is the mapper's, also where somebody else
+  ///   descriptors, pages that emulated devices have pinned; the limit is the mapper's, also where another process
   ///   makes a new domain.
   private func pinRun(
     _ batches: inout PinBatches, from first: Int, of pages: Int, _ mapping: Mapping, by process: Process
@@ -103,7 +103,7 @@ extension Devices {
 
   // MARK: - Charging
 
-  /// Fails if so many pages more are beyond the limit of whoever mapped.
+  /// Fails if that many more pages are beyond the limit of the process that mapped.
   private func checkLimit(
     _ pages: Int, _ mapping: Mapping, _ process: Process
   ) throws(DeviceError) {

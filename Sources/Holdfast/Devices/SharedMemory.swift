@@ -46,7 +46,7 @@ package struct SharedMemory {
 
   /// Whom its pins are charged to, beside the space.
   package enum Charge: UInt32 {
-    /// Nobody: whoever mapped it may lock memory.
+    /// To nothing else: the process that mapped it may lock memory.
     case none
     case user, space
   }
@@ -84,7 +84,7 @@ package struct SharedMemory {
     get { row[SharedMemoryRow.object] }
     nonmutating set { row[SharedMemoryRow.object] = newValue }
   }
-  /// The limit of whoever mapped it first, in pages.
+  /// The limit of the process that mapped it first, in pages.
   var limit: UInt64 {
     get { row[SharedMemoryRow.limit] }
     nonmutating set { row[SharedMemoryRow.limit] = newValue }

@@ -3,7 +3,7 @@ import SystemPackage
 
 /// What a device does with memory: it reads and writes bytes at its own addresses.
 ///
-/// Whoever lets a device transfer sees to it that nobody detaches the device meanwhile.
+/// The caller makes sure that the device is not detached meanwhile.
 extension Machine {
   /// The frame that a device reaches at an address, if the mapping allows the access.
   ///

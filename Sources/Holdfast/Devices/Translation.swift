@@ -143,7 +143,7 @@ extension Devices {
 
   /// Makes the tables down to the one with the entries of a level for a page.
   ///
-  /// - Locks: the caller holds the container's lock, so that nobody else makes or frees tables of the domain.
+  /// - Locks: the caller holds the container's lock, so that no other thread makes or frees tables of the domain.
   private func ensureTable(
     _ domain: Domain, _ page: UInt64, level: Int, for process: Process
   ) throws(DeviceError) -> RowID {

@@ -83,7 +83,7 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   /// A fork announces that it write-protects entries, so that a lockless pin of the same space gives up.
   case forkSequence
   // Rows 13 to 20 and 25: copy on write.
-  /// A store reuses a page that is not exclusive only if nobody else refers to it.
+  /// A store reuses a page that is not exclusive only if there is no other reference to it.
   ///
   /// Without it, it is enough that no other entry maps the page, as up to 5.8.
   case soleReference

@@ -3,8 +3,8 @@ import SystemPackage
 
 /// A range that is pinned long term batch by batch, with one record of the ledger for all of it.
 ///
-/// This is how drivers pin that map for a device in between: VFIO and iommufd. They charge for themselves. Until `keep` nobody
-/// but the owner of the value knows of the record; that, `move` or `giveBack` ends the value's use.
+/// This is how drivers pin that map for a device in between: VFIO and iommufd. They charge for themselves. Until `keep` only
+/// the owner of the value knows of the record; `keep`, `move` or `giveBack` ends the value's use.
 package struct PinBatches {
   private let pins: Pins
   private let request: PinRequest

@@ -51,11 +51,11 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
 
   /// When a write to a private page that is mapped read-only goes to the page itself (rule 5.9).
   public enum Reuse: Hashable, Sendable {
-    /// If no other entry maps the page, whoever else refers to it (up to 5.8).
+    /// If no other entry maps the page, whatever other references there are (up to 5.8).
     case mappings
-    /// If nobody else refers to it at all; huge pages by their mappings still (5.9 to 5.18).
+    /// If there is no other reference to it at all; huge pages by their mappings still (5.9 to 5.18).
     case references
-    /// If it is exclusive, or nobody else refers to it (5.19 on).
+    /// If it is exclusive, or there is no other reference to it (5.19 on).
     case exclusive
   }
 
