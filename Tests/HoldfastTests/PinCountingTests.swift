@@ -195,6 +195,47 @@ import Testing
     }
   }
 
+  @Test(
+    "the slow path takes a huge entry page by page up to 6.4, and whole since: so a count overflows midway, or not"
+  )
+  func hugeEntrySlowly() throws {
+    for (policy, isWhole) in [(PlacementPolicy.linux6_1, false), (.linux6_14, true), (.linuxMainline, true)] {
+      let rig = try PinRig(policy: policy)
+      let machine = rig.machine
+      let start = try rig.make(.hugePMD)
+      let frame = try #require(rig.frame(start))
+      let before = rig.counts(frame)
+      let rest = rig.unit - 1
+      let pins = try machine.pin(
+        rig.process, at: start + pageSize, pages: rest, flags: .write, entry: .slow)
+      #expect((0..<rest).allSatisfy { pins[$0] == frame + 1 + $0 }, "\(policy.name), frames")
+      #expect(rig.counts(frame) == before.map { $0 + rest }, "\(policy.name), counts")
+      #expect(rig.acquired - rig.released == rest, "\(policy.name), statistics")
+      pins.unpin()
+      #expect(rig.counts(frame) == before, "\(policy.name), back")
+      rig.check(policy.name)
+
+      let own = rig.page(frame).refcount.load()
+      rig.page(frame).refcount.store(.max)
+      let (acquired, released) = (rig.acquired, rig.released)
+      if isWhole {
+        let error = pinError {
+          _ = try machine.pin(rig.process, at: start, pages: rig.unit, flags: .write, entry: .slow)
+        }
+        #expect(error?.errno == .badAddress && error?.stage == .grab, "\(policy.name)")
+        #expect(
+          rig.acquired - acquired == 1 && rig.released - released == 1, "\(policy.name), the first page")
+      } else {
+        let part = try machine.pin(rig.process, at: start, pages: rig.unit, flags: .write, entry: .slow)
+        #expect(part.count == 1, "\(policy.name)")
+        part.unpin()
+      }
+      #expect(rig.page(frame).refcount.load() == .max, "\(policy.name), given back")
+      rig.page(frame).refcount.store(own)
+      rig.check("\(policy.name), overflow")
+    }
+  }
+
   @Test("4096 pins of a huge page overflow the bias and not the exact count (rules 1.6, 1.9; seed 001)")
   func hugeOverflow() throws {
     for policy in [PlacementPolicy.pinBias, .pinExact, .linux6_1] {

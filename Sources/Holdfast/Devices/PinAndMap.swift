@@ -80,7 +80,7 @@ extension Devices {
     // The run may go on in the next batch, which is pinned to see.
     while first + run.count == batches.pinned, batches.pinned < pages {
       try refill(&batches, mapping)
-      let longer = batches.run(from: first, to: batches.pinned)
+      let longer = batches.run(from: first, known: run.count, to: batches.pinned)
       if longer.count == run.count { break }
       run = longer
       try checkLimit(run.count, mapping, process)

@@ -39,13 +39,15 @@ package struct PinBatches {
 
   /// How many of the pages from one on have consecutive frames of one kind: reserved ones, or others.
   ///
-  /// - Parameter end: where to stop, at most `pinned`.
+  /// - Parameters:
+  ///   - known: how many of them are known to be, none of them the zero page.
+  ///   - end: where to stop, at most `pinned`.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:is_invalid_reserved_pfn (6.1); without frames without descriptors.
-  package func run(from first: Int, to end: Int) -> (count: Int, isReserved: Bool) {
+  package func run(from first: Int, known: Int = 1, to end: Int) -> (count: Int, isReserved: Bool) {
     let zeroPage = pins.global.zeroPage
     let frame = range.frames[first]
     if frame == zeroPage { return (1, true) }
-    var count = 1
+    var count = known
     while first &+ count < end {
       let next = range.frames[first &+ count]
       if next.rawValue != frame.rawValue &+ UInt32(truncatingIfNeeded: count) || next == zeroPage { break }

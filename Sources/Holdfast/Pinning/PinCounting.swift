@@ -6,26 +6,29 @@ import Interleaving
 extension Pins {
   // MARK: - Grab
 
-  /// Takes one reference or pin on the page of an entry.
+  /// Takes references or pins on the page of an entry: one for itself and each page of its folio behind it.
   ///
   /// - Returns: false if the count has overflowed, which the caller reports as ENOMEM.
-  /// - Locks: the caller holds the page-table lock, which keeps the page allocated.
+  /// - Locks: the caller holds the page-table lock, which keeps the page allocated, or a reference.
   /// - Kernel: mm/gup.c:try_grab_page (6.1)
-  func tryGrabPage(_ frame: FrameNumber, _ flags: PinFlags, on processor: Int) -> Bool {
+  /// - Kernel: mm/gup.c:try_grab_folio (6.12); without pages of PCI peers.
+  func tryGrabPage(
+    _ frame: FrameNumber, refs: Int32 = 1, _ flags: PinFlags, on processor: Int
+  ) -> Bool {
     if flags.isDisjoint(with: [.get, .pin]) { return true }
     let head = memmap.head(of: frame)
     let folio = memmap.page(head)
     let references = folio.refcount.load()
     guard references > 0 || (!isEnabled(.overflowRefusal) && references != 0) else { return false }
     if flags.contains(.get) {
-      folio.refcount.fetchAdd(1)
+      folio.refcount.fetchAdd(refs)
       return true
     }
     if frame == pinRules.uncountedZeroPage { return true }
     let exact = pinRules.countsExactly(folio)
-    folio.refcount.fetchAdd(pinRules.references(1, exact: exact))
-    if exact { folio.pincount.fetchAdd(1) }
-    countAcquired(1, node: folio.zone.node, on: processor)
+    folio.refcount.fetchAdd(pinRules.references(refs, exact: exact))
+    if exact { folio.pincount.fetchAdd(refs) }
+    countAcquired(Int(refs), node: folio.zone.node, on: processor)
     return true
   }
 

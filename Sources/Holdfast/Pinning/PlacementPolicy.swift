@@ -115,6 +115,8 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   /// Whether flags that only entry points set are refused from callers (mainline's one check of all
   /// arguments).
   public private(set) var refusesInternalFlags = false
+  /// Whether the slow path takes all wanted pages of a huge entry at once (6.5 on); else page by page.
+  public private(set) var takesHugeEntriesWhole = false
   /// Whether the pages are collected by stepping over whole folios, as if the array held each of them whole
   /// (up to 5.12); else every entry of the array is looked at.
   public private(set) var collectsByStep = false
@@ -207,6 +209,7 @@ extension PlacementPolicy {
     $0.unsharesAnyPrivate = true
     $0.refusesHugetlbMoves = false
     $0.longtermUnlocked = true
+    $0.takesHugeEntriesWhole = true
     $0.reportsOverflow = true
     $0.refusesInternalFlags = true
   }

@@ -15,8 +15,8 @@ private struct FollowedPlace {
 
 /// What following one address found.
 private enum Followed {
-  /// The page, which was grabbed.
-  case page(FrameNumber)
+  /// The page, which was grabbed, and how many pages its entry maps from it on.
+  case page(FrameNumber, mapped: Int)
   /// No page that the call may use; a fault is needed.
   case fault(unshare: Bool)
   /// The call ends here.
@@ -30,7 +30,7 @@ extension Pins {
   /// - Returns: the number of pages, and the reason if they are fewer than requested. Linux returns the
   ///   reason only if there is no page.
   /// - Locks: the caller holds the space's lock, shared.
-  /// - Kernel: mm/gup.c:__get_user_pages (6.1); without the gate page, FOLL_NOWAIT, calls that want no pages;
+  /// - Kernel: mm/gup.c:__get_user_pages (6.1); with all pages of a huge entry at once, as 6.5 on; without the gate page, FOLL_NOWAIT, calls that want no pages;
   ///   a signal is looked for before the area, in the kernel after it and after follow_hugetlb_page.
   func pinSlowly(_ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
@@ -58,9 +58,18 @@ extension Pins {
       let place = FollowedPlace(
         space: space, area: current, page: virtual, flags: wanted, wasCopied: copied == virtual)
       switch follow(place, on: process.processor) {
-      case .page(let frame):
-        range.frames[taken] = frame
-        taken += 1
+      case .page(let frame, let mapped):
+        let count = policy.takesHugeEntriesWhole ? min(mapped, range.count - taken) : 1
+        for i in 0..<count { range.frames[taken &+ i] = frame + i }
+        if count > 1, !tryGrabPage(frame, refs: Int32(count - 1), flags, on: process.processor) {
+          let references = memmap.page(memmap.head(of: frame)).refcount.load()
+          let first = UnsafeMutableBufferPointer(rebasing: range.frames[taken...taken])
+          unpinAll(first, pins: request.isPin, markDirty: false, on: process.processor)
+          return ended(
+            PinError(
+              .grab, .countOverflow(references: references), .badAddress, address: address, frame: frame))
+        }
+        taken += count
       case .fault(let unshare):
         if flags.contains(.noFault) {
           return ended(PinError(.fault, .wouldFault, .badAddress, address: address))
@@ -164,7 +173,7 @@ extension Pins {
       }
       lru.markAccessed(head, on: processor)
     }
-    return .page(frame)
+    return .page(frame, mapped: slot.level == 1 ? geometry.tableEntries - offset : 1)
   }
 
   /// What to do where no entry maps a page: a core dump leaves holes in anonymous memory, other calls fault.
