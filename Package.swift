@@ -22,6 +22,12 @@ func explored(_ modules: [String]) -> [SwiftSetting] {
   ]
 }
 
+// Tests of an engine without optimisation take three times as long; assertions stay. In a dependency, which SwiftPM
+// keeps in a folder of that name, it refuses such flags, and nobody runs our tests.
+let optimised: [SwiftSetting] =
+  Context.packageDirectory.contains("/checkouts/")
+  ? [] : [.unsafeFlags(["-O", "-assert-config", "Debug"], .when(configuration: .debug))]
+
 /// A library and its explored twin.
 ///
 /// `of` names the twins that it is made of, `with` what both share, `exploring` the folder of what only an
@@ -32,7 +38,7 @@ func twins(
   [
     .target(
       name: name, dependencies: modules.map { .byName(name: $0) } + shared,
-      exclude: exploring.map { [$0] } ?? [], swiftSettings: strict),
+      exclude: exploring.map { [$0] } ?? [], swiftSettings: strict + optimised),
     .target(
       name: name + "Explored", dependencies: modules.map { .byName(name: $0 + "Explored") } + shared,
       swiftSettings: explored(modules)),

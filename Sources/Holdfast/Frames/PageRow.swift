@@ -37,7 +37,8 @@ package enum PageRow: FixedRow {
   // Protected like the bytes: by nothing.
   @inlinable @_transparent package static var contentTag: Field<UInt64> { index.next("contents", .atomic) }
 
-  @inlinable @_transparent package static var stride: Int { contentTag.stride(align: 64) }
+  // A cache line, which the fields must fit; builds without optimisation would add it up for every frame.
+  @inlinable @_transparent package static var stride: Int { 64 }
 
   @usableFromInline package static var fields: [any RowField] {
     [
