@@ -16,6 +16,8 @@ struct RoomMap {
     let file: String
     /// Whether other rooms may use it.
     let isDoor: Bool
+    /// The label of a function's first argument, `_` for none; nil if there is no argument.
+    let label: String?
     var room: String { RoomMap.room(of: file) }
   }
 
@@ -85,7 +87,8 @@ struct RoomMap {
 
   private mutating func noteMembers(of file: Repository.File, _ types: Set<String>) {
     var type: String?
-    for (_, line) in file.lines {
+    let lines = file.lines
+    for (index, (_, line)) in lines.enumerated() {
       if let head = line.firstMatch(of: /^(?:(?:public|package|final) )*(?:extension|struct|class) (\w+)/) {
         type = types.contains(String(head.1)) ? String(head.1) : nil
       }
@@ -97,33 +100,57 @@ struct RoomMap {
         continue
       }
       members[type, default: [:]][String(member.2), default: []].append(
-        Member(file: file.path, isDoor: member.1 == "package" || member.1 == "public"))
+        Member(
+          file: file.path, isDoor: member.1 == "package" || member.1 == "public",
+          label: Self.label(line[member.range.upperBound...], lines.dropFirst(index + 1).first?.1)))
     }
+  }
+
+  /// The label of the first argument in parentheses, or of the first parameter of a declaration; `_` for none, nil if
+  /// there are no arguments or no parentheses.
+  private static func label(_ text: Substring, _ next: Substring?) -> String? {
+    guard let open = text.firstMatch(of: /^(?:<[^(]*>)?\(/) else { return nil }
+    var rest = text[open.range.upperBound...].drop { $0 == " " }
+    if rest.isEmpty, let next { rest = next.drop { $0 == " " } }
+    if rest.isEmpty || rest.first == ")" { return nil }
+    return rest.firstMatch(of: /^(\w+)(?: \w+)?:(?!:)/).map { String($0.1) } ?? "_"
   }
 
   private mutating func noteUses(in file: Repository.File) {
     let room = Self.room(of: file.path)
     // Names of facades that mean something else in this file.
     let others = Set(file.text.matches(of: /(?:let|var|inout) (\w+)/).map(\.1))
-    for (number, line) in file.lines {
+    let lines = file.lines
+    for (index, (number, line)) in lines.enumerated() {
       let code = line.prefix(upTo: line.firstRange(of: "//")?.lowerBound ?? line.endIndex)
       for match in code.matches(of: /\.?\w+(?:[?!]*\.\w+)+/) {
         let names = match.output.split(separator: ".").map { $0.filter { $0 != "?" && $0 != "!" } }
+        let label = Self.label(code[match.range.upperBound...], lines.dropFirst(index + 1).first?.1)
+        func note(_ facade: String, _ member: String, of type: String, isLast: Bool) {
+          let declared = members[type]?[member] ?? []
+          // Of overloads the one with this label is meant, if there is one: a first argument may be left out.
+          let meant = isLast ? declared.filter { $0.label == label } : []
+          uses.append(
+            Use(
+              file: file.path, line: number, facade: facade, member: member,
+              declared: meant.isEmpty ? declared : meant))
+        }
         for (place, pair) in zip(names, names.dropFirst()).enumerated() {
           let (name, member) = pair
+          let isLast = place + 2 == names.count
           // What comes before a facade's name: the machine, or nothing where a room or the machine itself says it.
           let isFirst = place == 0 && match.output.first != "." || place > 0 && names[place - 1] == "self"
           let isOwned = place > 0 && names[place - 1] == "machine"
           if let facade = facades[name], isOwned || isFirst && !others.contains(Substring(name)) {
-            if facade.room != room { note(facade.name, member, of: facade.type, in: file.path, number) }
+            if facade.room != room { note(facade.name, member, of: facade.type, isLast: isLast) }
           } else if place == 0, let facade = facades.values.first(where: { $0.type == name }) {
             // A static member, by the facade's type.
-            if facade.room != room { note(facade.name, member, of: facade.type, in: file.path, number) }
+            if facade.room != room { note(facade.name, member, of: facade.type, isLast: isLast) }
           } else if name == "machine", facades[member] == nil {
             // What a room adds to `Machine` is a door of it too.
             let declared = members["Machine"]?[member] ?? []
             if !declared.isEmpty, !declared.contains(where: { $0.room == room || $0.room == Self.ground }) {
-              note("machine", member, of: "Machine", in: file.path, number)
+              note("machine", member, of: "Machine", isLast: isLast)
             }
           }
         }
@@ -151,12 +178,5 @@ struct RoomMap {
       }
     }
     return found
-  }
-
-  private mutating func note(
-    _ facade: String, _ member: String, of type: String, in file: String, _ line: Int
-  ) {
-    uses.append(
-      Use(file: file, line: line, facade: facade, member: member, declared: members[type]?[member] ?? []))
   }
 }
