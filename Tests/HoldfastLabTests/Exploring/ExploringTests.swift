@@ -9,7 +9,8 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Scenarios/small").path
 
   static let names = [
-    "fork-against-migration", "isolated-page", "last-cma-window", "pin-against-offline", "pin-against-unmap",
+    "fork-against-migration", "huge-unmapped-by-two", "isolated-page", "last-cma-window",
+    "pin-against-offline", "pin-against-unmap",
     "pin-and-remove",
     "short-pin", "two-pinners-small", "two-short-pins",
   ]
@@ -79,7 +80,7 @@ import Testing
   /// Nobody ends the retries of the pin: the stranger waits for it with the page that it has isolated.
   private static let noLimit = """
     scenario: no-limit
-    summary: a page is pinned for ever while somebody else keeps it isolated
+    summary: a page is pinned long-term while another caller keeps it isolated
     machine: {memory: 64 frames, page-tables: 2, block: 16 frames, movable: 32 frames, cpus: 2}
     actors:
       - name: vmm
@@ -109,7 +110,7 @@ import Testing
     let endless = try ScenarioExplorer.explore(scenario, Self.bounded(2, 1000, .linux61))
     #expect(endless.findings.map(\.kind) == ["livelock"])
     #expect(
-      endless.findings.first?.text.hasSuffix("waits for pinned done (awaitClear)") == true,
+      endless.findings.first?.text.hasSuffix("waits for pinned done (wait until clear)") == true,
       "\(endless.findings)")
     let limited = try ScenarioExplorer.explore(scenario, Self.bounded(2, 1000, .movableV4))
     #expect(limited.exitCode == 0, "\(limited.findings)")

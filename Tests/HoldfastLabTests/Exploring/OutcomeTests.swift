@@ -51,7 +51,7 @@ import Testing
 
   private static let conditions = """
     scenario: conditions
-    summary: two threads pin the same page for ever
+    summary: two threads pin the same page long-term
     machine: {memory: 64 frames, page-tables: 2, block: 16 frames, movable: 32 frames, cpus: 2}
     actors:
       - name: one
