@@ -9,7 +9,9 @@ struct CatalogueOptions: ParsableArguments {
     help: "Run the catalogue of bugs and disputes: each entry without its safeguard, and with it.")
   var catalogue = false
 
-  @Option(help: ArgumentHelp("With --catalogue: only the row with this number.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("With --catalogue: only the row with this number.", valueName: "n"))
   var row: Int?
 
   /// Refuses what does not go together with the rest of the line.

@@ -33,8 +33,9 @@ struct ConformCommand: ParsableCommand {
   var table = false
 
   @Option(
-    name: .customLong("repeat"),
-    help: ArgumentHelp("How often the kernel runs each scenario.", valueName: "n"))
+    name: .customLong("repeat"), parsing: .unconditional,
+    help: ArgumentHelp("How often the kernel runs each scenario.", valueName: "n"),
+    transform: NumberOption.whole(1...100_000))
   var repeats = 10
 
   @Flag(help: "Print the comparison as JSON.")
@@ -44,9 +45,6 @@ struct ConformCommand: ParsableCommand {
     if record, recorded || table { throw ValidationError("--record excludes --recorded and --table") }
     if table, json || !scenarios.isEmpty {
       throw ValidationError("--table is of all recordings, and Markdown: it excludes scenarios and --json")
-    }
-    guard (1...100_000).contains(repeats) else {
-      throw ValidationError("--repeat must be from 1 to 100000; found \(repeats)")
     }
   }
 

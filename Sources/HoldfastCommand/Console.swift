@@ -23,7 +23,7 @@ enum Console {
 
   /// Writes a result.
   static func write(_ text: String) throws(Failure) {
-    let error = put(text, to: STDOUT_FILENO)
+    let error = put(text.printable(keepsColours: true), to: STDOUT_FILENO)
     // A reader that has seen enough is not an error.
     guard error == 0 || error == EPIPE else {
       throw .unwritten("cannot write to standard output: \(describe(error))")
@@ -32,7 +32,7 @@ enum Console {
 
   /// Writes a message for people.
   static func complain(_ text: String) {
-    draw("holdfast: \(text)\n")
+    draw("holdfast: \(text.printable())\n")
   }
 
   /// Writes a warning.

@@ -32,7 +32,10 @@ struct ExploreCommand: ParsableCommand {
 
   @OptionGroup var limits: SearchOptions
 
-  @Option(help: ArgumentHelp("With random or pct: where the random numbers begin.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("With random or pct: where the random numbers begin.", valueName: "n"),
+    transform: NumberOption.whole(0...UInt64.max))
   var seed: UInt64?
 
   @Option(
@@ -50,7 +53,10 @@ struct ExploreCommand: ParsableCommand {
   @Flag(help: "In bounded searches, end an execution early that reaches a state of an earlier one.")
   var merge = false
 
-  @Option(help: ArgumentHelp("Explore with this many threads, each on its own machine.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Explore with this many threads, each on its own machine.", valueName: "n"),
+    transform: NumberOption.whole(1...64))
   var jobs = 1
 
   @Option(
@@ -81,7 +87,6 @@ struct ExploreCommand: ParsableCommand {
     if seed != nil, strategy != .random, strategy != .pct {
       throw ValidationError("--seed needs --strategy random or pct")
     }
-    if !(1...64).contains(jobs) { throw ValidationError("--jobs must be from 1 to 64; found \(jobs)") }
     if replay != nil {
       if strategy != nil { throw ValidationError("--replay excludes --strategy") }
       if checkpoint != nil || resume != nil {

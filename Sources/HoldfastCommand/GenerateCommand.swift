@@ -19,19 +19,34 @@ struct GenerateCommand: ParsableCommand {
     help: ArgumentHelp("What to combine, separated by commas; all unless given.", valueName: "names"))
   var operations: String?
 
-  @Option(help: ArgumentHelp("How many operations each scenario combines, 1 to 3.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("How many operations each scenario combines, 1 to 3.", valueName: "n"),
+    transform: NumberOption.whole(ScenarioGenerator.sizes))
   var actors = 2
 
-  @Option(help: ArgumentHelp("Pages of the region that they are about, 1 or 2.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Pages of the region that they are about, 1 or 2.", valueName: "n"),
+    transform: NumberOption.whole(ScenarioGenerator.pageCounts))
   var pages = 1
 
-  @Option(help: ArgumentHelp("Take a random sample of this many scenarios.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Take a random sample of this many scenarios.", valueName: "n"),
+    transform: NumberOption.whole(1...Int.max))
   var sample: Int?
 
-  @Option(help: ArgumentHelp("With --sample: where the random numbers begin (default 1).", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("With --sample: where the random numbers begin (default 1).", valueName: "n"),
+    transform: NumberOption.whole(0...UInt64.max))
   var seed: UInt64?
 
-  @Option(help: ArgumentHelp("Write a file for each scenario into this folder.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp(
+      "Write a file for each scenario into this folder, over none that says something else.",
+      valueName: "folder"))
   var out: String?
 
   @Flag(help: "List the operations instead.")
@@ -43,13 +58,6 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var limits: SearchOptions
 
   func validate() throws {
-    guard ScenarioGenerator.sizes.contains(actors) else {
-      throw ValidationError("--actors must be from 1 to 3; found \(actors)")
-    }
-    guard ScenarioGenerator.pageCounts.contains(pages) else {
-      throw ValidationError("--pages must be 1 or 2; found \(pages)")
-    }
-    if let sample, sample < 1 { throw ValidationError("--sample must be from 1; found \(sample)") }
     if seed != nil, sample == nil { throw ValidationError("--seed needs --sample") }
     if limits.isGiven, !explore {
       throw ValidationError("--bound, --executions, --time, --faults and --policy need --explore")
@@ -92,13 +100,20 @@ struct GenerateCommand: ParsableCommand {
     }
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      for scenario in scenarios {
-        try Data(scenario.yaml.utf8).write(to: URL(filePath: "\(folder)/\(scenario.name).yaml"))
+      let files = scenarios.map { (path: "\(folder)/\($0.name).yaml", text: Data($0.yaml.utf8)) }
+      for file in files {
+        if let old = FileManager.default.contents(atPath: file.path), old != file.text {
+          throw Failure.badInput(
+            "\(file.path): found a file that says something else, expected a folder to write it into")
+        }
       }
+      for file in files { try file.text.write(to: URL(filePath: file.path)) }
+    } catch let failure as Failure {
+      throw failure
     } catch {
       throw Failure.badInput("\(folder): the scenarios cannot be written there: \(error)")
     }
-    try Console.write("\(scenarios.count) scenarios written to \(folder)\n")
+    try Console.write("\(Plural.text(scenarios.count, "scenario")) written to \(folder)\n")
   }
 
   // MARK: Exploring

@@ -70,18 +70,22 @@ struct GuestCommand: ParsableCommand {
 
   /// What the guest is like where no scenario says it.
   struct MachineOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Memory above what the kernel and the agent need, in MiB.", valueName: "MiB"))
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp("Memory above what the kernel and the agent need, in MiB.", valueName: "MiB"),
+      transform: NumberOption.whole(128...16384))
     var memory: UInt64 = 1024
 
-    @Option(help: ArgumentHelp("How much of it is ZONE_MOVABLE, in MiB.", valueName: "MiB"))
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp("How much of it is ZONE_MOVABLE, in MiB.", valueName: "MiB"),
+      transform: NumberOption.whole(0...16384))
     var movable: UInt64 = 0
 
-    @Option(help: "Number of CPUs.")
+    @Option(parsing: .unconditional, help: "Number of CPUs.", transform: NumberOption.whole(1...16))
     var cpus = 2
 
     func validate() throws {
-      guard (128...16384).contains(memory) else { throw ValidationError("--memory must be 128 to 16384 MiB") }
-      guard (1...16).contains(cpus) else { throw ValidationError("--cpus must be 1 to 16") }
       guard movable <= memory else { throw ValidationError("--movable exceeds --memory, \(memory) MiB") }
       guard movable.isMultiple(of: GuestMachine.blockBytes >> 20) else {
         throw ValidationError("--movable must be whole memory blocks of 128 MiB; found \(movable) MiB")

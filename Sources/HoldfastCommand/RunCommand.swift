@@ -34,9 +34,10 @@ struct RunCommand: ParsableCommand {
   var host = false
 
   @Option(
-    name: .customLong("repeat"),
+    name: .customLong("repeat"), parsing: .unconditional,
     help: ArgumentHelp(
-      "How often to run; after the first report a table counts the end states.", valueName: "n"))
+      "How often to run; after the first report a table counts the end states.", valueName: "n"),
+    transform: NumberOption.whole(1...100_000))
   var repeats = 1
 
   @Flag(help: "Print the report as JSON.")
@@ -46,9 +47,6 @@ struct RunCommand: ParsableCommand {
   var trace: String?
 
   func validate() throws {
-    guard (1...100_000).contains(repeats) else {
-      throw ValidationError("--repeat must be from 1 to 100000; found \(repeats)")
-    }
     if host, on != .linux { throw ValidationError("--host needs --on linux") }
     if on == .linux, ground.isGiven {
       throw ValidationError(

@@ -10,37 +10,28 @@ struct SearchOptions: ParsableArguments {
   var policy: PolicyName?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Most preemptions of an execution; with random priorities, how often they change, plus one.",
-      valueName: "n"))
+      valueName: "n"), transform: NumberOption.whole(0...1000))
   var bound: Int?
 
-  @Option(help: ArgumentHelp("Most executions.", valueName: "n"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("Most executions.", valueName: "n"),
+    transform: NumberOption.whole(1...Int.max))
   var executions: Int?
 
-  @Option(help: ArgumentHelp("Most seconds in total.", valueName: "seconds"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("Most seconds in total.", valueName: "seconds"),
+    transform: NumberOption.seconds)
   var time: Double?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Let up to this many allocations, isolations, page locks, copies, unmaps and charges of an execution fail.",
-      valueName: "n"))
+      valueName: "n"), transform: NumberOption.whole(0...100))
   var faults: Int?
-
-  func validate() throws {
-    if let bound, !(0...1000).contains(bound) {
-      throw ValidationError("--bound must be from 0 to 1000; found \(bound)")
-    }
-    if let executions, executions < 1 {
-      throw ValidationError("--executions must be from 1; found \(executions)")
-    }
-    if let time, !(time > 0 && time <= 1_000_000) {
-      throw ValidationError("--time must be above 0 and at most 1000000 seconds; found \(time)")
-    }
-    if let faults, !(0...100).contains(faults) {
-      throw ValidationError("--faults must be from 0 to 100; found \(faults)")
-    }
-  }
 
   /// Whether any of these options was given.
   var isGiven: Bool {

@@ -47,8 +47,9 @@ public enum GenerateText {
 
   /// The last line.
   public static func conclusion(_ sums: Sums, of all: Int, palette: Palette) -> String {
-    var text = "\(sums.scenarios) of \(all) scenarios explored, \(sums.complete) of them to the bound; "
-    text += "\(sums.executions) executions; "
+    var text =
+      "\(sums.scenarios) of \(Plural.text(all, "scenario")) explored, \(sums.complete) of them to the bound; "
+    text += Plural.text(sums.executions, "execution") + "; "
     text += sums.failing == 0 ? "nothing found" : "something found in \(sums.failing)"
     return palette.paint(text, sums.failing == 0 ? .good : .bad) + "\n"
   }

@@ -26,6 +26,31 @@ public enum PointKind: UInt8, Sendable {
   case begin
 }
 
+extension PointKind: CustomStringConvertible {
+  /// The operation in words.
+  public var description: String {
+    switch self {
+    case .load: "load"
+    case .store: "store"
+    case .readModifyWrite: "read-modify-write"
+    case .compareExchange: "compare and exchange"
+    case .addIfPositive: "add if positive"
+    case .plainLoad: "plain load"
+    case .plainStore: "plain store"
+    case .acquire: "acquire"
+    case .acquireShared: "acquire shared"
+    case .tryAcquire: "try to acquire"
+    case .release: "release"
+    case .releaseShared: "release shared"
+    case .awaitClear: "wait until clear"
+    case .wait: "wait"
+    case .lockOrder: "lock order"
+    case .choice: "choice"
+    case .begin: "begin"
+    }
+  }
+}
+
 /// What an announcement says besides the kind of operation, in the upper bits of the same byte.
 enum PointFlags {
   static let kind: UInt8 = 0x1f

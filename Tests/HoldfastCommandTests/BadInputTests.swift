@@ -34,16 +34,26 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("run small --on mars", "mars", "model", "linux"),
     BadInput("run small --host", "--host needs --on linux"),
     BadInput("run small --on linux --frames memfd", "--on linux excludes them"),
-    BadInput("run small --repeat 0", "--repeat must be from 1 to 100000; found 0"),
-    BadInput("conform small --repeat 0", "--repeat must be from 1 to 100000; found 0"),
+    BadInput(
+      "run small --repeat 0", "'0' is invalid for '--repeat <n>': expected a whole number from 1 to 100000"),
+    BadInput(
+      "conform small --repeat 0",
+      "'0' is invalid for '--repeat <n>': expected a whole number from 1 to 100000"),
     BadInput("conform small --record --recorded", "--record excludes --recorded"),
     BadInput("conform small --table", "it excludes scenarios"),
     BadInput("explore small --bound 1", "--bound needs --strategy bounded or pct"),
     BadInput("explore small --seed 1", "--seed needs --strategy random or pct"),
     BadInput("explore small --strategy pct --bound 0", "--bound must be from 1 with pct; found 0"),
     BadInput("explore small --strategy lucky", "lucky", "bounded", "exhaustive"),
-    BadInput("explore small --executions 0", "--executions must be from 1; found 0"),
-    BadInput("explore small --time 0", "--time must be above 0"),
+    BadInput("explore small --executions 0", "'--executions <n>': expected a whole number from 1"),
+    BadInput("explore small --time 0", "'--time <seconds>': expected seconds above 0, at most 1000000"),
+    BadInput("explore small --time -1", "'-1' is invalid for '--time <seconds>'"),
+    BadInput("explore small --bound -1", "'--bound <n>': expected a whole number from 0 to 1000"),
+    BadInput(
+      "explore small --executions 99999999999999999999",
+      "expected a whole number from 1 to 9223372036854775807"),
+    BadInput("generate --actors 4", "'--actors <n>': expected a whole number from 1 to 3"),
+    BadInput("guest shell --memory 1", "'--memory <MiB>': expected a whole number from 128 to 16384"),
     BadInput("explore", "needs a <scenario>, or --catalogue"),
     BadInput("explore small --catalogue", "--catalogue goes with --row and --json only"),
     BadInput("explore --catalogue --faults 1", "--catalogue goes with --row and --json only"),
@@ -52,7 +62,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("explore --catalogue --row 6", "unknown scenario \"06-folio-reused\""),
     BadInput("safeguards all", "all"),
     BadInput("explore small --executions 1", "bytes, expected at most 65536 to explore it"),
-    BadInput("explore small --jobs 0", "--jobs must be from 1 to 64; found 0"),
+    BadInput("explore small --jobs 0", "'--jobs <n>': expected a whole number from 1 to 64"),
     BadInput("explore small --merge --checkpoint c", "--merge excludes --checkpoint and --resume"),
     BadInput("explore small --merge --strategy pct", "--merge needs a bounded search"),
     BadInput("explore small --replay x --resume c", "--replay excludes --checkpoint and --resume"),
@@ -106,6 +116,47 @@ struct BadInput: Sendable, CustomTestStringConvertible {
       for text in input.says { #expect(ending.errors.contains(text)) }
       // A listing is a result even if a file of it is bad; otherwise nothing looks like one.
       if input.arguments != ["scenarios", "mixed"] { #expect(ending.output.isEmpty) }
+    }
+  }
+
+  @Test(
+    "output that cannot be written is an error of its own",
+    arguments: ["gup-test -m 1", "run small", "policies", "--help"])
+  func fullOutput(_ line: String) throws {
+    try withFixture { folder in
+      let ending = try Command.run(line.split(separator: " ").map(String.init), in: folder, isFull: true)
+      #expect(ending.exitCode == 4)
+      #expect(ending.errors.contains("No space left on device"))
+    }
+  }
+
+  @Test("a message shows the control characters of what was read, and does not send them to the terminal")
+  func controlCharacters() throws {
+    try withFixture { folder in
+      let text = Fixture.scenario().replacing("summary: a process", with: "\"su\\e]0;title\\a\": a process")
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/control.yaml"))
+      let ending = try Command.run(["run", "control.yaml"], in: folder)
+      #expect(ending.exitCode == 2)
+      #expect(ending.errors.contains("unknown key of scenario \"su\\u{1b}]0;title\\u{7}\""))
+      #expect(!ending.errors.contains("\u{1b}"))
+    }
+  }
+
+  @Test("generated scenarios are written over no file that says something else")
+  func generatedOverOther() throws {
+    try withFixture { folder in
+      let line = ["generate", "--operations", "pin-longterm,unmap", "--out", "generated"]
+      #expect(try Command.run(line, in: folder).exitCode == 0)
+      #expect(try Command.run(line, in: folder).exitCode == 0)
+      let names = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/generated").sorted()
+      let first = try #require(names.first)
+      try FileManager.default.removeItem(atPath: "\(folder)/generated/\(try #require(names.last))")
+      try Data("mine".utf8).write(to: URL(filePath: "\(folder)/generated/\(first)"))
+      let ending = try Command.run(line, in: folder)
+      #expect(ending.exitCode == 2)
+      #expect(ending.errors.contains("generated/\(first): found a file that says something else"))
+      let left = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/generated")
+      #expect(left.count == names.count - 1)
     }
   }
 

@@ -33,10 +33,12 @@ enum Command {
 
   /// Runs the command in a folder; its output goes through files, which cannot fill up.
   ///
-  /// - Parameter interruptAfter: seconds after which it is sent what ctrl-C sends.
+  /// - Parameters:
+  ///   - interruptAfter: seconds after which it is sent what ctrl-C sends.
+  ///   - isFull: whether its standard output takes nothing.
   static func run(
     _ arguments: [String], in folder: String, environment: [String: String] = [:],
-    interruptAfter: Double? = nil
+    interruptAfter: Double? = nil, isFull: Bool = false
   ) throws -> Ending {
     let process = Process()
     process.executableURL = try executable()
@@ -47,7 +49,7 @@ enum Command {
     defer { for path in paths { try? FileManager.default.removeItem(atPath: path) } }
     for path in paths { _ = FileManager.default.createFile(atPath: path, contents: nil) }
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try FileHandle(forWritingTo: URL(filePath: paths[0]))
+    process.standardOutput = try FileHandle(forWritingTo: URL(filePath: isFull ? "/dev/full" : paths[0]))
     process.standardError = try FileHandle(forWritingTo: URL(filePath: paths[1]))
     try process.run()
     if let interruptAfter {

@@ -39,23 +39,23 @@ import Testing
     whole("", 1, "the scenario is empty"),
     whole("- a\n- b", 1, "scenario must be a mapping; found a list"),
     whole("scenario: a\nsummary: [", 2, "this is not YAML"),
-    whole(String(repeating: "[", count: 500_000), 1, "this is not YAML"),
-    whole(String(repeating: "- ", count: 250_000), 1, "this is not YAML"),
-    whole(String(repeating: "a: [", count: 100_000), 1, "this is not YAML"),
+    whole(String(repeating: "[", count: 500_000), 1, "the YAML is nested too deeply"),
+    whole(String(repeating: "- ", count: 250_000), 1, "the YAML is nested too deeply"),
+    whole(String(repeating: "a: [", count: 100_000), 1, "the YAML is nested too deeply"),
     whole("scenario: a\nscenario: b", 1, "\"scenario\" is given twice in one mapping"),
     whole("scenario: a\n---\nscenario: b", 2, "found another document"),
     whole(
       "scenario: a\nsumary: b", 2, "unknown key of scenario \"sumary\"; did you mean \"summary\"? allowed: "),
     whole("summary: b\nscenario: Ram", 2, "a-z, digits and hyphens; found \"Ram\""),
-    whole("scenario: a\nsummary: b\nseed: 7", 3, "unknown seed of scenario \"7\"; allowed: 000, 001"),
+    whole("scenario: a\nsummary: b\nseed: 7", 3, "unknown seed \"7\"; allowed: 000, 001"),
     whole(
       "scenario: a\nsummary: b\npolicy: linux-6.2", 3,
       "\"linux-6.2\"; did you mean \"linux-6.1\"? allowed: linux-5.5"),
     whole(
       "scenario: a\nsummary: b\nrules: [3.6, six]", 3, "such as 3.6 or \"6.8 S2\"; found \"six\""),
     whole("scenario: a\nsummary: b\nrules: 6.8 S2 S3", 3, "found \"6.8 S2 S3\""),
-    whole("scenario: a\nsummary: b\nrules: [3.6, 3.6]", 3, "rules of scenario says \"3.6\" twice"),
-    whole("scenario: a\nsummary: b\nrules: {a: b}", 3, "rules of scenario must be a list; found a mapping"),
+    whole("scenario: a\nsummary: b\nrules: [3.6, 3.6]", 3, "rules says \"3.6\" twice"),
+    whole("scenario: a\nsummary: b\nrules: {a: b}", 3, "rules must be a list; found a mapping"),
     whole("scenario: a\nsummary: b", 1, "scenario needs \"machine\""),
     whole("scenario: a\nsummary: b\nmachine: {memory: 1GiB}\nactors: []", 1, "at least one actor"),
     whole(
@@ -99,6 +99,8 @@ import Testing
     step("- label: x", 7, "a step needs a verb"),
     step("- exit:\n  compact:", 7, "a step has one verb; found compact and exit"),
     step("- map: {region: ram, sise: 4KiB}", 7, "unknown key of map \"sise\"; did you mean \"size\"?"),
+    step("- map: {region: ram, size: 1.5MiB}", 7, "must be a size such as 64MiB"),
+    step("- compact:\n  repeats: 2", 8, "unknown key of a step \"repeats\"; did you mean \"repeat\"?"),
     step("- map: {region: ram}", 7, "map needs \"size\""),
     step("- map: {region: ram, size: 3MiB, kind: hugetlb}", 7, "a multiple of the huge page, 2 MiB"),
     step("- map: {region: ram, size: 1MiB}\n- touch: rom", 8, "\"rom\" names no region"),
@@ -142,6 +144,7 @@ import Testing
     expect("- {step: pinned}", "an expectation needs an operator; allowed: equals, not, at-least, at-most"),
     expect("- {step: pined, equals: ok}", "unknown label \"pined\"; did you mean \"pinned\"?"),
     expect("- {step: pinned, equals: ENOMEN}", "did you mean \"ENOMEM\"?"),
+    expect("- {step: pinned, equals: fine}", "unknown result \"fine\"; allowed: ok"),
     expect("- {step: pinned, at-least: ok}", "a word takes equals or not"),
     expect("- {step: pinned, at: pinned, equals: ok}", "unknown key of step expectation \"at\""),
     expect("- {step: pinned, equals: ok, under: {linux-5.11: ok}}", "unknown key of under \"linux-5.11\""),
@@ -304,6 +307,14 @@ import Testing
       let error = #expect(throws: ScenarioError.self) { try Scenario.load(path: path) }
       #expect(error?.description == path + message)
     }
+  }
+
+  @Test("a byte order mark is no mistake")
+  func byteOrderMark() throws {
+    let text = Examples.steps("- exit")
+    #expect(
+      try Scenario(yaml: "\u{feff}" + text, file: "f").actors.count
+        == Scenario(yaml: text, file: "f").actors.count)
   }
 
   @Test("the text's hash is what sha256sum prints")

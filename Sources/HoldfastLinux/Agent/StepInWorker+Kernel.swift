@@ -136,11 +136,11 @@ extension StepInWorker {
   }
 
   func isolate(_ part: Part, as name: String?, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
-    throw .skipped("no system call takes pages off their LRU lists for somebody else")
+    throw .skipped("no system call takes the pages of other processes off their LRU lists")
   }
 
   func putBack(_ isolation: String, by actor: Scenario.Actor) throws(StepStop) -> StepResult {
-    throw .skipped("no system call takes pages off their LRU lists for somebody else")
+    throw .skipped("no system call takes the pages of other processes off their LRU lists")
   }
 
   // MARK: What the coordinator does, see LinuxRun.performHere

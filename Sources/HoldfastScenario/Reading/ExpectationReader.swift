@@ -206,15 +206,18 @@ struct ExpectationReader {
     }
     switch form {
     case .result:
-      return .word(try value.one(of: ["ok"] + ErrorNumber.allCases.filter { $0 != .untold }.map(\.rawValue)))
-    case .stage: return .word(try value.one(of: ["none"] + FailureStage.allCases.map(\.rawValue)))
-    case .contents: return .word(try value.one(of: ["unchanged", "changed"]))
+      return .word(
+        try value.named("result").one(
+          of: ["ok"] + ErrorNumber.allCases.filter { $0 != .untold }.map(\.rawValue)))
+    case .stage:
+      return .word(try value.named("stage").one(of: ["none"] + FailureStage.allCases.map(\.rawValue)))
+    case .contents: return .word(try value.named("state of contents").one(of: ["unchanged", "changed"]))
     case .names: return try readNames(value)
     case .count:
       if let scalar = value.scalar, scalar == "all" { return .all }
       if let scalar = value.scalar, scalar == "none" { return .none }
       if let scalar = value.scalar, scalar.first?.isLetter == true {
-        throw value.unknown(scalar, allowed: ["all", "none", "a number"])
+        throw value.named("number of pages").unknown(scalar, allowed: ["all", "none", "a number"])
       }
       return .number(try value.amountOfPages())
     case .pages: return .number(try value.amountOfPages())

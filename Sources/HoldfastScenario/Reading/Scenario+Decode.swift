@@ -198,7 +198,8 @@ extension Step {
     for key in try value.keys() {
       let text = try key.text()
       if !verbs.contains(text), !ownKeys.contains(text) {
-        throw key.named("verb").unknown(text, allowed: verbs + ownKeys)
+        let isKey = Spelling.nearest(to: text, among: verbs + ownKeys).map(ownKeys.contains) ?? false
+        throw key.named(isKey ? "key of a step" : "verb").unknown(text, allowed: verbs + ownKeys)
       }
     }
     let fields = try value.fields(verbs + ownKeys)

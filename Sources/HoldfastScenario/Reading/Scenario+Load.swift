@@ -25,7 +25,9 @@ extension Value {
     let start = SourceLocation(file: file, line: 1, column: 1)
     let root: Node?
     do {
-      root = try Yams.compose(yaml: yaml)
+      // A byte order mark may precede YAML.
+      let mark = yaml.unicodeScalars.first == "\u{feff}" ? 1 : 0
+      root = try Yams.compose(yaml: String(yaml.unicodeScalars.dropFirst(mark)))
     } catch let error as YamlError {
       throw ScenarioError(error, in: yaml, file: file)
     } catch {
@@ -37,7 +39,7 @@ extension Value {
       throw ScenarioError(
         "the \(what) has more than 200000 values, aliases counted as their values", at: start)
     }
-    self.init(node: root, file: file, what: what)
+    self.init(node: root, file: file, what: what, isRoot: true)
   }
 
   /// Aliases share their target, so that a short text can describe an endless tree; a walk has to be bounded.
@@ -67,6 +69,10 @@ extension ScenarioError {
     switch error {
     case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
       .composer(let context, let problem, let mark, _):
+      if problem.hasPrefix("Maximum nesting level") {
+        self.init("the YAML is nested too deeply", at: at(mark))
+        return
+      }
       let detail = context.map { " (\($0.text) in line \($0.mark.line))" } ?? ""
       self.init("this is not YAML: \(problem)\(detail)", at: at(mark))
     case .duplicatedKeysInMapping(let duplicates, let context):

@@ -25,7 +25,7 @@ extension Value {
   ]
 
   private static func parse(_ text: String, for value: Value) throws(ScenarioError) -> MemorySize {
-    let split = text.firstIndex { !($0.isHexDigit || "x_-+".contains($0)) } ?? text.endIndex
+    let split = text.firstIndex { !($0.isHexDigit || "x_-+.".contains($0)) } ?? text.endIndex
     let unit = text[split...].drop { $0 == " " }
     guard let number = number(String(text[..<split])) else {
       throw value.error(

@@ -6,6 +6,8 @@ struct Value {
   let file: String
   /// What the node is to the reader of a message: `size of map`.
   let what: String
+  /// Whether the node is the whole text.
+  var isRoot = false
 
   var location: SourceLocation {
     SourceLocation(file: file, line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
@@ -153,7 +155,9 @@ struct Fields {
       let key = Value(node: keyNode, file: value.file, what: "key of \(value.what)")
       let name = try key.text()
       guard allowed.contains(name) else { throw key.unknown(name, allowed: allowed) }
-      entries[name] = (key, Value(node: node, file: value.file, what: "\(name) of \(value.what)"))
+      // A key of the whole text is "policy", not "policy of scenario".
+      let what = value.isRoot ? name : "\(name) of \(value.what)"
+      entries[name] = (key, Value(node: node, file: value.file, what: what))
     }
   }
 
