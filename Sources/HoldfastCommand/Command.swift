@@ -19,7 +19,8 @@ struct HoldfastCommand: ParsableCommand {
     version: "holdfast 0.1.0",
     subcommands: [
       RunCommand.self, CompareCommand.self, ConformCommand.self, ExploreCommand.self, PromoteCommand.self,
-      GenerateCommand.self, InvariantsCommand.self, SafeguardsCommand.self, PoliciesCommand.self,
+      GenerateCommand.self, ExperimentCommand.self, InvariantsCommand.self, SafeguardsCommand.self,
+      PoliciesCommand.self,
       ScenariosCommand.self, SnapshotCommand.self, GuestCommand.self, GupTestVerb.self,
     ])
 }

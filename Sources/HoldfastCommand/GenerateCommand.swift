@@ -113,7 +113,7 @@ struct GenerateCommand: ParsableCommand {
     } catch {
       throw Failure.badInput("\(folder): the scenarios cannot be written there: \(error)")
     }
-    try Console.write("\(Plural.text(scenarios.count, "scenario")) written to \(folder)\n")
+    try Console.write(GenerateText.written(scenarios.count, to: folder))
   }
 
   // MARK: Exploring

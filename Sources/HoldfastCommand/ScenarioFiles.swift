@@ -5,13 +5,15 @@ import HoldfastScenario
 enum ScenarioFiles {
   /// Where the shipped scenarios are, seen from the root of the package.
   static let folder = "Scenarios"
+  /// Where the shipped experiments are.
+  static let experiments = "Experiments"
 
   /// Scenarios are not nested deeper; the limit bounds the cost of a link to a folder further up.
   private static let deepest = 8
 
   /// Loads the scenario at a path, or the shipped one of that name.
   static func load(_ word: String) throws(Failure) -> Scenario {
-    let path = try path(of: word)
+    let path = try path(of: word, "scenario", below: folder)
     do throws(ScenarioError) {
       return try Scenario.load(path: path)
     } catch {
@@ -24,11 +26,16 @@ enum ScenarioFiles {
     do {
       return try files(in: root, depth: 0).sorted()
     } catch {
-      throw .badInput("\(root): found \(reason(error)), expected a folder with scenarios")
+      throw .badInput("\(root): found \(reason(error)), expected a folder with YAML files")
     }
   }
 
-  private static func path(of word: String) throws(Failure) -> String {
+  /// The path of an experiment's file, or of the shipped one of that name.
+  static func path(ofExperiment word: String) throws(Failure) -> String {
+    try path(of: word, "experiment", below: experiments)
+  }
+
+  private static func path(of word: String, _ what: String, below folder: String) throws(Failure) -> String {
     var isFolder = false
     let exists = FileManager.default.fileExists(atPath: word, isDirectory: &isFolder)
     let isPath = word.contains("/") || word.hasSuffix(".yaml")
@@ -42,11 +49,11 @@ enum ScenarioFiles {
       let names = Set(shipped.map(name)).sorted()
       if names.isEmpty {
         throw .badInput(
-          "no scenario \"\(word)\": no such file, and there is no \(folder)/ here to look it up in")
+          "no \(what) \"\(word)\": no such file, and there is no \(folder)/ here to look it up in")
       }
-      throw .badInput(Failure.unknown("scenario", word, allowed: names))
+      throw .badInput(Failure.unknown(what, word, allowed: names))
     default:
-      throw .badInput("\"\(word)\" names several scenarios: \(found.joined(separator: ", "))")
+      throw .badInput("\"\(word)\" names several \(what)s: \(found.joined(separator: ", "))")
     }
   }
 

@@ -185,6 +185,6 @@ public enum ExploreText {
       }
     return palette.paint(
       "\(parts.joined(separator: ", ")); \(covered)", report.exitCode == 0 ? .good : .bad)
-      + " (\(Plural.text(report.passes.reduce(0) { $0 + $1.executions }, "execution")), \(Int(seconds * 1000)) ms)\n"
+      + " (\(Amounts.count(Int64(report.passes.reduce(0) { $0 + $1.executions }), "execution")), \(Int(seconds * 1000)) ms)\n"
   }
 }

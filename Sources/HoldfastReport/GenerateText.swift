@@ -45,11 +45,16 @@ public enum GenerateText {
     return text
   }
 
+  /// What was written instead of explored.
+  public static func written(_ count: Int, to folder: String) -> String {
+    "\(Amounts.count(Int64(count), "scenario")) written to \(folder)\n"
+  }
+
   /// The last line.
   public static func conclusion(_ sums: Sums, of all: Int, palette: Palette) -> String {
     var text =
-      "\(sums.scenarios) of \(Plural.text(all, "scenario")) explored, \(sums.complete) of them to the bound; "
-    text += Plural.text(sums.executions, "execution") + "; "
+      "\(sums.scenarios) of \(Amounts.count(Int64(all), "scenario")) explored, \(sums.complete) of them to the bound; "
+    text += Amounts.count(Int64(sums.executions), "execution") + "; "
     text += sums.failing == 0 ? "nothing found" : "something found in \(sums.failing)"
     return palette.paint(text, sums.failing == 0 ? .good : .bad) + "\n"
   }

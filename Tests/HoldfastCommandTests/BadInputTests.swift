@@ -71,6 +71,15 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("explore race.yaml --checkpoint no/where", "checkpoint no/where", "No such file"),
     BadInput("explore race.yaml --replay v1:12:0", "found hash \"12\", expected 16 hexadecimal digits"),
     BadInput("explore race.yaml --replay v1:0000000000000012:0", "found one of program 12, expected"),
+    BadInput("experiment", "needs an <experiment>, or --list"),
+    BadInput("experiment --list --runs 2", "--list goes with nothing else"),
+    BadInput(
+      "experiment missing", "no experiment \"missing\": no such file, and there is no Experiments/ here"),
+    BadInput("experiment small.yaml", "small.yaml", "No such file or directory"),
+    BadInput("experiment wrong.yaml --runs 0", "'--runs <n>': expected a whole number from 1 to 100000"),
+    BadInput(
+      "experiment wrong.yaml", "wrong.yaml:2:", "unknown key of experiment \"summary\"",
+      "allowed: experiment, seed"),
     // Scenarios
     BadInput("run missing.yaml", "missing.yaml", "No such file or directory"),
     BadInput("run Scenarios/", "Scenarios/", "Is a directory"),
