@@ -31,6 +31,14 @@ struct GenerateCommand: ParsableCommand {
     transform: NumberOption.whole(ScenarioGenerator.pageCounts))
   var pages = 1
 
+  /// Of what kind the region's memory is.
+  enum MemoryWord: String, ExpressibleByArgument, CaseIterable {
+    case `private`, memfd, huge
+  }
+
+  @Option(help: "Of what kind the region's memory is; huge pages have four small ones here.")
+  var memory = MemoryWord.private
+
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("Take a random sample of this many scenarios.", valueName: "n"),
@@ -69,7 +77,8 @@ struct GenerateCommand: ParsableCommand {
       try Console.write(GenerateText.list(GeneratedOperation.all, palette: Console.palette))
       return
     }
-    let generator = ScenarioGenerator(try chosen(), actors: actors, pages: pages)
+    let kind = ScenarioGenerator.Memory(rawValue: memory.rawValue) ?? .private
+    let generator = ScenarioGenerator(try chosen(), actors: actors, pages: pages, memory: kind)
     let scenarios = sample.map { generator.sample($0, seed: seed ?? 1) } ?? generator.scenarios
     if let out { try write(scenarios, to: out) }
     if explore {

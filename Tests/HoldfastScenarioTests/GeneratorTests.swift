@@ -2,10 +2,13 @@ import HoldfastScenario
 import Testing
 
 @Suite struct GeneratorTests {
-  @Test("every generated scenario decodes, under a name of its own", arguments: [(1, 1), (2, 1), (2, 2)])
-  func decodes(actors: Int, pages: Int) throws {
-    let scenarios = ScenarioGenerator(actors: actors, pages: pages).scenarios
-    #expect(scenarios.count >= (actors == 1 ? 30 : 600))
+  @Test(
+    "every generated scenario decodes, under a name of its own",
+    arguments: [(1, 1), (2, 1), (2, 2)], ScenarioGenerator.Memory.allCases)
+  func decodes(size: (actors: Int, pages: Int), memory: ScenarioGenerator.Memory) throws {
+    let actors = size.actors
+    let scenarios = ScenarioGenerator(actors: actors, pages: size.pages, memory: memory).scenarios
+    #expect(scenarios.count >= (actors == 1 ? 48 : 1100))
     #expect(Set(scenarios.map(\.name)).count == scenarios.count)
     for generated in scenarios {
       #expect(throws: Never.self, "\(generated.yaml)") {
@@ -27,11 +30,12 @@ import Testing
     for generated in sample { _ = try Scenario(yaml: generated.yaml, file: generated.name) }
   }
 
-  @Test("nobody acts in a process that has ended")
+  @Test("no operation is of a process that has ended")
   func endedProcess() {
     let names = ScenarioGenerator(actors: 2).scenarios.map(\.name)
     #expect(names.contains("exit+offline"))
     #expect(!names.contains("unmap+exit") && !names.contains("exit+exit"))
+    #expect(!names.contains("exit+fork") && names.contains("exit+child-write"))
     #expect(names.contains("pin-longterm+pin-longterm"))
   }
 }

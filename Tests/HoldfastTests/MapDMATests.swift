@@ -156,6 +156,9 @@ import Testing
         machine.injectFailures(.table, count: 0)
         #expect(error?.errno == errno, "\(reason) at \(place): \(error?.description ?? "no error")")
         #expect(rig.state == before, "\(reason) at \(place)")
+        let container = machine.devices.container(rig.container.id)
+        let domain = machine.devices.domain(container.lock.withLock { container.firstDomain })
+        #expect(machine.devices.tables(of: domain).count == 1, "\(reason) at \(place): tables lead to nothing")
         rig.check("\(reason) at \(place)")
       }
     }

@@ -120,7 +120,8 @@ extension Devices {
       do {
         table = try ensureTable(domain, at, level: isLarge ? 1 : 0, for: process)
       } catch {
-        unmap(domain, PageSpan(start: page, end: at), on: process.processor)
+        // With the page that has failed, whose upper tables are there and lead to nothing.
+        unmap(domain, PageSpan(start: page, end: at + 1), on: process.processor)
         throw error
       }
       domain.lock.lock()

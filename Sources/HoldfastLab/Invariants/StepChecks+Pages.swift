@@ -73,8 +73,9 @@ extension StepChecks {
     var small: Int32 = 0
     for i in 0..<pages { small &+= map.page(head &+ i).mappings }
     let whole = page.wholeMappings
-    // While a whole mapping becomes one of each page, both are counted for a moment.
-    let twice: Int32 = whole > 0 && small >= Int32(truncatingIfNeeded: pages) ? 1 : 0
+    // While a whole mapping becomes one of each page, both are counted for a moment; that of a parent and that of its
+    // child may do so at the same time.
+    let twice = min(whole, small / Int32(truncatingIfNeeded: pages))
     if small &+ whole &- twice > page.references { return tooManyMappings(head, Int(small &+ whole)) }
     if page.pins > page.references || page.pins > 0 && page.order < leastExactOrder {
       return tooManyPins(head)

@@ -6,6 +6,10 @@ public struct GeneratedOperation: Sendable, Equatable {
     case owner
     /// A process of its own.
     case other
+    /// The process that owns the region itself, whose child then reads the region.
+    case parent
+    /// A child of the process, which was forked before.
+    case child
   }
 
   /// What the machine needs for it.
@@ -26,6 +30,8 @@ public struct GeneratedOperation: Sendable, Equatable {
   public let needs: Set<Need>
   /// Whether the bytes of the region may be others, or gone, afterwards.
   public let changesContents: Bool
+  /// Whether they may be if the region's memory is shared.
+  public let changesShared: Bool
   /// Whether the process ends, so that no other thread of it may do anything.
   public let endsProcess: Bool
   /// Steps of the owner before any actor begins; `#` is replaced by the number of the operation in its scenario.
@@ -35,13 +41,15 @@ public struct GeneratedOperation: Sendable, Equatable {
 
   private init(
     _ name: String, _ summary: String, by doer: Doer = .owner, needs: Set<Need> = [],
-    changesContents: Bool = false, endsProcess: Bool = false, after prelude: [String] = [], _ steps: String...
+    changesContents: Bool = false, changesShared: Bool = false, endsProcess: Bool = false,
+    after prelude: [String] = [], _ steps: String...
   ) {
     self.name = name
     self.summary = summary
     self.doer = doer
     self.needs = needs
     self.changesContents = changesContents
+    self.changesShared = changesShared
     self.endsProcess = endsProcess
     self.prelude = prelude
     self.steps = steps
@@ -51,7 +59,7 @@ public struct GeneratedOperation: Sendable, Equatable {
   public static func named(_ name: String) -> GeneratedOperation? { all.first { $0.name == name } }
 
   /// All of them, in the order in which they appear in names.
-  public static let all = pins + references + addresses + kernel
+  public static let all = pins + references + addresses + forks + devices + kernel
 
   private static let pin = "pin: {as: pin-#, region: ram, flags: [write]}"
   private static let longterm = "pin: {as: pin-#, region: ram, flags: [write, longterm]}"
@@ -105,7 +113,40 @@ public struct GeneratedOperation: Sendable, Equatable {
     GeneratedOperation("protect", "mprotect to read only", "protect: {region: ram, protection: r}"),
     GeneratedOperation(
       "map", "another region of the process", "map: {region: more-#, size: 1 pages, populate: true}"),
+    GeneratedOperation(
+      "nomovable", "MADV_NOMOVABLE, as seed 004 has it", "advise: {region: ram, advice: nomovable}"),
     GeneratedOperation("exit", "the process ends", changesContents: true, endsProcess: true, "exit:"),
+  ]
+
+  private static let forks = [
+    GeneratedOperation("fork", "fork; the child reads", by: .parent, "fork: child-#"),
+    GeneratedOperation(
+      "child-read", "loads of a child", by: .child, after: [forking], "touch: {region: ram, access: read}"),
+    GeneratedOperation(
+      "child-write", "stores of a child", by: .child, changesShared: true, after: [forking],
+      "write: {region: ram, pattern: 6}"),
+    GeneratedOperation(
+      "child-longterm", "a long-term pin of a child", by: .child, after: [forking], longterm),
+    GeneratedOperation("child-unmap", "munmap of a child", by: .child, after: [forking], "unmap: ram"),
+    GeneratedOperation("child-exit", "a child ends", by: .child, after: [forking], "exit:"),
+  ]
+
+  private static let forking = "fork: child-#"
+  private static let attaching = ["container: box-#", "attach: {as: nic-#, container: box-#}"]
+  private static let mapping = "dma-map: {as: dma-#, container: box-#, region: ram, iova: 0}"
+
+  private static let devices = [
+    GeneratedOperation("dma-map", "a mapping for a device", after: attaching, mapping),
+    GeneratedOperation(
+      "dma-map-unmap", "a mapping for a device, unmapped", after: attaching, mapping,
+      "dma-unmap: {container: box-#}"),
+    GeneratedOperation(
+      "dma-unmap", "unmapping what a device may reach", after: attaching + [mapping],
+      "dma-unmap: {container: box-#}"),
+    GeneratedOperation(
+      "dma-write", "a device stores at its own addresses", changesContents: true,
+      after: attaching + [mapping], "write: {device: nic-#, iova: 0, size: 1 pages, pattern: 8}"),
+    GeneratedOperation("detach", "the device goes", after: attaching + [mapping], "detach: nic-#"),
   ]
 
   private static let kernel = [

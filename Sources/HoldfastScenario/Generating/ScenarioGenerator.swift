@@ -13,6 +13,16 @@ public struct ScenarioGenerator: Sendable {
     public var name: String { operations.map(\.name).joined(separator: "+") }
   }
 
+  /// Of what kind the region's memory is.
+  public enum Memory: String, Sendable, CaseIterable {
+    /// Private anonymous memory.
+    case `private`
+    /// A memory file, mapped shared.
+    case memfd
+    /// Private anonymous memory in huge pages; they have four small ones here.
+    case huge
+  }
+
   /// How many operations a scenario can combine.
   public static let sizes = 1...3
   /// How many pages the region can have.
@@ -22,14 +32,20 @@ public struct ScenarioGenerator: Sendable {
   public let operations: [GeneratedOperation]
   /// How many operations each scenario combines.
   public let actors: Int
-  /// Pages of the region.
+  /// Pages of the region: huge ones if the memory is.
   public let pages: Int
+  /// Of what kind the region's memory is.
+  public let memory: Memory
 
   /// Combines these operations; `actors` is in `sizes`, `pages` in `pageCounts`.
-  public init(_ operations: [GeneratedOperation] = GeneratedOperation.all, actors: Int = 2, pages: Int = 1) {
+  public init(
+    _ operations: [GeneratedOperation] = GeneratedOperation.all, actors: Int = 2, pages: Int = 1,
+    memory: Memory = .private
+  ) {
     self.operations = GeneratedOperation.all.filter(operations.contains)
     self.actors = actors
     self.pages = pages
+    self.memory = memory
   }
 
   /// All scenarios: the combinations with repetition, but for those in which a process acts that has ended.
@@ -55,7 +71,7 @@ public struct ScenarioGenerator: Sendable {
       rows = rows.flatMap { row in ((row.last ?? 0)..<operations.count).map { row + [$0] } }
     }
     return rows.map { $0.map { operations[$0] } }.filter { row in
-      !row.contains(where: \.endsProcess) || row.count { $0.doer == .owner } == 1
+      !row.contains(where: \.endsProcess) || row.count { $0.doer == .owner || $0.doer == .parent } == 1
     }
   }
 
@@ -73,26 +89,55 @@ public struct ScenarioGenerator: Sendable {
         - name: owner
           memlock: unlimited
           steps:
-            - map: {region: ram, size: \(pages) pages}
+            - map: {region: ram, \(region)}
             - write: ram
+              label: written
 
       """
     var before = operations.enumerated().flatMap { index, operation in
       operation.prelude.map { $0.replacing("#", with: "\(index + 1)") }
     }
     if before.isEmpty { before = ["touch: ram"] }
-    for step in before { text += "      - \(step)\n" }
+    for (number, step) in before.enumerated() {
+      text += "      - \(step)\n"
+      // Each child waits for the step that forks it.
+      if step.hasPrefix("fork: "), number < before.count - 1 {
+        text += "        label: forked-\(step.dropFirst("fork: child-".count))\n"
+      }
+    }
     text += "        label: ready\n"
-    for (index, operation) in operations.enumerated() {
-      text += "  - name: actor-\(index + 1)\n"
-      text += operation.doer == .owner ? "    thread-of: owner\n" : ""
-      text += "    after: [ready]\n    steps:\n"
+    for (index, operation) in operations.enumerated() where operation.doer == .parent {
       text += steps(operation, index)
     }
-    if !operations.contains(where: \.changesContents) {
-      text += "conditions:\n  - always: {contents: ram, since: ready, equals: unchanged}\n"
+    for (index, operation) in operations.enumerated() {
+      switch operation.doer {
+      case .owner: text += "  - name: actor-\(index + 1)\n    thread-of: owner\n"
+      case .other: text += "  - name: actor-\(index + 1)\n"
+      case .parent:
+        text += "  - name: child-\(index + 1)\n    fork-of: owner\n    after: [done-\(index + 1)]\n"
+        text += "    steps:\n      - touch: {region: ram, access: read}\n"
+        continue
+      case .child: text += "  - name: child-\(index + 1)\n    fork-of: owner\n"
+      }
+      let isForkedEarlier = text.contains("label: forked-\(index + 1)\n")
+      text += "    after: [\(isForkedEarlier ? "forked-\(index + 1), " : "")ready]\n    steps:\n"
+      text += steps(operation, index)
+    }
+    let isShared = memory == .memfd
+    if !operations.contains(where: { $0.changesContents || isShared && $0.changesShared }) {
+      // With a failure the stores of the set-up may not have been done: then there are no contents yet.
+      text += "conditions:\n  - always:\n      or:\n        - {step: written, not: ok}\n"
+      text += "        - {contents: ram, since: ready, equals: unchanged}\n"
     }
     return text
+  }
+
+  private var region: String {
+    switch memory {
+    case .private: "size: \(pages) pages"
+    case .memfd: "size: \(pages) pages, kind: memfd"
+    case .huge: "size: \(4 * pages) pages, advice: hugepage"
+    }
   }
 
   private func steps(_ operation: GeneratedOperation, _ index: Int) -> String {

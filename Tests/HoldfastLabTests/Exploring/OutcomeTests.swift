@@ -34,10 +34,13 @@ import Testing
     )
   }
 
-  @Test("generated scenarios break nothing, with a failure anywhere neither", arguments: [0, 1])
-  func generated(faults: Int) throws {
+  @Test(
+    "generated scenarios break nothing, with a failure anywhere neither", arguments: [0, 1],
+    ScenarioGenerator.Memory.allCases)
+  func generated(faults: Int, memory: ScenarioGenerator.Memory) throws {
     for (actors, count) in [(2, 40), (3, 20)] {
-      for generated in ScenarioGenerator(actors: actors, pages: 3 - actors % 2 - 1).sample(count, seed: 42) {
+      let generator = ScenarioGenerator(actors: actors, pages: 3 - actors % 2 - 1, memory: memory)
+      for generated in generator.sample(count, seed: 42) {
         var options = ExploreOptions()
         options.search = .bounded(upTo: 1)
         options.executions = 60
