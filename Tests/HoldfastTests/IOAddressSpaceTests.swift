@@ -267,6 +267,26 @@ import Testing
     }
   }
 
+  @Test("the mapper's limit counts as it is when pages are pinned, not as it was when they were mapped")
+  func limitOfTheMoment() throws {
+    for accounting in [IOAccounting.user, .process] {
+      for (before, after, errno) in [(8, 3, Errno.noMemory), (3, 4, nil)] as [(UInt64, UInt64, Errno?)] {
+        let rig = try Rig(.normal, accounting, attached: false)
+        let machine = rig.machine
+        let start = try rig.rig.map(4)
+        rig.process.memlockLimit = before * 4096
+        try machine.map(rig.ioas, start, Self.at(16, 4), by: rig.process)
+        rig.process.memlockLimit = after * 4096
+        let attacher = try machine.createProcess(name: "attacher", memlockLimit: 0)
+        let error = deviceError {
+          try machine.attach(DeviceRig.device("nic"), to: rig.ioas, by: attacher)
+        }
+        #expect(error?.errno == errno, "\(accounting), \(before) and then \(after)")
+        rig.rig.check("\(accounting)")
+      }
+    }
+  }
+
   @Test("a memory file is mapped without an address space, wherever its pages are, and outlives its handle")
   func files() throws {
     for ground in Ground.allCases {

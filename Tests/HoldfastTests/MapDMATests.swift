@@ -161,6 +161,32 @@ import Testing
     }
   }
 
+  @Test("a first domain pins within the limits that mapper and attacher have then, not the one of the map")
+  func limitOfTheMoment() throws {
+    // The mapper's limit at the map and at the attach, the attacher's if that is another process.
+    let cases: [(atMap: UInt64, atAttach: UInt64, attacher: UInt64?, errno: Errno?)] = [
+      (8, 8, nil, nil), (8, 3, nil, .noMemory), (3, 4, nil, nil), (8, 8, 3, .noMemory), (8, 3, 8, .noMemory),
+    ]
+    for it in cases {
+      let rig = try DeviceRig(emulated: true)
+      let machine = rig.machine
+      let start = try rig.rig.map(4)
+      rig.process.memlockLimit = it.atMap * 4096
+      try rig.map(start, at: 0, pages: 4)
+      rig.process.memlockLimit = it.atAttach * 4096
+      var attacher = rig.process
+      if let limit = it.attacher {
+        attacher = try machine.createProcess(name: "attacher", memlockLimit: limit * 4096)
+        _ = try machine.map(attacher, pages: 4, at: .fixed(start))
+      }
+      let error = deviceError {
+        try machine.attach(DeviceRig.device("gpu"), to: rig.container, by: attacher)
+      }
+      #expect(error?.errno == it.errno, "\(it)")
+      rig.check("\(it)")
+    }
+  }
+
   @Test(
     "pages are charged to whoever maps, against the limit or the right to lock memory, for each mapping anew")
   func charges() throws {

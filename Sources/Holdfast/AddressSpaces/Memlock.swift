@@ -62,6 +62,19 @@ extension Spaces {
     try add(pages, to: global.userLockedPages, limit: limit)
   }
 
+  /// RLIMIT_MEMLOCK, in pages, of the process that had a number and a space; nil if it has ended.
+  ///
+  /// The caller keeps the row of the space, which no other process can get so.
+  ///
+  /// - Kernel: include/linux/sched/signal.h:task_rlimit (6.1); without the limit of a process that has ended.
+  package func memlockLimit(of number: ProcessID, with space: RowID) -> UInt64? {
+    global.tablesLock.withLock {
+      let process = process(number)
+      guard process.live != 0, process.space == space else { return nil }
+      return process.memlockLimit / UInt64(pageSize)
+    }
+  }
+
   /// Adds to a count that may not exceed a limit.
   private func add(_ pages: UInt64, to cell: AtomicUInt64, limit: UInt64) throws(AddressSpaceError) {
     while true {

@@ -163,7 +163,8 @@ extension Devices {
 
   /// Repeats all mappings of a container in a new domain; or none of them.
   ///
-  /// Pages that are not pinned yet are taken from the caller's memory, and charged to whom the mapping belongs.
+  /// Pages that are not pinned yet are taken from the caller's memory, within the caller's limit, and charged to whom the
+  /// mapping belongs, within its limit.
   ///
   /// - Locks: the caller holds the container's lock.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_replay (6.1); without waiting for addresses, which an
@@ -177,6 +178,7 @@ extension Devices {
         if mapping.isMapped {
           try copyTranslations(of: mapping, container, to: new, for: process)
         } else {
+          renewLimit(of: mapping)
           try pinAndMap(mapping, pages: mapping.pages, in: [new], by: process)
         }
       } catch {
