@@ -71,7 +71,7 @@ extension PageTables {
   /// For one that may be pinned the child gets another out of the pool, none that is reserved.
   ///
   /// - Kernel: mm/hugetlb.c:copy_hugetlb_page_range (6.1); without shared page tables, userfaultfd, hwpoison
-  ///   entries, markers, the copy of shared mappings: faults map them again.
+  ///   entries, markers, the accessed bit, the copy of shared mappings: faults map them again.
   /// - Kernel: mm/hugetlb.c:hugetlb_install_page (6.1)
   func copyHugetlb(_ copy: AreaCopy, _ page: UInt64) -> FaultResult? {
     let processor = copy.process.processor

@@ -10,7 +10,8 @@ extension Pins {
   ///   - first: the number of the first page in it; the range lies within the object.
   /// - Returns: all pages, or none and the reason.
   /// - Locks: the caller holds no lock above a container's.
-  /// - Kernel: mm/gup.c:memfd_pin_folios (6.12); without hugetlb files, whose folios it counts once.
+  /// - Kernel: mm/gup.c:memfd_pin_folios (6.12); without hugetlb files, whose folios it counts once, folios
+  ///   that a migration has locked: ours waits for them; going on after a fatal signal, which ends ours.
   func pinObject(_ id: RowID, from first: UInt64, _ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
     let scope = isEnabled(.pinScope) ? process.savePinScope() : process.scope.intersection(.pin)
