@@ -161,6 +161,16 @@ import Testing
     }
   }
 
+  @Test("an unmap up to the last address of all finds nothing, as in the kernel")
+  func unmapToTheEnd() throws {
+    let rig = try DeviceRig()
+    let start = try rig.rig.map(4)
+    try rig.map(start, at: 16, pages: 4)
+    let range = DMAUnmap(at: 4096, length: 0 &- 4096)
+    #expect(try rig.machine.unmapDMA(rig.container, range, by: rig.process) == 0)
+    #expect(try rig.unmap(1, pages: 100) == 4)
+  }
+
   @Test("a first domain pins within the limits that mapper and attacher have then, not the one of the map")
   func limitOfTheMoment() throws {
     // The mapper's limit at the map and at the attach, the attacher's if that is another process.
