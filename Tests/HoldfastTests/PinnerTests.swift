@@ -145,6 +145,28 @@ import Testing
     rig.check("one buffer less")
   }
 
+  @Test("memory of several kinds is refused before it is charged; its ring knows whom to charge")
+  func ringCharges() throws {
+    for privileged in [false, true] {
+      let rig = try PinRig()
+      rig.process.capabilities = privileged ? .ipcLock : []
+      var ring = RegisteredBuffers(rig.machine, for: rig.process)
+      rig.process.capabilities = privileged ? [] : .ipcLock
+      rig.process.memlockLimit = 0
+      let start = try rig.map(1)
+      let file = try rig.machine.createObject(kind: .memfd, pages: 1, for: rig.process)
+      let below = VirtualAddress(page: start.page - 1)
+      try rig.machine.map(rig.process, pages: 1, kind: .object(file), at: .fixed(below))
+      let mixed = RegisteredBuffers.Buffer(below, length: 8192)
+      #expect(Self.bufferError { try ring.register([mixed]) }?.errno == .invalidArgument)
+      #expect(Self.charged(rig) == [0, 0] && rig.machine.pinHolders.isEmpty)
+      let one = RegisteredBuffers.Buffer(start, length: 4096)
+      #expect(Self.bufferError { try ring.register([one]) }?.errno == (privileged ? nil : .noMemory))
+      #expect(Self.charged(rig) == (privileged ? [1, 0] : [0, 0]))
+      rig.check("privileged \(privileged)")
+    }
+  }
+
   @Test("an adapter's region is charged before it is pinned, in whole pages; without any right it is EPERM")
   func regions() throws {
     let rig = try PinRig()

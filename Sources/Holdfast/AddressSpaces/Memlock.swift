@@ -36,22 +36,21 @@ extension Spaces {
 
   /// Charges pages of registered buffers to the user and to a space; a user's processes share the count.
   ///
-  /// The limit is that of `process` and bounds the user's count alone; with CAP_IPC_LOCK the user is not
-  /// charged.
+  /// The limit is that of `process` and bounds the user's count alone.
   ///
+  /// - Parameter chargesUser: whether the user is charged: not if the ring was made with CAP_IPC_LOCK.
   /// - Returns: the pages charged to the user, for `unchargeUser`.
   /// - Throws: ENOMEM, with nothing charged.
   /// - Kernel: io_uring/rsrc.c:io_account_mem (6.1)
   package func chargeRegistered(
-    _ space: AddressSpace, pages: UInt64, for process: Process
+    _ space: AddressSpace, pages: UInt64, for process: Process, chargesUser: Bool
   ) throws(AddressSpaceError) -> UInt64 {
     if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
-    let isFree = process.capabilities.contains(.ipcLock)
-    if !isFree {
+    if chargesUser {
       try add(pages, to: global.userLockedPages, limit: process.memlockLimit / UInt64(pageSize))
     }
     space.pinnedPages.fetchAdd(pages)
-    return isFree ? 0 : pages
+    return chargesUser ? pages : 0
   }
 
   /// Charges pages to the user alone, against a limit in pages.
