@@ -5,7 +5,7 @@ import Testing
 
 /// Faults on pages of the pool, and what is reserved of it (rule 5.9).
 ///
-/// Races are in Scenarios/small.
+/// Races are in Scenarios/pool.
 @Suite struct HugetlbTests {
   private static func errno(_ body: () throws -> Void) -> Errno? {
     do {

@@ -74,7 +74,8 @@ extension Machine {
   ///
   /// - Throws: EINVAL for a range beyond the object, or an object that is no memfd; ENOMEM without memory or where pages
   ///   cannot stay; EINTR for a fatal signal. Nothing is pinned then.
-  /// - Kernel: drivers/dma-buf/udmabuf.c:udmabuf_create (6.12); without the DMA buffer, its limits of number and size.
+  /// - Kernel: drivers/dma-buf/udmabuf.c:udmabuf_create (6.12); without the DMA buffer, its limits of number and size, seals,
+  ///   EBADFD for an object that is no memory file, hugetlb files.
   public func pinFile(
     _ object: ObjectHandle, from first: Int, pages: Int, by process: Process,
     purpose: PinLabel = PinLabel("udmabuf")
