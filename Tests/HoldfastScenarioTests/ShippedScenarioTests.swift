@@ -11,10 +11,10 @@ import Testing
     try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }.sorted()
   }
 
-  /// Whether the scenario asks a real kernel, or shows a row of the catalogue: it answers no mail, and is about the one
-  /// policy that it names.
+  /// Whether the scenario asks a real kernel, shows a row of the catalogue, or is about faults on the pool of huge pages,
+  /// of which no mail speaks: it answers none, and is about the one policy that it names.
   private static func isOfOnePolicy(_ path: String) -> Bool {
-    ["kernel/", "catalogue/", "devices/"].contains(where: path.hasPrefix)
+    ["kernel/", "catalogue/", "devices/", "pool/"].contains(where: path.hasPrefix)
   }
 
   @Test("every shipped scenario decodes, with seed, rules and expectations")

@@ -314,4 +314,22 @@ struct TestMapping {
     #expect(visited == 0)
     for frame in frames { machine.folios.put(machine.memmap.head(of: frame), on: 0) }
   }
+
+  @Test("a fault beyond the end of an object leaves no table behind")
+  func beyondTheEnd() throws {
+    for shared in [true, false] {
+      for write in [true, false] {
+        let rig = try PinRig()
+        let file = try rig.machine.createObject(kind: .memfd, pages: 1, for: rig.process)
+        let start = try rig.map(4 * rig.unit, .object(file, shared: shared))
+        try rig.machine.touch(rig.process, start, write: write)
+        let tables = rig.space.tablePages.load()
+        #expect(throws: AddressSpaceError.self) {
+          try rig.machine.touch(rig.process, start + 2 * rig.unit * 4096, write: write)
+        }
+        #expect(rig.space.tablePages.load() == tables, "shared \(shared), write \(write)")
+        rig.check("shared \(shared), write \(write)")
+      }
+    }
+  }
 }

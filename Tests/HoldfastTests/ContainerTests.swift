@@ -33,9 +33,56 @@ import Testing
     let taken = deviceError {
       try rig.machine.attach(DeviceRig.device("nic"), to: other, by: rig.process)
     }
-    #expect(taken?.errno == .resourceBusy, "a group is in one container at a time")
+    #expect(taken?.errno == .invalidArgument, "a group is in one container at a time")
     #expect(rig.state == before)
     rig.check("refused")
+  }
+
+  @Test("beside emulated devices alone an aperture is not compared: the IOMMU refuses the address, EFAULT")
+  func apertureOfTheFirst() throws {
+    for isEmulated in [true, false] {
+      let rig = try DeviceRig(emulated: isEmulated)
+      let start = try rig.rig.map(4)
+      try rig.map(start, at: 16, pages: 4)
+      let before = rig.state
+      var device = DeviceRig.device("gpu", iommu: 1)
+      device.aperture = 0...0x1_1fff
+      let error = deviceError { try rig.machine.attach(device, to: rig.container, by: rig.process) }
+      #expect(error?.errno == (isEmulated ? .badAddress : .invalidArgument))
+      #expect(rig.state == before)
+      device.aperture = 0...0x1_3fff
+      try rig.machine.attach(device, to: rig.container, by: rig.process)
+      rig.check("emulated \(isEmulated)")
+    }
+  }
+
+  @Test("what the smallest page of an IOMMU does not fit is refused: scattered frames, an address space")
+  func largePagesOnly() throws {
+    let rig = try PinRig()
+    let machine = rig.machine
+    var device = DeviceRig.device("arm")
+    device.pageSizes = 1 << 14
+    let container = try machine.openContainer()
+    try machine.attach(device, to: container, by: rig.process)
+    let whole = try rig.make(.hugePMD)
+    var other = try rig.map(rig.unit)
+    if other.page & UInt64(rig.unit - 1) != 0 { other = try rig.map(rig.unit) }
+    for page in (0..<rig.unit).reversed() {
+      try machine.touch(rig.process, other + page * 4096, write: true)
+    }
+    func map(_ start: VirtualAddress, at iova: UInt64) -> Errno? {
+      deviceError {
+        try machine.mapDMA(container, DMAMap(start, at: iova, length: 1 << 14), by: rig.process)
+      }?.errno
+    }
+    #expect(map(whole, at: 0) == nil)
+    #expect(map(other, at: 1 << 14) == .invalidArgument)
+    #expect(machine.usage(of: rig.process).locked == rig.unit, "what was pinned is given back")
+    let ioas = try machine.openIOAddressSpace()
+    device.name = "arm2"
+    let error = deviceError { try machine.attach(device, to: ioas, by: rig.process) }
+    #expect(error?.errno == .invalidArgument)
+    rig.check("large pages only")
   }
 
   @Test(

@@ -267,6 +267,41 @@ private struct ForkRig {
     rig.check("owner first")
   }
 
+  @Test("a child has the upper tables that the parent has, though nothing is in them")
+  func emptyTables() throws {
+    for kind in [PageKind.anonymous, .hugePMD] {
+      let rig = try PinRig()
+      let start = try rig.make(kind)
+      try rig.machine.advise(rig.process, AddressRange(start: start, pages: rig.unit), .dontNeed)
+      let child = try rig.machine.fork(rig.process)
+      let (parent, space) = (rig.space, rig.machine.spaces.space(child.space))
+      #expect(space.tablePages.load() == parent.tablePages.load(), "\(kind)")
+      #expect(rig.machine.pageTables.slot(space, start.page, level: 1) != nil, "\(kind)")
+      rig.check("\(kind)")
+    }
+  }
+
+  @Test(
+    "a forced write to untouched memory that may only be read leaves the entry clean and the page dirty",
+    arguments: policies)
+  func forcedWriteToHole(policy: PlacementPolicy) throws {
+    let rig = try PinRig(policy: policy)
+    let start = try rig.map(1, .privateAnonymous, .read)
+    let faults = rig.machine.total(.pgfault)
+    let pages = try rig.machine.get(
+      rig.process, at: start, pages: 1, flags: [.write, .force], entry: .slow)
+    let tables = rig.machine.pageTables
+    let found = rig.space.pageTableLock.withLock { tables.leafSlot(rig.space, start.page)?.entry }
+    let entry = try #require(found)
+    // Before 5.19 the second fault makes the entry dirty, and only then may the page be taken.
+    let isOld = !policy.tracksExclusive
+    #expect(entry.has(PageTableEntry.dirty) == isOld, "\(policy)")
+    #expect(rig.page(pages[0]).has(.dirty) == !isOld, "\(policy)")
+    #expect(rig.machine.total(.pgfault) - faults == (isOld ? 2 : 1), "\(policy)")
+    pages.put()
+    rig.check("\(policy)")
+  }
+
   @Test(
     "a debugger's write to memory that its target may only read never reaches the page that a child shares",
     arguments: policies)

@@ -61,6 +61,13 @@ import Testing
       ("unknown flags", .notSupported, { map, _ in map.flags |= 8 }),
       ("the largest iova", .overflow, { map, _ in map.iova = .max }),
       ("the largest length", .overflow, { map, _ in map.length = .max }),
+      (
+        "half the addresses, anywhere", .overflow,
+        { map, start in
+          (map.flags, map.length) = (IOMap.readable, 1 << 63)
+          start = VirtualAddress(rawValue: 0)
+        }
+      ),
       ("no access", .invalidArgument, { map, _ in map.flags = 1 }),
       ("no length", .invalidArgument, { map, _ in map.length = 0 }),
       ("an address that wraps", .overflow, { _, start in start = VirtualAddress(rawValue: .max - 4095) }),
@@ -84,6 +91,10 @@ import Testing
       let error = deviceError { try rig.machine.map(rig.ioas, address, map, by: rig.process) }
       #expect(error?.errno == refusal.errno, "\(refusal.what): \(error?.description ?? "no error")")
     }
+    let copied = deviceError {
+      try rig.machine.copy(from: rig.ioas, at: .max, to: rig.ioas, Self.at(18, 2, 0), by: rig.process)
+    }
+    #expect(copied?.errno == .overflow, "before the access is looked at")
     func unmap(_ iova: UInt64, _ length: UInt64) -> Errno? {
       deviceError { try rig.machine.unmap(rig.ioas, at: iova, length: length, by: rig.process) }?.errno
     }
@@ -263,6 +274,61 @@ import Testing
         machine.closeIOAddressSpace(rig.ioas)
         #expect(rig.charged == [0, 0, 0], "\(accounting), closed")
         rig.rig.check("\(accounting), closed")
+      }
+    }
+  }
+
+  @Test("devices whose apertures do not meet share an IO address space, in which nothing can be mapped then")
+  func disjoint() throws {
+    let rig = try Rig(attached: false)
+    let machine = rig.machine
+    let start = try rig.rig.map(4)
+    for (name, aperture) in [("low", UInt64(0)...0x3_ffff), ("high", 0x4_0000...0xf_ffff)] {
+      var device = DeviceRig.device(name, iommu: name == "low" ? 0 : 1)
+      device.aperture = aperture
+      try machine.attach(device, to: rig.ioas, by: rig.process)
+    }
+    for iova in [UInt64(0x1_0000), 0x5_0000] {
+      let error = deviceError {
+        try machine.map(rig.ioas, start, IOMap(at: iova, length: 4096), by: rig.process)
+      }
+      #expect(error?.errno == .invalidArgument)
+    }
+    let anywhere = deviceError { try machine.map(rig.ioas, start, IOMap(length: 4096), by: rig.process) }
+    #expect(anywhere?.errno == .noSpace)
+    rig.rig.check("disjoint")
+  }
+
+  @Test("an attach asks for interrupts, windows and the aperture, in this order")
+  func orderOfAttach() throws {
+    let rig = try Rig(attached: false)
+    let machine = rig.machine
+    let start = try rig.rig.map(4)
+    try machine.map(rig.ioas, start, Self.at(16, 4), by: rig.process)
+    var device = DeviceRig.device("nic")
+    device.aperture = 0...0x1_0fff
+    device.remapsInterrupts = false
+    #expect(deviceError { try machine.attach(device, to: rig.ioas, by: rig.process) }?.errno == .notPermitted)
+    device.remapsInterrupts = true
+    #expect(deviceError { try machine.attach(device, to: rig.ioas, by: rig.process) }?.errno == .addressInUse)
+  }
+
+  @Test("the mapper's limit counts as it is when pages are pinned, not as it was when they were mapped")
+  func limitOfTheMoment() throws {
+    for accounting in [IOAccounting.user, .process] {
+      for (before, after, errno) in [(8, 3, Errno.noMemory), (3, 4, nil)] as [(UInt64, UInt64, Errno?)] {
+        let rig = try Rig(.normal, accounting, attached: false)
+        let machine = rig.machine
+        let start = try rig.rig.map(4)
+        rig.process.memlockLimit = before * 4096
+        try machine.map(rig.ioas, start, Self.at(16, 4), by: rig.process)
+        rig.process.memlockLimit = after * 4096
+        let attacher = try machine.createProcess(name: "attacher", memlockLimit: 0)
+        let error = deviceError {
+          try machine.attach(DeviceRig.device("nic"), to: rig.ioas, by: attacher)
+        }
+        #expect(error?.errno == errno, "\(accounting), \(before) and then \(after)")
+        rig.rig.check("\(accounting)")
       }
     }
   }

@@ -158,9 +158,46 @@ import Testing
         #expect(rig.state == before, "\(reason) at \(place)")
         let container = machine.devices.container(rig.container.id)
         let domain = machine.devices.domain(container.lock.withLock { container.firstDomain })
-        #expect(machine.devices.tables(of: domain).count == 1, "\(reason) at \(place): tables lead to nothing")
+        #expect(
+          machine.devices.tables(of: domain).count == 1, "\(reason) at \(place): tables lead to nothing")
         rig.check("\(reason) at \(place)")
       }
+    }
+  }
+
+  @Test("an unmap up to the last address of all finds nothing, as in the kernel")
+  func unmapToTheEnd() throws {
+    let rig = try DeviceRig()
+    let start = try rig.rig.map(4)
+    try rig.map(start, at: 16, pages: 4)
+    let range = DMAUnmap(at: 4096, length: 0 &- 4096)
+    #expect(try rig.machine.unmapDMA(rig.container, range, by: rig.process) == 0)
+    #expect(try rig.unmap(1, pages: 100) == 4)
+  }
+
+  @Test("a first domain pins within the limits that mapper and attacher have then, not the one of the map")
+  func limitOfTheMoment() throws {
+    // The mapper's limit at the map and at the attach, the attacher's if that is another process.
+    let cases: [(atMap: UInt64, atAttach: UInt64, attacher: UInt64?, errno: Errno?)] = [
+      (8, 8, nil, nil), (8, 3, nil, .noMemory), (3, 4, nil, nil), (8, 8, 3, .noMemory), (8, 3, 8, .noMemory),
+    ]
+    for it in cases {
+      let rig = try DeviceRig(emulated: true)
+      let machine = rig.machine
+      let start = try rig.rig.map(4)
+      rig.process.memlockLimit = it.atMap * 4096
+      try rig.map(start, at: 0, pages: 4)
+      rig.process.memlockLimit = it.atAttach * 4096
+      var attacher = rig.process
+      if let limit = it.attacher {
+        attacher = try machine.createProcess(name: "attacher", memlockLimit: limit * 4096)
+        _ = try machine.map(attacher, pages: 4, at: .fixed(start))
+      }
+      let error = deviceError {
+        try machine.attach(DeviceRig.device("gpu"), to: rig.container, by: attacher)
+      }
+      #expect(error?.errno == it.errno, "\(it)")
+      rig.check("\(it)")
     }
   }
 

@@ -43,6 +43,18 @@ import Testing
     rig.check("\(policy) \(kind)")
   }
 
+  @Test(
+    "from movable-v3 on what faults bring in is outside the movable zone too", arguments: PlacementPolicy.all)
+  func movableZone(policy: PlacementPolicy) throws {
+    let rig = try PinRig(.movable, policy: policy)
+    let start = try rig.map(rig.unit)
+    try rig.machine.advise(rig.process, range(rig, start), .noMovable)
+    try rig.machine.fill(rig.process, start, pages: rig.unit, pattern: 2)
+    let zones = Set((0..<rig.unit).compactMap { rig.frame(start + $0 * 4096).map { rig.page($0).zone.kind } })
+    #expect(zones.contains(.movable) == !policy.scopeClearsMovable, "\(policy)")
+    rig.check("\(policy)")
+  }
+
   @Test("a fault in an outer scope leaves that scope as it was")
   func nested() throws {
     let rig = try PinRig(.cma)

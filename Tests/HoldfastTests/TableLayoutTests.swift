@@ -17,7 +17,7 @@ import Testing
     for configuration in Self.machines {
       let layout = try Machine(configuration).layout
       #expect(layout.flaws == [])
-      #expect(layout.tables.count == 27)
+      #expect(layout.tables.count == 28)
     }
   }
 

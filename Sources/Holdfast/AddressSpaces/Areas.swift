@@ -18,12 +18,13 @@ extension Spaces {
 
   // MARK: - Areas
 
-  /// Makes an area and inserts it into its space's tree; it takes over the caller's use of `object`.
+  /// Makes an area and inserts it into its space's tree; it takes over the caller's uses of `object` and `reservations`.
   ///
   /// - Returns: nil if the table of areas is full.
   /// - Locks: the caller holds the space's lock exclusively.
   func createArea(
-    _ space: RowID, _ span: PageSpan, flags: VirtualMemoryAreaFlags, object: RowID, offset: UInt64
+    _ space: RowID, _ span: PageSpan, flags: VirtualMemoryAreaFlags, object: RowID, offset: UInt64,
+    reservations: RowID
   ) -> VirtualMemoryArea? {
     guard let id = pools.allocate(.areas) else { return nil }
     let new = area(id)
@@ -34,6 +35,7 @@ extension Spaces {
     fresh.flags = flags
     fresh.pageOffset = offset
     fresh.object = object
+    fresh.reservations = reservations
     if object != .none {
       let backing = pageCache.object(object)
       backing.lock.withLock { pageCache.linkToObject(new, backing) }
@@ -63,6 +65,9 @@ extension Spaces {
     fresh.pageOffset = old.offset(of: page)
     fresh.object = old.object
     fresh.anonGroup = old.anonGroup
+    fresh.reservations = old.reservations
+    fresh.lostPage = old.lostPage
+    if new.reservations != .none { _ = pageCache.getObject(new.reservations) }
     if new.object != .none { _ = pageCache.getObject(new.object) }
     if new.anonGroup != .none { _ = reverseMap.getGroup(new.anonGroup) }
 
@@ -82,13 +87,22 @@ extension Spaces {
 
   /// Removes an area from its space and frees it; nothing is mapped in it any more.
   ///
+  /// Huge pages that are still reserved for it are not reserved any more.
+  ///
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mmap.c:remove_vma (6.1); without files, memory policies.
   /// - Kernel: mm/rmap.c:unlink_anon_vmas (6.1); without chains of several anon_vmas.
   /// - Kernel: mm/mmap.c:unlink_file_vma (6.1)
+  /// - Kernel: mm/hugetlb.c:hugetlb_vm_op_close (6.1); without subpools, control groups, surplus pages.
   func destroyArea(_ space: AddressSpace, _ old: VirtualMemoryArea, on processor: Int) {
     removeArea(space, old)
     let object = old.object
+    let reservations = old.reservations
+    if reservations != .none {
+      for index in stride(from: old.pageOffset, to: old.offset(of: old.end), by: Int(hugePages)) {
+        pageCache.releaseReservation(pageCache.object(reservations), index)
+      }
+    }
     let group = old.anonGroup
     if group != .none {
       let row = reverseMap.anonGroup(group)
@@ -100,6 +114,7 @@ extension Spaces {
       row.lock.withLock { pageCache.unlinkFromObject(old, row) }
     }
     pools.free(.areas, old.id)
+    if reservations != .none { pageCache.putObject(reservations, on: processor) }
     if object != .none { pageCache.putObject(object, on: processor) }
   }
 }

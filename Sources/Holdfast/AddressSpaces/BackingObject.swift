@@ -23,16 +23,11 @@ package enum BackingObjectRow: FixedRow {
   @inlinable @_transparent package static var cachedPages: Field<UInt64> {
     height.next("cached pages", .guarded(by: lock))
   }
-  @inlinable @_transparent package static var isPrivate: Field<UInt32> {
-    cachedPages.next("is private", .immutable)
-  }
 
-  @inlinable @_transparent package static var stride: Int { isPrivate.stride(align: 64) }
+  @inlinable @_transparent package static var stride: Int { cachedPages.stride(align: 64) }
 
   @usableFromInline package static var fields: [any RowField] {
-    [
-      users, lock, kind, rootTable, pages, firstArea, height, cachedPages, isPrivate,
-    ]
+    [users, lock, kind, rootTable, pages, firstArea, height, cachedPages]
   }
 }
 
@@ -77,11 +72,6 @@ package struct BackingObject {
   package var height: Int {
     get { Int(row[BackingObjectRow.height]) }
     nonmutating set { row[BackingObjectRow.height] = UInt32(newValue) }
-  }
-  /// Whether the object belongs to one private mapping and has no name, so that no other process can map it.
-  package var isPrivate: Bool {
-    get { row[BackingObjectRow.isPrivate] != 0 }
-    nonmutating set { row[BackingObjectRow.isPrivate] = newValue ? 1 : 0 }
   }
   /// Pages in the cache.
   package var cachedPages: UInt64 {

@@ -19,7 +19,9 @@ extension Faults {
     case .failure(let result): return result
     }
     let isInstalled = install(fault) { slot in
-      mapNewAnonymous(fault, slot, frame, pageTables.writtenBits(fault.area))
+      // A forced write, of a debugger, to memory that the process may only read leaves the entry clean.
+      let isWritable = fault.area.flags.contains(.write)
+      mapNewAnonymous(fault, slot, frame, isWritable ? pageTables.writtenBits(fault.area) : 0)
     }
     if !isInstalled { folios.put(frame, on: fault.processor) }
     return .success

@@ -4,7 +4,7 @@ import Interleaving
 extension Faults {
   /// Maps a page of the object, or for a write to a private mapping a copy of it.
   ///
-  /// - Kernel: mm/memory.c:do_fault (6.1)
+  /// - Kernel: mm/memory.c:do_fault (6.1); without making the table last: where memory for the page is short, ours stays.
   /// - Kernel: mm/memory.c:do_read_fault (6.1); without do_fault_around: one page is mapped, in the kernel up
   ///   to 16.
   /// - Kernel: mm/memory.c:do_shared_fault (6.1); without page_mkwrite.

@@ -112,6 +112,12 @@ extension Faults {
       return failure
     }
     if let result = hugeFault(fault) { return result }
+    // Beyond the end of an object nothing is ever mapped, and no table is made.
+    if !fault.area.isAnonymous,
+      fault.area.offset(of: fault.page) >= pageCache.object(fault.area.object).pages
+    {
+      return objectFault(fault)
+    }
     if let failure = pageTables.ensureTable(space, fault.page, level: 0, for: fault.process) {
       return failure
     }

@@ -20,7 +20,6 @@ extension PageTables {
     // Faults map pages of objects again.
     guard copy.source.isAnonymous else { return .copied }
     let processor = copy.process.processor
-    if let failure = ensureTable(copy.child, page, level: 1, for: copy.process) { return .failed(failure) }
     let table: RowID
     switch allocateTable(.table, for: copy.process) {
     case .success(let new): table = new
@@ -71,11 +70,11 @@ extension PageTables {
   /// For one that may be pinned the child gets another out of the pool, none that is reserved.
   ///
   /// - Kernel: mm/hugetlb.c:copy_hugetlb_page_range (6.1); without shared page tables, userfaultfd, hwpoison
-  ///   entries, markers, the copy of shared mappings: faults map them again.
-  /// - Kernel: mm/hugetlb.c:hugetlb_install_page (6.1)
+  ///   entries, markers, the accessed bit, the copy of shared mappings: faults map them again.
+  /// - Kernel: mm/hugetlb.c:hugetlb_install_page (6.1); without a writable entry where the area may not be written, which
+  ///   lets the child store there.
   func copyHugetlb(_ copy: AreaCopy, _ page: UInt64) -> FaultResult? {
     let processor = copy.process.processor
-    if let failure = ensureTable(copy.child, page, level: 1, for: copy.process) { return failure }
     var spare: FrameNumber?
     defer { if let spare { folios.put(spare, on: processor) } }
     // What the spare page holds.

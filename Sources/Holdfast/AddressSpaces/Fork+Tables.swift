@@ -40,7 +40,13 @@ extension PageTables {
     let isHugetlb = copy.source.flags.contains(.hugetlb)
     let end = copy.source.end
     var at = copy.source.start
+    // Up to here the child has the tables above its page tables.
+    var hasTables: UInt64 = 0
     while at < end {
+      if at >= hasTables {
+        if let failure = copyUpperTables(copy, at) { return failure }
+        hasTables = (at | (1 << UInt64(2 * geometry.tableBits) - 1)) &+ 1
+      }
       guard let slot = slot(copy.parent, at, level: 1) else {
         at = skipMissing(copy.parent, at)
         continue
@@ -56,6 +62,13 @@ extension PageTables {
       at = next
     }
     return nil
+  }
+
+  /// Makes the tables of the child above its page tables that the parent has for a page, though nothing may be in them.
+  private func copyUpperTables(_ copy: AreaCopy, _ page: UInt64) -> FaultResult? {
+    var level = 1
+    while level < Self.rootLevel, slot(copy.parent, page, level: level) == nil { level += 1 }
+    return ensureTable(copy.child, page, level: level, for: copy.process)
   }
 
   /// Copies what one PMD entry covers of an area.

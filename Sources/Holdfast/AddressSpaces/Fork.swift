@@ -95,8 +95,8 @@ extension Spaces {
   /// Copies an area without its entries.
   ///
   /// Parent and child share the anonymous group, so that a walk from a page finds the areas of both, and those
-  /// of later children too. A child of a private hugetlb mapping has an object of its own, in which nothing is
-  /// reserved.
+  /// of later children too. Of a private hugetlb mapping the child has the object, but not what is reserved, nor
+  /// the mark of a page that was taken away.
   ///
   /// - Kernel: kernel/fork.c:vm_area_dup (6.1)
   /// - Kernel: mm/rmap.c:anon_vma_fork (6.1); without an anon_vma for the child's own pages, which the kernel
@@ -110,22 +110,8 @@ extension Spaces {
       throw AddressSpaceError(
         .fork, .tableFull("areas"), at: VirtualAddress(page: source.start), errno: .noMemory)
     }
-    var object = source.object
-    if object != .none {
-      if pageCache.object(object).isPrivate {
-        guard
-          let own = pageCache.createObject(
-            .hugetlb, pages: pageCache.object(object).pages, isPrivate: true)
-        else {
-          pools.free(.areas, id)
-          throw AddressSpaceError(
-            .fork, .tableFull("objects"), at: VirtualAddress(page: source.start), errno: .noMemory)
-        }
-        object = own
-      } else {
-        _ = pageCache.getObject(object)
-      }
-    }
+    let object = source.object
+    if object != .none { _ = pageCache.getObject(object) }
     let group = source.flags.contains(.wipeOnFork) ? RowID.none : source.anonGroup
     if group != .none { _ = reverseMap.getGroup(group) }
     let new = area(id)
@@ -133,19 +119,13 @@ extension Spaces {
     fresh.space = childID
     fresh.start = source.start
     fresh.end = source.end
-    fresh.flags = source.flags.subtracting([.locked, .reservationOwner])
+    fresh.flags = source.flags.subtracting(.locked)
     fresh.pageOffset = source.pageOffset
     fresh.object = object
     fresh.anonGroup = group
     if object != .none {
       let backing = pageCache.object(object)
-      backing.lock.withLock {
-        if object == source.object {
-          pageCache.linkToObject(new, backing, after: source)
-        } else {
-          pageCache.linkToObject(new, backing)
-        }
-      }
+      backing.lock.withLock { pageCache.linkToObject(new, backing, after: source) }
     }
     if group != .none {
       let row = reverseMap.anonGroup(group)

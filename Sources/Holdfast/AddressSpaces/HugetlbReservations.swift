@@ -39,6 +39,21 @@ extension PageCache {
     return failure
   }
 
+  /// Whether a huge page is reserved for an index.
+  func isReserved(_ object: BackingObject, _ index: UInt64) -> Bool {
+    object.lock.withLock { slot(object, index)?.entry == .reservedCachePage }
+  }
+
+  /// Notes that the page that was reserved for an index is used, or, undoing that, that one is reserved for it again.
+  ///
+  /// The caller has changed the count of reserved pages, and holds the fault mutex of the index.
+  func setReserved(_ object: BackingObject, _ index: UInt64, _ isReserved: Bool) {
+    object.lock.withLock {
+      guard let slot = slot(object, index) else { fatalError("\(index) has no place in its object") }
+      pageTables.setEntry(slot, isReserved ? .reservedCachePage : .none)
+    }
+  }
+
   /// Ends the reservation of an index, if it still has one.
   func releaseReservation(_ object: BackingObject, _ index: UInt64) {
     object.lock.withLock {

@@ -78,12 +78,6 @@ extension Spaces {
     try splitAreas(space, at: span.end, operation, fullErrno: .noMemory, on: processor)
     pageTables.zap(space, span, on: processor)
     while let area = firstArea(space, from: span.start), area.start < span.end {
-      if area.flags.contains(.hugetlb), pageCache.object(area.object).isPrivate {
-        let object = pageCache.object(area.object)
-        for index in stride(from: area.pageOffset, to: area.offset(of: area.end), by: Int(hugePages)) {
-          pageCache.releaseReservation(object, index)
-        }
-      }
       destroyArea(space, area, on: processor)
     }
     pageTables.freeEmptyTables(space, span, on: processor)
@@ -187,11 +181,11 @@ extension Spaces {
     case .privateAnonymous: break
     case .sharedAnonymous:
       flags.insert(.shared)
-      id = try mappedObject(.sharedAnonymous, pages: length, isPrivate: false)
+      id = try mappedObject(.sharedAnonymous, pages: length)
       offset = 0
     case .hugetlb:
-      flags.formUnion([.hugetlb, .reservationOwner])
-      id = try mappedObject(.hugetlb, pages: length, isPrivate: true)
+      flags.insert(.hugetlb)
+      id = try mappedObject(.hugetlb, pages: length)
       offset = 0
     case .object(let handle, let first, let shared):
       if shared { flags.insert(.shared) }
@@ -205,25 +199,54 @@ extension Spaces {
       offset = first
       if pageCache.object(id).kind == .hugetlb { flags.insert(.hugetlb) }
     }
-    if flags.contains(.hugetlb), flags.contains(.shared) || pageCache.object(id).isPrivate,
-      let failure = pageCache.reserveHugetlb(id, offset: offset, pages: length, for: process)
-    {
-      pageCache.putObject(id, on: process.processor)
-      throw failure
+    let reservations: RowID
+    do {
+      reservations = try reserve(flags, id, kind, offset: offset, pages: length, for: process)
+    } catch {
+      if id != .none { pageCache.putObject(id, on: process.processor) }
+      throw error
     }
-    let spaceID = process.space
-    guard createArea(spaceID, span, flags: flags, object: id, offset: offset) != nil else {
+    let new = createArea(
+      process.space, span, flags: flags, object: id, offset: offset, reservations: reservations)
+    guard new != nil else {
+      if reservations != .none { pageCache.putObject(reservations, on: process.processor) }
       if id != .none { pageCache.putObject(id, on: process.processor) }
       throw AddressSpaceError(
         .map, .tableFull("areas"), at: VirtualAddress(page: span.start), errno: .noMemory)
     }
   }
 
-  /// The new object behind a mapping that is not of an open object.
-  private func mappedObject(
-    _ kind: ObjectKind, pages: UInt64, isPrivate: Bool
+  /// Reserves the huge pages of a new hugetlb mapping.
+  ///
+  /// What a shared mapping reserves is its object's. A private one reserves all that it maps, whatever the file has.
+  ///
+  /// - Returns: the object that holds the marks of a private mapping, with a use for the area, or none.
+  private func reserve(
+    _ flags: VirtualMemoryAreaFlags, _ id: RowID, _ kind: MappingKind, offset: UInt64, pages: UInt64,
+    for process: Process
   ) throws(AddressSpaceError) -> RowID {
-    guard let id = pageCache.createObject(kind, pages: pages, isPrivate: isPrivate) else {
+    guard flags.contains(.hugetlb) else { return .none }
+    var marks = id
+    if !flags.contains(.shared) {
+      if case .hugetlb = kind {
+        // No cache of pages is in the way in the object behind anonymous memory.
+        _ = pageCache.getObject(id)
+      } else {
+        marks = try mappedObject(.hugetlb, pages: offset + pages)
+      }
+    }
+    if let failure = pageCache.reserveHugetlb(marks, offset: offset, pages: pages, for: process) {
+      if !flags.contains(.shared) { pageCache.putObject(marks, on: process.processor) }
+      throw failure
+    }
+    return flags.contains(.shared) ? .none : marks
+  }
+
+  /// The new object behind a mapping that is not of an open object, or of the reservations of one that is.
+  private func mappedObject(
+    _ kind: ObjectKind, pages: UInt64
+  ) throws(AddressSpaceError) -> RowID {
+    guard let id = pageCache.createObject(kind, pages: pages) else {
       throw AddressSpaceError(.map, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
     }
     return id

@@ -36,22 +36,21 @@ extension Spaces {
 
   /// Charges pages of registered buffers to the user and to a space; a user's processes share the count.
   ///
-  /// The limit is that of `process` and bounds the user's count alone; with CAP_IPC_LOCK the user is not
-  /// charged.
+  /// The limit is that of `process` and bounds the user's count alone.
   ///
+  /// - Parameter chargesUser: whether the user is charged: not if the ring was made with CAP_IPC_LOCK.
   /// - Returns: the pages charged to the user, for `unchargeUser`.
   /// - Throws: ENOMEM, with nothing charged.
   /// - Kernel: io_uring/rsrc.c:io_account_mem (6.1)
   package func chargeRegistered(
-    _ space: AddressSpace, pages: UInt64, for process: Process
+    _ space: AddressSpace, pages: UInt64, for process: Process, chargesUser: Bool
   ) throws(AddressSpaceError) -> UInt64 {
     if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
-    let isFree = process.capabilities.contains(.ipcLock)
-    if !isFree {
+    if chargesUser {
       try add(pages, to: global.userLockedPages, limit: process.memlockLimit / UInt64(pageSize))
     }
     space.pinnedPages.fetchAdd(pages)
-    return isFree ? 0 : pages
+    return chargesUser ? pages : 0
   }
 
   /// Charges pages to the user alone, against a limit in pages.
@@ -60,6 +59,19 @@ extension Spaces {
   package func chargeUser(pages: UInt64, limit: UInt64) throws(AddressSpaceError) {
     if failures.shouldFail(.memlock) { throw AddressSpaceError(.lockMemory, .injected, errno: .noMemory) }
     try add(pages, to: global.userLockedPages, limit: limit)
+  }
+
+  /// RLIMIT_MEMLOCK, in pages, of the process that had a number and a space; nil if it has ended.
+  ///
+  /// The caller keeps the row of the space, which no other process can get so.
+  ///
+  /// - Kernel: include/linux/sched/signal.h:task_rlimit (6.1); without the limit of a process that has ended.
+  package func memlockLimit(of number: ProcessID, with space: RowID) -> UInt64? {
+    global.tablesLock.withLock {
+      let process = process(number)
+      guard process.live != 0, process.space == space else { return nil }
+      return process.memlockLimit / UInt64(pageSize)
+    }
   }
 
   /// Adds to a count that may not exceed a limit.

@@ -21,7 +21,7 @@ extension Machine {
       throw AddressSpaceError(
         .createObject, .unaligned(bytes: spaces.hugePages << 12), errno: .invalidArgument)
     }
-    guard let id = pageCache.createObject(kind, pages: UInt64(pages), isPrivate: false) else {
+    guard let id = pageCache.createObject(kind, pages: UInt64(pages)) else {
       throw AddressSpaceError(.createObject, .tableFull("objects"), errno: .tooManyOpenFilesInSystem)
     }
     return ObjectHandle(id: id)
@@ -44,12 +44,11 @@ extension Machine {
 
 extension PageCache {
   /// A new object with one use, the caller's; nil if the table of objects is full.
-  func createObject(_ kind: ObjectKind, pages: UInt64, isPrivate: Bool) -> RowID? {
+  func createObject(_ kind: ObjectKind, pages: UInt64) -> RowID? {
     guard let id = pools.allocate(.objects) else { return nil }
     let object = object(id).unshared
     object.kind = kind
     object.pages = pages
-    object.isPrivate = isPrivate
     return id
   }
 
@@ -107,7 +106,7 @@ extension PageCache {
   }
 
   /// An object whose cached pages stand for the movable memory of a host's programs.
-  package func makeHostObject(pages: UInt64) -> RowID? { createObject(.host, pages: pages, isPrivate: false) }
+  package func makeHostObject(pages: UInt64) -> RowID? { createObject(.host, pages: pages) }
 
   /// Makes a frame of a chunk a page of such an object; false if there is no memory for the cache's tables.
   package func keepInCache(

@@ -120,7 +120,7 @@ extension PageCache {
     let isHuge = folio.isLarge
     return withSlot(object, index, level: isHuge ? 1 : 0, for: process) { slot in
       let current = slot.entry
-      guard current.isNone || current == .claimedCachePage else { return .occupied }
+      guard current.isNone else { return .occupied }
       let pages = isHuge ? 1 << folio.order : 1
       folios.get(head, refs: Int32(folios.cacheReferences(of: head)))
       folio.index = index & ~UInt64(pages - 1)
@@ -289,6 +289,4 @@ extension PageCache {
 extension PageTableEntry {
   /// In the page cache of a hugetlb object: a huge page is reserved for this index.
   static let reservedCachePage = PageTableEntry(rawValue: 15 << 1)
-  /// In the page cache of a hugetlb object: a fault is about to fill this index, and others wait for it.
-  static let claimedCachePage = PageTableEntry(rawValue: 14 << 1)
 }

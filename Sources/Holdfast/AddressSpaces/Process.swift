@@ -76,8 +76,8 @@ public struct Process: @unchecked Sendable {
   }
   /// RLIMIT_MEMLOCK in bytes; `UInt64.max` is unlimited.
   public var memlockLimit: UInt64 {
-    get { row[ProcessRow.memlockLimit] }
-    nonmutating set { row[ProcessRow.memlockLimit] = newValue }
+    get { row.atomic(ProcessRow.memlockLimit).load(.relaxed) }
+    nonmutating set { row.atomic(ProcessRow.memlockLimit).store(newValue, .relaxed) }
   }
   /// Pending signals: bit 0 any, bit 1 a fatal one.
   package var signals: AtomicUInt32 { row.atomic(ProcessRow.signals) }

@@ -17,8 +17,9 @@ package enum ProcessRow: FixedRow {
   @inlinable @_transparent package static var capabilities: Field<Capabilities> {
     scope.next("capabilities", .owner)
   }
+  // Others read it, who pin what the process has mapped for a device.
   @inlinable @_transparent package static var memlockLimit: Field<UInt64> {
-    capabilities.next("memlock limit", .owner)
+    capabilities.next("memlock limit", .atomic)
   }
   // Others set it.
   @inlinable @_transparent package static var signals: Field<UInt32> { memlockLimit.next("signals", .atomic) }

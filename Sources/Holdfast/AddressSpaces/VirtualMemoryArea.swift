@@ -44,13 +44,19 @@ package enum VirtualMemoryAreaRow: FixedRow {
   @inlinable @_transparent package static var objectPrevious: Field<RowID> {
     objectNext.next("previous area of the object", .guarded(by: .object))
   }
+  @inlinable @_transparent package static var reservations: Field<RowID> {
+    objectPrevious.next("reservations", .immutable)
+  }
+  @inlinable @_transparent package static var lostPage: Field<UInt32> {
+    reservations.next("lost a page", .atomic(writtenUnder: .pageTable))
+  }
 
-  @inlinable @_transparent package static var stride: Int { objectPrevious.stride(align: 32) }
+  @inlinable @_transparent package static var stride: Int { lostPage.stride(align: 32) }
 
   @usableFromInline package static var fields: [any RowField] {
     [
       live, space, start, end, flags, pageOffset, object, anonGroup, left, right, groupNext, groupPrevious,
-      objectNext, objectPrevious,
+      objectNext, objectPrevious, reservations, lostPage,
     ]
   }
 }
@@ -135,6 +141,21 @@ package struct VirtualMemoryArea {
     get { row[VirtualMemoryAreaRow.objectPrevious] }
     nonmutating set { row[VirtualMemoryAreaRow.objectPrevious] = newValue }
   }
+  /// The object whose cache holds the marks of the huge pages that were reserved for a private hugetlb mapping.
+  ///
+  /// None for other areas, and for a child's copy, for which nothing is reserved. It stands for HPAGE_RESV_OWNER, and
+  /// the object for struct resv_map.
+  package var reservations: RowID {
+    get { row[VirtualMemoryAreaRow.reservations] }
+    nonmutating set { row[VirtualMemoryAreaRow.reservations] = newValue }
+  }
+  /// HPAGE_RESV_UNMAPPED: whether the owner of the pool's pages took one away from this area.
+  ///
+  /// What a page held is lost to the area then, so that no fault may fill a hole with zeros.
+  package var lostPage: Bool {
+    get { row.atomic(VirtualMemoryAreaRow.lostPage).load(.relaxed) != 0 }
+    nonmutating set { row.atomic(VirtualMemoryAreaRow.lostPage).store(newValue ? 1 : 0, .relaxed) }
+  }
 
   /// Whether the area is private and may become writable: writes copy.
   package var isCopyOnWrite: Bool { flags.contains(.mayWrite) && !flags.contains(.shared) }
@@ -184,8 +205,4 @@ public struct VirtualMemoryAreaFlags: OptionSet, Hashable, Sendable, BitwiseCopy
   /// The seed takes bit 32, which is the first bit of a protection key on x86. Protection keys are not modelled, so
   /// the bit means nothing else here.
   public static let noMovable = VirtualMemoryAreaFlags(rawValue: 1 << 32)
-  /// HPAGE_RESV_OWNER: the private hugetlb mapping that huge pages were reserved for, not a child's copy.
-  ///
-  /// Linux keeps it beside the flags of the area.
-  public static let reservationOwner = VirtualMemoryAreaFlags(rawValue: 1 << 40)
 }

@@ -286,6 +286,9 @@ extension Hugetlb {
     folios.put(head, on: processor)
   }
 
+  /// Counts a huge page that is in use as reserved again; its reference is to be dropped afterwards.
+  package func reserveAgain() { global.hugetlbLock.withLock { global.hugetlbReserved += 1 } }
+
   /// Reserves one free huge page.
   ///
   /// - Kernel: mm/hugetlb.c:hugetlb_acct_memory (6.1); without surplus pages, cpusets.

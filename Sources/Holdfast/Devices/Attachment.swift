@@ -9,10 +9,11 @@ extension Machine {
   /// all mappings are repeated; if only emulated devices were there before, their pages are pinned now.
   ///
   /// - Parameter process: the caller, whose memory is pinned and whose limit holds.
-  /// - Throws: EBUSY while mappings have no address, or if the group is in another container; EINVAL if it is in
-  ///   this one, or if its addresses do not fit; EPERM if its interrupts are not remapped; what `mapDMA` throws.
-  ///   The container is as before.
+  /// - Throws: EINVAL if the group is in a container; EBUSY while mappings have no address; EINVAL if its addresses do not
+  ///   fit, EFAULT if only emulated devices were there before; EPERM if its interrupts are not remapped; what `mapDMA`
+  ///   throws. The container is as before.
   /// - Locks: the caller holds no lock.
+  /// - Kernel: drivers/vfio/vfio_main.c:vfio_group_ioctl_set_container (6.1); without the files of group and container.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_type1_attach_group (6.1); without nesting, the cookie for
   ///   interrupts, the test of fine-grained large pages, dirty tracking.
   @discardableResult
@@ -23,8 +24,8 @@ extension Machine {
     let container = devices.container(handle.id)
     container.lock.lock()
     defer { container.lock.unlock() }
-    if container.invalid > 0 { throw DeviceError(.attach, .waitsForAddresses, .resourceBusy) }
     try devices.checkUnused(device, container)
+    if container.invalid > 0 { throw DeviceError(.attach, .waitsForAddresses, .resourceBusy) }
     guard let id = pools.allocate(.deviceGroups) else {
       throw DeviceError(.attach, .tableFull("device groups"), .noMemory)
     }
@@ -60,6 +61,8 @@ extension Machine {
 
 extension Devices {
   /// A group can be in one container at a time, and once.
+  ///
+  /// For VFIO that is EINVAL, whichever container the group is in.
   fileprivate func checkUnused(_ device: DeviceDescription, _ container: Container) throws(DeviceError) {
     let name = ProcessName(device.name).description
     // Two threads that attach one device to two containers at the same time are not told apart here.
@@ -72,8 +75,8 @@ extension Devices {
       return nil
     }
     guard let other else { return }
-    throw DeviceError(
-      .attach, .duplicate(name), other == container.id ? .invalidArgument : .resourceBusy)
+    let isElsewhere = container.accounting != nil && other != container.id
+    throw DeviceError(.attach, .duplicate(name), isElsewhere ? .resourceBusy : .invalidArgument)
   }
 
   /// The domain for a new group: one that is there and fits, or a new one with all mappings.
@@ -83,9 +86,20 @@ extension Devices {
     for device: DeviceDescription, in container: Container, by process: Process
   ) throws(DeviceError) -> Domain {
     let isShared = container.accounting != nil
-    try checkAperture(device, container, isShared ? .addressInUse : .invalidArgument)
-    try checkReserved(device, container, isShared ? .addressInUse : .invalidArgument)
-    guard device.remapsInterrupts else { throw DeviceError(.attach, .unsafeInterrupts, .notPermitted) }
+    // Interrupts are asked about when a device is bound to an iommufd, before it is attached.
+    if isShared { try checkInterrupts(device) }
+    if isShared {
+      try checkReserved(device, container, .addressInUse)
+      try checkPageSize(device)
+      try checkMapped(device, container, .addressInUse)
+    } else if groups(of: container).contains(where: { !$0.description.isEmulated }) {
+      try checkDisjoint(device, container)
+      try checkMapped(device, container, .invalidArgument)
+      try checkReserved(device, container, .invalidArgument)
+    } else {
+      try checkReserved(device, container, .invalidArgument)
+    }
+    if !isShared { try checkInterrupts(device) }
     for domain in domains(of: container)
     where domain.iommu == device.iommu && domain.isCoherent == device.isCoherent { return domain }
     let new = try makeDomain(for: device, process)
@@ -93,7 +107,7 @@ extension Devices {
       if isShared {
         try fillAll(of: container, in: new, by: process)
       } else {
-        try replay(container, in: new, by: process)
+        try replay(container, in: new, of: device, by: process)
       }
     } catch {
       freeDomain(new, on: process.processor)
@@ -121,18 +135,43 @@ extension Devices {
     }
   }
 
-  /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_aper_conflict (6.1)
-  private func checkAperture(
+  private func checkInterrupts(_ device: DeviceDescription) throws(DeviceError) {
+    guard device.remapsInterrupts else { throw DeviceError(.attach, .unsafeInterrupts, .notPermitted) }
+  }
+
+  /// Fails if there are addresses that no two devices have in common; without another device there are none.
+  ///
+  /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_aper_conflict (6.1); without the mappings, which `checkMapped`
+  ///   looks at.
+  private func checkDisjoint(_ device: DeviceDescription, _ container: Container) throws(DeviceError) {
+    let aperture = clamped(device.aperture)
+    for other in groups(of: container).map(\.description) where !other.isEmulated {
+      guard clamped(other.aperture).overlaps(aperture) else {
+        throw DeviceError(.attach, .apertureConflict, .invalidArgument)
+      }
+    }
+  }
+
+  /// Fails if something is mapped outside the device's aperture.
+  private func checkMapped(
     _ device: DeviceDescription, _ container: Container, _ errno: Errno
   ) throws(DeviceError) {
-    let aperture = clamped(device.aperture)
-    let conflict = DeviceError(.attach, .apertureConflict, errno)
-    for other in groups(of: container).map(\.description) where !other.isEmulated {
-      guard clamped(other.aperture).overlaps(aperture) else { throw conflict }
+    for mapping in mappings(of: container) where !isReachable(mapping, by: device) {
+      throw DeviceError(.attach, .apertureConflict, errno, at: mapping.iova)
     }
-    for mapping in mappings(of: container) where mapping.size > 0 {
-      let last = mapping.iova + mapping.size - 1
-      guard aperture.contains(mapping.iova), aperture.contains(last) else { throw conflict }
+  }
+
+  private func isReachable(_ mapping: Mapping, by device: DeviceDescription) -> Bool {
+    let aperture = clamped(device.aperture)
+    return mapping.size == 0
+      || aperture.contains(mapping.iova) && aperture.contains(mapping.iova + (mapping.size - 1))
+  }
+
+  /// An IO address space is of pages of 4 KiB, which the IOMMU must have.
+  private func checkPageSize(_ device: DeviceDescription) throws(DeviceError) {
+    let least: UInt64 = 1 << UInt64(device.pageSizes.trailingZeroBitCount)
+    guard least <= UInt64(pageSize) else {
+      throw DeviceError(.attach, .unaligned(bytes: least), .invalidArgument)
     }
   }
 
@@ -163,20 +202,26 @@ extension Devices {
 
   /// Repeats all mappings of a container in a new domain; or none of them.
   ///
-  /// Pages that are not pinned yet are taken from the caller's memory, and charged to whom the mapping belongs.
+  /// Pages that are not pinned yet are taken from the caller's memory, within the caller's limit, and charged to whom the
+  /// mapping belongs, within its limit.
   ///
   /// - Locks: the caller holds the container's lock.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_iommu_replay (6.1); without waiting for addresses, which an
-  ///   attach refuses before.
+  ///   attach refuses before, the pins of a mapping that the IOMMU then refuses.
   private func replay(
-    _ container: Container, in new: Domain, by process: Process
+    _ container: Container, in new: Domain, of device: DeviceDescription, by process: Process
   ) throws(DeviceError) {
     let all = mappings(of: container)
     for (index, mapping) in all.enumerated() {
-      do {
+      do throws(DeviceError) {
         if mapping.isMapped {
           try copyTranslations(of: mapping, container, to: new, for: process)
         } else {
+          // The kernel pins first, and Intel's IOMMU then refuses the address.
+          guard isReachable(mapping, by: device) else {
+            throw DeviceError(.attach, .apertureConflict, .badAddress, at: mapping.iova)
+          }
+          renewLimit(of: mapping)
           try pinAndMap(mapping, pages: mapping.pages, in: [new], by: process)
         }
       } catch {

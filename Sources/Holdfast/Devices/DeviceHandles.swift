@@ -209,7 +209,8 @@ package struct Mapping {
     get { Int(row[MappingRow.locked]) }
     nonmutating set { row[MappingRow.locked] = UInt64(newValue) }
   }
-  /// The limit of the process that mapped it, in pages; the largest number if it may lock memory.
+  /// The limit of the process that mapped it when it was last looked at, in pages; the largest number if the process
+  /// could lock memory then (lock_cap).
   var limit: UInt64 {
     get { row[MappingRow.limit] }
     nonmutating set { row[MappingRow.limit] = newValue }
@@ -218,6 +219,11 @@ package struct Mapping {
   package var space: RowID {
     get { row[MappingRow.space] }
     nonmutating set { row[MappingRow.space] = newValue }
+  }
+  /// The process that mapped it, which may have ended.
+  var owner: ProcessID {
+    get { row[MappingRow.owner] }
+    nonmutating set { row[MappingRow.owner] = newValue }
   }
   /// The ledger's record of its pins; none before there is a domain.
   package var pinned: RowID {

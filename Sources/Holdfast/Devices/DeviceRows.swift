@@ -134,8 +134,11 @@ package enum MappingRow: FixedRow {
   @inlinable @_transparent package static var space: Field<RowID> {
     limit.next("space", .guarded(by: .iommu))
   }
+  @inlinable @_transparent package static var owner: Field<ProcessID> {
+    space.next("owner", .guarded(by: .iommu))
+  }
   @inlinable @_transparent package static var pinned: Field<RowID> {
-    space.next("pin record", .guarded(by: .iommu))
+    owner.next("pin record", .guarded(by: .iommu))
   }
   @inlinable @_transparent package static var isMapped: Field<UInt32> {
     pinned.next("is in the domains", .guarded(by: .iommu))
@@ -159,8 +162,8 @@ package enum MappingRow: FixedRow {
 
   @usableFromInline package static var fields: [any RowField] {
     [
-      live, left, right, access, iova, size, address, locked, limit, space, pinned, isMapped, isInvalid,
-      source, firstPage, nextOfSource,
+      live, left, right, access, iova, size, address, locked, limit, space, owner, pinned, isMapped,
+      isInvalid, source, firstPage, nextOfSource,
     ]
   }
 }

@@ -54,6 +54,8 @@ extension Machine {
   ///
   /// - Throws: ENOMEM if the table of containers is full.
   /// - Kernel: drivers/iommu/iommufd/ioas.c:iommufd_ioas_alloc_ioctl (6.12); without the file and its other objects.
+  /// - Kernel: drivers/iommu/iommufd/ioas.c:iommufd_option_rlimit_mode (6.12); without CAP_SYS_RESOURCE, which every
+  ///   process counts as having, EBUSY for a file with objects: the accounting is chosen with the address space.
   public func openIOAddressSpace(_ accounting: IOAccounting = .user) throws(DeviceError) -> IOAddressSpace {
     tick()
     guard let id = pools.allocate(.containers) else {
@@ -80,11 +82,11 @@ extension Machine {
 
   /// Attaches a group of devices to an IO address space; what is mapped there is pinned with the first one.
   ///
-  /// - Throws: EADDRINUSE if addresses that are mapped do not fit the device, EBUSY if the group is elsewhere, EPERM if
-  ///   its interrupts are not remapped; what a map throws. Nothing has changed then.
+  /// - Throws: EPERM if the device's interrupts are not remapped, EADDRINUSE if addresses that are mapped do not fit the
+  ///   device, EINVAL if its IOMMU has no pages of 4 KiB, EBUSY if the group is elsewhere; what a map throws. Nothing has changed then.
   /// - Kernel: drivers/iommu/iommufd/device.c:iommufd_device_auto_get_domain (6.12); without process address spaces,
   ///   page tables that the caller makes.
-  /// - Kernel: drivers/iommu/iommufd/io_pagetable.c:iopt_table_add_domain (6.12)
+  /// - Kernel: drivers/iommu/iommufd/io_pagetable.c:iopt_table_add_domain (6.12); without pages smaller than 4 KiB.
   @discardableResult
   public func attach(
     _ device: DeviceDescription, to handle: IOAddressSpace, by process: Process
@@ -170,7 +172,7 @@ extension Machine {
     by process: Process
   ) throws(DeviceError) -> UInt64 {
     tick()
-    try devices.checkFlags(map)
+    try devices.checkFlags(map, source: start)
     let parts = try devices.parts(of: devices.container(source.id), at: start, length: map.length)
     defer { for part in parts { devices.dropSource(part.source, on: process.processor) } }
     let hint = parts.first.map { devices.source($0.source).address.rawValue + UInt64($0.first) << 12 } ?? 0
@@ -227,7 +229,7 @@ struct SourcePart {
 
 extension Devices {
   /// Checks what does not need the IO address space.
-  fileprivate func checkFlags(_ map: IOMap) throws(DeviceError) {
+  fileprivate func checkFlags(_ map: IOMap, source: UInt64 = 0) throws(DeviceError) {
     func refuse(_ cause: DeviceError.Cause, _ errno: Errno) -> DeviceError {
       DeviceError(.map, cause, errno, at: map.iova)
     }
@@ -236,7 +238,7 @@ extension Devices {
     }
     let unknown = map.flags & ~(IOMap.fixed | IOMap.writeable | IOMap.readable)
     guard unknown == 0 else { throw refuse(.unknownFlags(unknown), .notSupported) }
-    guard map.iova < UInt64.max, map.length < UInt64.max else { throw refuse(.wraps, .overflow) }
+    guard max(map.iova, map.length, source) < UInt64.max else { throw refuse(.wraps, .overflow) }
     guard map.flags & (IOMap.writeable | IOMap.readable) != 0 else {
       throw refuse(.flags("neither READABLE nor WRITEABLE is given"), .invalidArgument)
     }
@@ -258,6 +260,7 @@ extension Devices {
     guard map.length & mask == 0, map.length != 0 else { throw refuse(.unaligned(bytes: mask + 1)) }
     var iova = map.iova
     if map.flags & IOMap.fixed == 0 {
+      guard map.length < UInt64.max / 2 else { throw refuse(.wraps, .overflow) }
       guard let free = findRoom(container, map.length, hint: hint) else {
         throw refuse(.outsideWindow, .noSpace)
       }
@@ -377,7 +380,6 @@ extension Devices {
   ///
   /// - Kernel: drivers/iommu/iommufd/io_pagetable.c:iopt_alloc_iova (6.12); without ranges that the user allows.
   private func findRoom(_ container: Container, _ length: UInt64, hint: UInt64) -> UInt64? {
-    guard length < UInt64.max / 2 else { return nil }
     var rounded: UInt64 = 1
     while rounded < length { rounded <<= 1 }
     let large = UInt64(pageSize << geometry.tableBits)

@@ -94,6 +94,8 @@ extension Machine {
     defer { container.lock.unlock() }
     try devices.check(unmap, container)
     let all = unmap.flags & DMAUnmap.all != 0
+    // The kernel compares with the end, which is 0 for a range up to the last address: it finds nothing there.
+    if !all, unmap.iova &+ unmap.length == 0 { return 0 }
     let end = all ? UInt64.max : unmap.iova &+ unmap.length &- 1
     var unmapped: UInt64 = 0
     var taken: [Mapping] = []

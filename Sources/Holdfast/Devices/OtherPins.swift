@@ -1,3 +1,4 @@
+import Interleaving
 import SystemPackage
 
 /// Memory that an adapter reaches, as of RDMA: pinned in chunks, and charged before.
@@ -11,24 +12,31 @@ public struct MemoryRegion: ~Copyable {
 
   /// Pins memory of a process.
   ///
-  /// - Throws: EINVAL for an empty range or one that wraps around; EPERM without any right to lock memory; ENOMEM beyond the
-  ///   limit; what pins throw. Nothing is pinned or charged then.
+  /// Up to 6.1 memory that the adapter only reads is pinned as if it were written, by force, so that it is the
+  /// program's own from then on. Later a read-only long-term pin is enough for that.
+  ///
+  /// - Throws: EINVAL for a range that wraps around or touches no page; EPERM without any right to lock memory; ENOMEM
+  ///   beyond the limit; what pins throw. Nothing is pinned or charged then.
   /// - Kernel: drivers/infiniband/core/umem.c:ib_umem_get (6.1); without the scatter list, mapping for the device.
   public init(
     _ machine: Machine, of process: Process, at address: VirtualAddress, length: UInt64, write: Bool = true
   ) throws(PinError) {
     let (end, wraps) = address.rawValue.addingReportingOverflow(length)
     let (rounded, beyond) = end.addingReportingOverflow(UInt64(pageSize - 1))
-    let count = (rounded >> 12) &- address.page
-    guard !wraps, !beyond, length > 0, count <= UInt64(UInt32.max) else {
+    guard !wraps, !beyond else {
       throw PinError(.arguments, .badRange, .invalidArgument, address: address)
     }
     guard process.memlockLimit > 0 || process.capabilities.contains(.ipcLock) else {
       throw PinError(.account, .memlock("RLIMIT_MEMLOCK is 0"), .notPermitted, address: address)
     }
+    let count = (rounded >> 12) - address.page
+    guard count > 0, count <= UInt64(UInt32.max) else {
+      throw PinError(.arguments, .badRange, .invalidArgument, address: address)
+    }
+    let reading: PinFlags = machine.policy.unsharesAnyPrivate ? .longterm : [.write, .force, .longterm]
     let pinned = try machine.pin(
       process, at: VirtualAddress(page: address.page), pages: Int(count),
-      flags: write ? [.write, .longterm] : .longterm, purpose: PinLabel("rdma"), accounting: .pinned)
+      flags: write ? [.write, .longterm] : reading, purpose: PinLabel("rdma"), accounting: .pinned)
     pages = pinned.count
     isWritable = write
     pins = pinned
@@ -56,7 +64,7 @@ public struct SplicedPages: ~Copyable {
 
   /// Puts pages of a process into a pipe, as many as it has room for.
   ///
-  /// - Throws: EINVAL for an empty range; what `get` throws.
+  /// - Throws: EINVAL for an empty range, for which vmsplice has nothing to do and returns 0; what `get` throws.
   /// - Kernel: fs/splice.c:vmsplice_to_pipe (6.1); without the pipe, waiting for room in it.
   public init(
     _ machine: Machine, of process: Process, at address: VirtualAddress, length: UInt64
@@ -78,15 +86,18 @@ public struct SplicedPages: ~Copyable {
 }
 
 extension Machine {
-  /// Transfers a process's memory past the page cache, as a read or write with O_DIRECT: pins that end with the call.
+  /// Transfers a process's memory past the page cache, as a read or write with O_DIRECT of a block device.
   ///
-  /// Pages are pinned in batches of at most as many as one request of a block device takes.
+  /// It holds pages for the call alone, in batches of at most as many as one request of a block device takes. Up to
+  /// 6.1 these are ordinary references (lib/iov_iter.c:iov_iter_get_pages2 (6.1)), of which a fork takes no notice; pins
+  /// come later (lib/iov_iter.c:iov_iter_extract_pages (6.12)).
   ///
   /// - Parameters:
   ///   - fills: whether the transfer writes the memory, as a read of a file does; its pages are marked dirty then.
   ///   - body: is called with the frames of each batch, and the place of the first in the range.
   /// - Returns: the pages that were transferred: fewer than the range has if one cannot be pinned.
-  /// - Throws: EINVAL for a range that is not whole sectors of 512 bytes; what `pin` throws for the first page.
+  /// - Throws: EINVAL for a range that is not whole sectors of 512 bytes; what `pin` or `get` throws for the first page.
+  /// - Kernel: block/bio.c:__bio_iov_iter_get_pages (6.1); without the request.
   /// - Kernel: block/fops.c:__blkdev_direct_IO (mainline); without the device, asynchronous requests.
   @discardableResult
   public func directTransfer(
@@ -102,12 +113,8 @@ extension Machine {
     while done < pages {
       let count = min(pages - done, 256)
       do throws(PinError) {
-        let pins = try pin(
-          process, at: VirtualAddress(page: address.page + UInt64(done)), pages: count,
-          flags: fills ? .write : [], purpose: PinLabel("direct-io"))
-        pins.withFrames { body($0, done) }
-        let got = pins.count
-        pins.unpin(markDirty: fills)
+        let start = VirtualAddress(page: address.page + UInt64(done))
+        let got = try transfer(process, at: start, pages: count, fills: fills) { body($0, done) }
         done += got
         if got < count { return done }
       } catch {
@@ -117,4 +124,37 @@ extension Machine {
     }
     return done
   }
+  /// One batch; returns how many pages were held for it.
+  private func transfer(
+    _ process: Process, at start: VirtualAddress, pages: Int, fills: Bool,
+    _ body: (UnsafeBufferPointer<FrameNumber>) -> Void
+  ) throws(PinError) -> Int {
+    let flags: PinFlags = fills ? .write : []
+    let purpose = PinLabel("direct-io")
+    if policy.pinsDirectTransfers {
+      let pins = try pin(process, at: start, pages: pages, flags: flags, purpose: purpose)
+      pins.withFrames(body)
+      let count = pins.count
+      pins.unpin(markDirty: fills)
+      return count
+    }
+    let references = try get(process, at: start, pages: pages, flags: flags, purpose: purpose)
+    references.withFrames { frames in
+      body(frames)
+      for frame in frames where fills {
+        let folio = memmap.page(memmap.head(of: frame))
+        folio.lock.lock()
+        folio.set(.dirty)
+        folio.lock.unlock()
+      }
+    }
+    let count = references.count
+    references.put()
+    return count
+  }
+}
+
+extension PlacementPolicy {
+  /// Whether transfers past the page cache pin (mainline); it came after the reliable read-only pins of 6.2.
+  fileprivate var pinsDirectTransfers: Bool { unsharesAnyPrivate }
 }

@@ -16,7 +16,17 @@ extension Devices {
   func setOwner(of mapping: Mapping, to process: Process) {
     spaces.getSpaceRow(process.space)
     mapping.space = process.space
+    mapping.owner = spaces.number(of: process)
     mapping.limit = Self.limit(of: process)
+  }
+
+  /// Notes the limit that the owner of a mapping has now; the last one, if it has ended.
+  ///
+  /// - Locks: the caller holds the container's lock.
+  func renewLimit(of mapping: Mapping) {
+    guard mapping.limit != .max, let limit = spaces.memlockLimit(of: mapping.owner, with: mapping.space)
+    else { return }
+    mapping.limit = limit
   }
 
   /// Pins the pages of a mapping, charges them and maps them, run by run of consecutive frames; or nothing.
@@ -103,14 +113,15 @@ extension Devices {
 
   // MARK: - Charging
 
-  /// Fails if that many more pages are beyond the limit of the process that mapped.
+  /// Fails if that many more pages are beyond the caller's limit, unless the one who mapped could lock memory.
   private func checkLimit(
     _ pages: Int, _ mapping: Mapping, _ process: Process
   ) throws(DeviceError) {
     let locked = spaces.space(process.space).lockedPages.load(.relaxed)
-    guard mapping.limit != .max, locked + UInt64(pages) > mapping.limit else { return }
+    let limit = process.memlockLimit / UInt64(pageSize)
+    guard mapping.limit != .max, locked + UInt64(pages) > limit else { return }
     let cause = AddressSpaceError.Cause.memlockLimit(
-      locked: locked, requested: UInt64(pages), limit: mapping.limit)
+      locked: locked, requested: UInt64(pages), limit: limit)
     throw DeviceError(.map, .memlock(cause.description), .noMemory, at: mapping.iova)
   }
 

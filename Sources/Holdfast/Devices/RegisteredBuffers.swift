@@ -98,6 +98,8 @@ public struct RegisteredBuffers: ~Copyable {
 
   private let machine: Machine
   private let process: Process
+  /// Whether the ring charges its user, which is settled when it is made (io_ring_ctx.user).
+  private let chargesUser: Bool
   private var slots: [Slot]?
   /// Requests that are under way, by the generation in which they were begun, the oldest first.
   private var underWay: [Int]
@@ -105,10 +107,13 @@ public struct RegisteredBuffers: ~Copyable {
   /// Buffers that have left their slots, with the generation that used them last.
   private var retired: [(pins: RowID, generation: Int)] = []
 
-  /// The buffers of a ring that a process has made: none yet.
+  /// The buffers of a ring that a process makes now: none yet.
+  ///
+  /// If it has CAP_IPC_LOCK now, the user is never charged for them.
   public init(_ machine: Machine, for process: Process) {
     self.machine = machine
     self.process = process
+    chargesUser = !process.capabilities.contains(.ipcLock)
     underWay = [0]
   }
 
@@ -196,14 +201,9 @@ public struct RegisteredBuffers: ~Copyable {
     guard !wraps else { throw BufferError(.wraps, .overflow, slot: slot) }
     let pages = buffer.pages
     do throws(PinError) {
-      let record = try machine.pins.pinBuffer(
-        process, at: VirtualAddress(page: pages.lowerBound), pages: pages.count,
+      return try machine.pins.pinBuffer(
+        process, at: VirtualAddress(page: pages.lowerBound), pages: pages.count, chargesUser: chargesUser,
         beside: others.map(\.pins).filter { $0 != .none })
-      guard machine.spaces.isOfOneKind(process.space, pages) else {
-        Self.end(record, machine, process)
-        throw PinError(.area, .mixed, .invalidArgument, address: buffer.address)
-      }
-      return record
     } catch {
       throw BufferError(
         error.cause == .mixed ? .mixedMemory : .pin(error), error.errno, slot: slot)
@@ -240,7 +240,8 @@ public struct RegisteredBuffers: ~Copyable {
   ///
   /// As in 6.1 a buffer that has left its slot waits for every request that was begun before, whichever slot it uses.
   ///
-  /// - Kernel: io_uring/rsrc.c:io_rsrc_node_ref_zero (6.1)
+  /// - Kernel: io_uring/rsrc.c:io_rsrc_node_ref_zero (6.1); without the delay of up to a second, for which the kernel keeps
+  ///   them pinned.
   public mutating func end(_ request: Request) {
     let index = request.generation - firstGeneration
     precondition(underWay.indices.contains(index) && underWay[index] > 0, "the request has ended already")

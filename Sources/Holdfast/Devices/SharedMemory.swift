@@ -21,7 +21,8 @@ package enum SharedMemoryRow: FixedRow {
   @inlinable @_transparent package static var limit: Field<UInt64> {
     object.next("memlock limit", .immutable)
   }
-  @inlinable @_transparent package static var traits: Field<UInt32> { limit.next("traits", .immutable) }
+  @inlinable @_transparent package static var owner: Field<ProcessID> { limit.next("owner", .immutable) }
+  @inlinable @_transparent package static var traits: Field<UInt32> { owner.next("traits", .immutable) }
   @inlinable @_transparent package static var pinned: Field<RowID> {
     traits.next("pin record", .guarded(by: .sharedMemory))
   }
@@ -32,7 +33,7 @@ package enum SharedMemoryRow: FixedRow {
   @inlinable @_transparent package static var stride: Int { charged.stride(align: 32) }
 
   @usableFromInline package static var fields: [any RowField] {
-    [live, lock, users, firstArea, address, pages, space, object, limit, traits, pinned, charged]
+    [live, lock, users, firstArea, address, pages, space, object, limit, owner, traits, pinned, charged]
   }
 }
 
@@ -84,10 +85,15 @@ package struct SharedMemory {
     get { row[SharedMemoryRow.object] }
     nonmutating set { row[SharedMemoryRow.object] = newValue }
   }
-  /// The limit of the process that mapped it first, in pages.
+  /// The limit of the process that mapped it first, in pages, as it was then.
   var limit: UInt64 {
     get { row[SharedMemoryRow.limit] }
     nonmutating set { row[SharedMemoryRow.limit] = newValue }
+  }
+  /// That process, which may have ended.
+  var owner: ProcessID {
+    get { row[SharedMemoryRow.owner] }
+    nonmutating set { row[SharedMemoryRow.owner] = newValue }
   }
   /// Whether it is pinned for writing.
   var isWritable: Bool { row[SharedMemoryRow.traits] & 1 != 0 }
@@ -129,6 +135,7 @@ extension Devices {
     source.pages = pages
     source.space = process.space
     spaces.getSpaceRow(process.space)
+    source.owner = spaces.number(of: process)
     source.limit = process.memlockLimit / UInt64(pageSize)
     let charge: SharedMemory.Charge =
       process.capabilities.contains(.ipcLock) ? .none : accounting == .user ? .user : .space
@@ -310,18 +317,22 @@ extension Devices {
 
   /// Charges pages that were pinned: to the user or the space against the limit, and always as pinned.
   ///
+  /// The limit is the one that the process has now. Of one that has ended it is the one that it had when it mapped.
+  ///
   /// - Kernel: drivers/iommu/iommufd/pages.c:do_update_pinned (6.12)
-  /// - Kernel: drivers/iommu/iommufd/pages.c:incr_user_locked_vm (6.12)
+  /// - Kernel: drivers/iommu/iommufd/pages.c:incr_user_locked_vm (6.12); without a limit that was changed between the
+  ///   map and the end of the process.
   /// - Kernel: drivers/iommu/iommufd/pages.c:update_mm_locked_vm (6.12); without EINVAL for a space that has ended,
   ///   whose pages cannot be pinned.
   private func charge(_ pages: Int, _ source: SharedMemory, at iova: UInt64) throws(DeviceError) {
     if pages == 0 { return }
     let space = spaces.space(source.space)
+    let limit = spaces.memlockLimit(of: source.owner, with: source.space) ?? source.limit
     do throws(AddressSpaceError) {
       switch source.charge {
       case .none: break
-      case .user: try spaces.chargeUser(pages: UInt64(pages), limit: source.limit)
-      case .space: try spaces.chargeLocked(space, pages: UInt64(pages), as: .locked, limit: source.limit)
+      case .user: try spaces.chargeUser(pages: UInt64(pages), limit: limit)
+      case .space: try spaces.chargeLocked(space, pages: UInt64(pages), as: .locked, limit: limit)
       }
     } catch {
       throw DeviceError(.map, .memlock(error.cause.description), error.errno, at: iova)

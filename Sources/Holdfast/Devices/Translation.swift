@@ -99,7 +99,8 @@ extension Devices {
 
   /// Maps consecutive frames, each part with the largest page that fits; or nothing.
   ///
-  /// - Throws: ENOMEM, with nothing mapped.
+  /// - Throws: EINVAL for frames or addresses that the smallest page of the domain does not fit; ENOMEM. Nothing is mapped
+  ///   then.
   /// - Locks: the caller holds the container's lock and no other.
   /// - Kernel: drivers/iommu/iommu.c:iommu_map (6.1); without pages of 1 GiB.
   /// - Kernel: drivers/iommu/iommu.c:iommu_pgsize (6.1); without pages of 1 GiB.
@@ -107,6 +108,10 @@ extension Devices {
     _ domain: Domain, _ page: UInt64, _ frame: FrameNumber, count: Int, _ access: DeviceAccess,
     for process: Process
   ) throws(DeviceError) {
+    let least: UInt64 = 1 << UInt64(domain.pageSizes.trailingZeroBitCount)
+    guard (page | UInt64(frame.rawValue) | UInt64(count)) << 12 & (least - 1) == 0 else {
+      throw DeviceError(.map, .unaligned(bytes: least), .invalidArgument, at: page << 12)
+    }
     let bits = Self.bits(for: access)
     let large = UInt64(geometry.tableEntries)
     let hasLarge = domain.pageSizes & (large << 12) != 0

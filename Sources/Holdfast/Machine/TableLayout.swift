@@ -16,6 +16,7 @@ package struct TableLayout: Sendable {
   @usableFromInline package let processors: Table<ProcessorRow>
   @usableFromInline package let nodes: Table<NodeRow>
   @usableFromInline package let hugetlbPools: Table<HugetlbPoolRow>
+  @usableFromInline package let hugetlbFaultMutexes: Table<HugetlbFaultMutexRow>
   @usableFromInline package let zones: Table<ZoneRow>
   @usableFromInline package let perCPULists: Table<PerCPUListsRow>
   @usableFromInline package let routes: Table<AllocationRouteRow>
@@ -56,6 +57,9 @@ package struct TableLayout: Sendable {
     ) { "processor \($0)" }
     nodes = plan.place(nodeCount, align: 128) { "node \($0)" }
     hugetlbPools = plan.place(nodeCount) { "huge page pool \($0)" }
+    hugetlbFaultMutexes = plan.place(HugetlbFaultMutexRow.count(processors: configuration.processors)) {
+      "hugetlb fault mutex \($0)"
+    }
     zones = plan.place(zoneCount, stride: ZoneRow.stride(geometry), align: 128) {
       "\(ZoneID(rawValue: $0))"
     }

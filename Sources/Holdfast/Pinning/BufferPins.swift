@@ -5,12 +5,17 @@ import SystemPackage
 extension Pins {
   /// Pins a buffer with one call, and charges its folios whole, but for those that the ring is charged for already.
   ///
-  /// - Parameter others: the records of the ring's other buffers.
+  /// - Parameters:
+  ///   - chargesUser: whether the ring charges its user.
+  ///   - others: the records of the ring's other buffers.
   /// - Returns: the ledger's record, which `endBatches` ends.
-  /// - Throws: the error of the pin, EFAULT for fewer pages than asked for, ENOMEM beyond the limit. Nothing is pinned then.
+  /// - Throws: the error of the pin, EFAULT for fewer pages than asked for, EINVAL for memory of several kinds, ENOMEM beyond
+  ///   the limit. Nothing is pinned then.
   /// - Locks: the caller holds no lock.
+  /// - Kernel: io_uring/rsrc.c:io_pin_pages (6.1); without looking at the areas under the lock of the pin, EOPNOTSUPP for
+  ///   files on disk.
   package func pinBuffer(
-    _ process: Process, at address: VirtualAddress, pages: Int, beside others: [RowID]
+    _ process: Process, at address: VirtualAddress, pages: Int, chargesUser: Bool, beside others: [RowID]
   ) throws(PinError) -> RowID {
     var batches = try beginBatches(
       process, process.space, at: address, pages: pages, write: true, purpose: PinLabel("io_uring"),
@@ -21,6 +26,9 @@ extension Pins {
         let page = VirtualAddress(page: address.page + UInt64(batches.pinned))
         throw PinError(.fault, batches.shortfall?.cause ?? .noArea, .badAddress, address: page)
       }
+      guard spaces.isOfOneKind(process.space, address.page..<address.page + UInt64(pages)) else {
+        throw PinError(.area, .mixed, .invalidArgument, address: address)
+      }
     } catch {
       batches.giveBack(markDirty: false)
       throw error
@@ -30,7 +38,8 @@ extension Pins {
     let charge = wholeFolios(of: record, beside: others)
     let toUser: UInt64
     do throws(AddressSpaceError) {
-      toUser = try spaces.chargeRegistered(spaces.space(process.space), pages: UInt64(charge), for: process)
+      toUser = try spaces.chargeRegistered(
+        spaces.space(process.space), pages: UInt64(charge), for: process, chargesUser: chargesUser)
     } catch {
       endBatches(record.id, markDirty: false, on: process.processor)
       throw PinError(.account, .memlock(error.description), error.errno, address: address)

@@ -10,7 +10,8 @@ extension Pins {
   ///   - first: the number of the first page in it; the range lies within the object.
   /// - Returns: all pages, or none and the reason.
   /// - Locks: the caller holds no lock above a container's.
-  /// - Kernel: mm/gup.c:memfd_pin_folios (6.12); without hugetlb files, whose folios it counts once.
+  /// - Kernel: mm/gup.c:memfd_pin_folios (6.12); without hugetlb files, whose folios it counts once, folios
+  ///   that a migration has locked: ours waits for them; going on after a fatal signal, which ends ours.
   func pinObject(_ id: RowID, from first: UInt64, _ request: PinRequest, _ range: PinRange) -> Taken {
     let process = request.process
     let scope = isEnabled(.pinScope) ? process.savePinScope() : process.scope.intersection(.pin)
@@ -73,7 +74,8 @@ extension Machine {
   ///
   /// - Throws: EINVAL for a range beyond the object, or an object that is no memfd; ENOMEM without memory or where pages
   ///   cannot stay; EINTR for a fatal signal. Nothing is pinned then.
-  /// - Kernel: drivers/dma-buf/udmabuf.c:udmabuf_create (6.12); without the DMA buffer, its limits of number and size.
+  /// - Kernel: drivers/dma-buf/udmabuf.c:udmabuf_create (6.12); without the DMA buffer, its limits of number and size, seals,
+  ///   EBADFD for an object that is no memory file, hugetlb files.
   public func pinFile(
     _ object: ObjectHandle, from first: Int, pages: Int, by process: Process,
     purpose: PinLabel = PinLabel("udmabuf")

@@ -29,7 +29,8 @@ extension Pins {
   /// - Kernel: drivers/infiniband/core/umem.c:ib_umem_get (6.1); without the scatter list, mapping for the
   ///   device.
   /// - Kernel: io_uring/rsrc.c:io_pin_pages (6.1); without the check that a buffer is of one kind of memory.
-  /// - Kernel: io_uring/rsrc.c:io_sqe_buffer_register (6.1); without the ring, its table of buffers.
+  /// - Kernel: io_uring/rsrc.c:io_sqe_buffer_register (6.1); without the ring, its table of buffers; the right to lock
+  ///   memory is asked for here, in the kernel when the ring is made.
   func pinCharged(_ request: PinRequest, _ range: PinRange, to record: PinRecord) -> Taken {
     let accounting = request.accounting
     let process = request.process
@@ -119,7 +120,9 @@ extension Pins {
     let space = spaces.space(record.space)
     do {
       if record.accounting == .registered {
-        record.chargedToUser += Int(try spaces.chargeRegistered(space, pages: UInt64(pages), for: process))
+        let chargesUser = !process.capabilities.contains(.ipcLock)
+        record.chargedToUser += Int(
+          try spaces.chargeRegistered(space, pages: UInt64(pages), for: process, chargesUser: chargesUser))
       } else {
         try spaces.chargeLocked(space, pages: UInt64(pages), as: record.accounting.account, for: process)
       }

@@ -80,7 +80,7 @@ extension Catalogue {
     CatalogueRow(
       19, "direct read and fork", "P7", nil,
       .open(
-        in: "19-direct-read-and-fork", under: .linux55, notUnder: .linux61, clear: .bounded(upTo: 1))),
+        in: "19-direct-read-and-fork", under: .linux55, notUnder: .linuxMainline, clear: .bounded(upTo: 1))),
     CatalogueRow(
       20, "read-only pin of a shared anonymous page", "P2", "c89357e27f20",
       .fixed(
