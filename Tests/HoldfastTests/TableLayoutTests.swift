@@ -17,7 +17,7 @@ import Testing
     for configuration in Self.machines {
       let layout = try Machine(configuration).layout
       #expect(layout.flaws == [])
-      #expect(layout.tables.count == 27)
+      #expect(layout.tables.count == 29)
     }
   }
 
@@ -44,7 +44,7 @@ import Testing
       ProcessRow.self, AddressSpaceRow.self, VirtualMemoryAreaRow.self, AnonGroupRow.self,
       BackingObjectRow.self,
       TableMetaRow.self, ContainerRow.self, DomainRow.self, DeviceGroupRow.self, MappingRow.self,
-      SharedMemoryRow.self,
+      SharedMemoryRow.self, MirrorRow.self, MirroredPageRow.self,
       PinRecordRow.self,
     ]
     #expect(pooled.count == TablePool.allCases.count)
