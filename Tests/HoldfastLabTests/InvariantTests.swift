@@ -91,6 +91,11 @@ import Testing
       machine.buddy.zone(ZoneID(node: 0, kind: .normal)).managed.fetchAdd(1 << 20)
     },
     Breach(invariant: "migration-entries") { machine, frame, _ in machine.memmap.page(frame).set(.locked) },
+    Breach(invariant: "exclusive-is-unmapped") { machine, frame, _ in
+      if let id = machine.mirrors.open(of: RowID(rawValue: 1)) {
+        _ = machine.mirrors.enter(0, frame, into: machine.mirrors.mirror(id))
+      }
+    },
     Breach(invariant: "page-tables") { machine, frame, _ in machine.memmap.page(frame).type = .table },
     Breach(invariant: "resident-pages") { machine, _, _ in
       machine.processor(0).count(.anonPages, node: 0).addAsOwner(1)

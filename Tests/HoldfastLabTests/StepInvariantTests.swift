@@ -21,6 +21,7 @@ import Testing
     init() throws {
       var configuration = MachineConfiguration.small(frames: 128, movable: 32)
       configuration.cmaAreas = [CMAConfiguration(name: "camera", frames: 8)]
+      configuration.limits = configuration.limits.withDevices
       machine = try Machine(configuration)
       process = try machine.createProcess(name: "vmm", memlockLimit: .max)
       address = try machine.map(process, pages: 2)
@@ -169,6 +170,11 @@ import Testing
             rig.process, at: rig.address + UInt64(pageSize), pages: 1, flags: [.write, .longterm])))
       rig.moveToMovable(rig.pins[1].pins[0])
       return rig.map.layout.global.start + GlobalRow.ledgerLock.offset
+    },
+    Breach("exclusive-is-alone", .release) { rig in
+      let id = try #require(rig.machine.mirrors.open(of: RowID(rawValue: 1)))
+      _ = rig.machine.mirrors.enter(0, rig.frame, into: rig.machine.mirrors.mirror(id))
+      return rig.map.layout.mirrors.offset(1) + MirrorRow.lock.offset
     },
     Breach("free-lists-whole", .release) { rig in
       rig.machine.buddy.zone(ZoneID(node: 0, kind: .normal)).free.fetchAdd(1)

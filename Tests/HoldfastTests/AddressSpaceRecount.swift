@@ -64,18 +64,26 @@ private func recountAtRest(_ machine: Machine) -> [String] {
         wrong.append("\(process.name): page \(mapped.page) is mapped outside areas")
         continue
       }
-      guard entry.mapsFrame, !entry.isSpecial else { continue }
+      guard entry.mapsFrame || entry.isExclusive, !entry.isSpecial else { continue }
       let head = machine.memmap.head(of: entry.frame)
       let folio = machine.memmap.page(head)
       references[head, default: 0] += 1
       let pages = mapped.level == 1 ? machine.geometry.tableEntries : 1
-      if mapped.level == 1 { entire[head, default: 0] += 1 } else { mapcounts[entry.frame, default: 0] += 1 }
+      if entry.isExclusive {
+        // Resident and referred to; counted as a mapping from 6.15 on.
+        if machine.policy.exclusiveAccess == .page { mapcounts[entry.frame, default: 0] += 1 }
+      } else if mapped.level == 1 {
+        entire[head, default: 0] += 1
+      } else {
+        mapcounts[entry.frame, default: 0] += 1
+      }
       if !folio.isHugetlb {
         if folio.mapping.isAnonymous { anon += pages } else { shared += pages }
       }
       if folio.index + UInt64(entry.frame.index - head.index) != area.offset(of: mapped.page) {
         wrong.append("\(process.name): page \(mapped.page) maps index \(folio.index) of \(head)")
       }
+      if entry.isExclusive { continue }
       if entry.isWritable, folio.mapping.isAnonymous, machine.policy.tracksExclusive,
         !machine.memmap.page(entry.frame).has(.anonExclusive)
       {
@@ -167,6 +175,7 @@ func describe(_ machine: Machine, _ process: Process, _ address: VirtualAddress)
   guard let slot = machine.pageTables.leafSlot(space, address.page), !slot.entry.isNone else { return "none" }
   let entry = slot.entry
   if entry.isMigration { return "migration" }
+  if entry.isExclusive { return entry.swapKind == .exclusiveWrite ? "device rw" : "device r" }
   let folio = machine.memmap.page(machine.memmap.head(of: entry.frame))
   var text = entry.isSpecial ? "zero" : folio.mapping.isAnonymous ? "anon" : "cache"
   if slot.level == 1 { text += " huge" }

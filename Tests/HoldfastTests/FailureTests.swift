@@ -120,6 +120,8 @@ import Testing
       case .deviceGroups: machine.devices.group(id).row
       case .mappings: machine.devices.mapping(id).row
       case .sharedMemory: machine.devices.source(id).row
+      case .mirrors: machine.mirrors.mirror(id).row
+      case .mirroredPages: machine.mirrors.page(id).row
       case .pinRecords: machine.ledger.pinRecord(id).row
       }
     return row[PooledRow.nextFree]

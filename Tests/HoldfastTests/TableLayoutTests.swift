@@ -17,7 +17,7 @@ import Testing
     for configuration in Self.machines {
       let layout = try Machine(configuration).layout
       #expect(layout.flaws == [])
-      #expect(layout.tables.count == 28)
+      #expect(layout.tables.count == 30)
     }
   }
 
@@ -44,7 +44,7 @@ import Testing
       ProcessRow.self, AddressSpaceRow.self, VirtualMemoryAreaRow.self, AnonGroupRow.self,
       BackingObjectRow.self,
       TableMetaRow.self, ContainerRow.self, DomainRow.self, DeviceGroupRow.self, MappingRow.self,
-      SharedMemoryRow.self,
+      SharedMemoryRow.self, MirrorRow.self, MirroredPageRow.self,
       PinRecordRow.self,
     ]
     #expect(pooled.count == TablePool.allCases.count)

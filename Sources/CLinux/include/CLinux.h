@@ -47,7 +47,7 @@ void hf_set_point_context(void *context);
 void *hf_point_context(void);
 
 /* Locks held by the current thread, innermost last: the lock-order check of debug and explored builds. */
-#define HF_HELD_LOCKS 64
+#define HF_HELD_LOCKS 80
 typedef struct hf_held_locks {
   const void *address[HF_HELD_LOCKS];
   /* The top bit says that others may share the lock. */

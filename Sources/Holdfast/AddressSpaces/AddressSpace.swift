@@ -50,13 +50,17 @@ package enum AddressSpaceRow: FixedRow {
   @inlinable @_transparent package static var grabs: Field<UInt32> {
     firstDeposit.next("grabs", .guarded(by: .tables))
   }
+  @inlinable @_transparent package static var firstMirror: Field<RowID> {
+    grabs.next("first mirror", .guarded(by: pageTableLock))
+  }
 
-  @inlinable @_transparent package static var stride: Int { grabs.stride(align: 64) }
+  @inlinable @_transparent package static var stride: Int { firstMirror.stride(align: 64) }
 
   @usableFromInline package static var fields: [any RowField] {
     [
       live, lock, pageTableLock, writeProtectSequence, flags, rootTable, areaRoot, areaCount, owner,
       lockedPages, pinnedPages, residentAnon, residentFile, residentShared, tablePages, firstDeposit, grabs,
+      firstMirror,
     ]
   }
 }
@@ -132,5 +136,10 @@ package struct AddressSpace {
   package var grabs: UInt32 {
     get { row[AddressSpaceRow.grabs] }
     nonmutating set { row[AddressSpaceRow.grabs] = newValue }
+  }
+  /// The list of devices that mirror the space.
+  var firstMirror: RowID {
+    get { row[AddressSpaceRow.firstMirror] }
+    nonmutating set { row[AddressSpaceRow.firstMirror] = newValue }
   }
 }

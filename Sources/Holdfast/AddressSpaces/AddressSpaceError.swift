@@ -52,6 +52,8 @@ public struct AddressSpaceError: Error, Sendable, CustomStringConvertible {
     case noHugePages(Int)
     /// RLIMIT_MEMLOCK: pages locked already, pages requested, and the limit in pages.
     case memlockLimit(locked: UInt64, requested: UInt64, limit: UInt64)
+    /// A fork found the lock of a page taken that a device has exclusively.
+    case pageLocked
     /// A failure was injected.
     case injected
   }
@@ -112,6 +114,7 @@ extension AddressSpaceError.Cause: CustomStringConvertible {
     case .noHugePages(let wanted): "\(wanted) huge pages were wanted, fewer are free"
     case .memlockLimit(let locked, let requested, let limit):
       "RLIMIT_MEMLOCK: \(locked) pages locked and \(requested) more asked for, limit \(limit) pages"
+    case .pageLocked: "the lock of a page that a device has exclusively is taken"
     case .injected: "a failure was injected"
     }
   }

@@ -223,7 +223,8 @@ extension Faults {
         errno: .noMemory, allocation: allocation)
     case .busError: AddressSpaceError(operation, .busError, at: address, errno: .badAddress)
     case .hwpoison: AddressSpaceError(operation, .poisoned, at: address, errno: .poisonedPage)
-    case .segmentationFault, .success, .retry:
+    case .retry: AddressSpaceError(operation, .pageLocked, at: address, errno: .noMemory)
+    case .segmentationFault, .success:
       AddressSpaceError(operation, .accessDenied, at: address, errno: .badAddress)
     }
   }

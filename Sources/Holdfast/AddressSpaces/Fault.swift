@@ -25,7 +25,8 @@ package enum FaultResult: Sendable {
   case segmentationFault
   /// The page is damaged.
   case hwpoison
-  /// The caller did not want to wait. The space's lock is still held.
+  /// The caller did not want to wait: a fork, for the lock of a page that a device has exclusively. The space's lock is
+  /// still held.
   case retry
 }
 
@@ -137,6 +138,10 @@ extension Faults {
       space.pageTableLock.unlock()
       migration.waitForMigration(of: entry.frame, on: fault.processor)
       return .success
+    }
+    if entry.isExclusive {
+      space.pageTableLock.unlock()
+      return removeExclusive(fault, entry)
     }
     if fault.wantsOwnPage, !entry.isWritable { return writeProtectFault(fault, slot, entry) }
     touch(slot, entry, write: fault.flags.contains(.write))

@@ -30,7 +30,7 @@ extension PageTables {
   ///
   /// - Returns: nil, or why it failed.
   /// - Locks: the caller holds the parent's lock exclusively.
-  /// - Kernel: mm/memory.c:copy_page_range (6.1); without MMU notifiers, frames without descriptors.
+  /// - Kernel: mm/memory.c:copy_page_range (6.1); without MMU notifiers but for exclusive pages, frames without descriptors.
   /// - Kernel: mm/memory.c:copy_pmd_range (6.1); without device pages.
   /// - Kernel: mm/memory.c:copy_pud_range (6.1); without huge PUD entries.
   func copy(_ copy: AreaCopy) -> FaultResult? {
@@ -103,8 +103,8 @@ extension PageTables {
 
   /// The migration entry that parent and child have from now on: of a private page a read-only one.
   ///
-  /// - Kernel: mm/memory.c:copy_nonpresent_pte (6.1); without swap, device pages, markers, soft-dirty and
-  ///   userfaultfd bits.
+  /// - Kernel: mm/memory.c:copy_nonpresent_pte (6.1); without swap, device-private pages, markers,
+  ///   soft-dirty and userfaultfd bits. What it does with exclusive entries is in `copyEntries`.
   @inline(never)
   func sharedMigration(_ entry: PageTableEntry, _ area: VirtualMemoryArea) -> PageTableEntry {
     guard entry.swapKind != .migrationRead, area.isCopyOnWrite else { return entry }
@@ -132,8 +132,10 @@ extension PageTables {
       guard let from = slot(copy.parent, page, level: 1)?.entry, from.isTable,
         let to = slot(copy.child, page, level: 1)?.entry, to.isTable
       else { fatalError("page \(page) has no table to copy from, or to copy to") }
-      page = copyEntries(copy, from: from.tableID, to: to.tableID, page, upTo: end, &spare)
+      let reached = copyEntries(copy, from: from.tableID, to: to.tableID, page, upTo: end, &spare)
       copy.unlockTables()
+      guard let reached else { return .retry }
+      page = reached
       guard page < end, spare == nil else { continue }
       do {
         spare = try allocator.allocateFolio(order: 0, gfp: .highUserMovable, for: copy.process)
@@ -146,13 +148,15 @@ extension PageTables {
 
   /// Copies entries from one table to another, up to the first whose page has to be copied and is not given.
   ///
-  /// - Returns: the page to go on with.
+  /// An exclusive entry is restored first. Where that would have to wait for the page's lock, the fork fails.
+  ///
+  /// - Returns: the page to go on with; nil if a page's lock is taken.
   /// - Locks: the caller holds both page-table locks.
   /// - Kernel: mm/memory.c:copy_present_pte (6.1); without userfaultfd.
   @inline(never)
   private func copyEntries(
     _ copy: AreaCopy, from: RowID, to: RowID, _ start: UInt64, upTo end: UInt64, _ spare: inout FrameNumber?
-  ) -> UInt64 {
+  ) -> UInt64? {
     let offset = tableIndex(start, 0)
     let entries = tablePage(from).entries(from: offset)
     let copies = tablePage(to).entries(from: offset)
@@ -164,17 +168,30 @@ extension PageTables {
     let asksForPins = mayBePinned && !policy.tracksExclusive
     var (filled, anonymous) = (0, 0)
     var index = 0
+    var isBusy = false
     while index < count {
       let cell = entries[index]
-      let entry = cell.load(.relaxed)
+      var entry = cell.load(.relaxed)
       if entry.isNone {
         index &+= 1
         continue
       }
       var value: PageTableEntry
+      if !entry.isPresent, entry.isExclusive, isEnabled(.exclusiveForkRestore) {
+        isBusy = !tryRestoreExclusive(
+          copy.parent, entrySlot(from, offset &+ index, level: 0), area, start &+ UInt64(index),
+          on: copy.process.processor)
+        if isBusy { break }
+        entry = cell.load(.relaxed)
+      }
       if entry.isMigration {
         value = sharedMigration(entry, area)
         if value != entry { changeEntry(cell, to: value) }
+        countResident(copy.child, entry.frame, by: 1)
+      } else if !isEnabled(.exclusiveForkRestore), entry.isExclusive {
+        value = entry
+        folios.get(memmap.head(of: entry.frame))
+        if policy.exclusiveAccess == .page { reverseMap.share(entry.frame, huge: false) }
         countResident(copy.child, entry.frame, by: 1)
       } else {
         value = PageTableEntry(rawValue: entry.rawValue & ~lost)
@@ -205,7 +222,7 @@ extension PageTables {
     }
     if anonymous > 0 { copy.child.residentAnon.fetchAdd(UInt64(anonymous), .relaxed) }
     if filled > 0 { countEntries(to, added: filled) }
-    return start &+ UInt64(index)
+    return isBusy ? nil : start &+ UInt64(index)
   }
 
   /// Copies a page that may be pinned for the child; the parent's entry stays as it is.

@@ -106,6 +106,9 @@ extension Machine {
       guard let slot = pageTables.leafSlot(space, address.page) else { return 0 }
       let entry = slot.entry
       if entry.isMigration { return 1 << 62 }
+      if entry.isExclusive {
+        return 1 << 62 | (memmap.page(entry.frame).mapcount.load(.relaxed) == 1 ? 1 << 56 : 0)
+      }
       guard let frame = faults.mappedFrame(space, address.page) else { return 0 }
       let folio = memmap.page(memmap.head(of: frame))
       let mappings =
@@ -121,14 +124,14 @@ extension Spaces {
     let entry = mapped.entry
     let pages = mapped.level == 1 ? Int(hugePages) : 1
     if entry.isMigration { usage.migrating += pages }
-    guard entry.mapsFrame, !entry.isSpecial else { return }
+    guard entry.mapsFrame || entry.isExclusive, !entry.isSpecial else { return }
     let folio = memmap.page(memmap.head(of: entry.frame))
     if folio.isHugetlb {
       usage.hugetlb += pages
       return
     }
     usage.resident += pages
-    if entry.has(PageTableEntry.dirty) || folio.has(.dirty) { usage.dirty += pages }
+    if entry.mapsFrame && entry.has(PageTableEntry.dirty) || folio.has(.dirty) { usage.dirty += pages }
     if folio.mapping.isAnonymous {
       usage.anonymous += pages
       if mapped.level == 1 { usage.anonymousHuge += pages }
@@ -136,7 +139,7 @@ extension Spaces {
     let mappings =
       folio.entireMapcount.load(.relaxed)
       + (mapped.level == 0 ? memmap.page(entry.frame).mapcount.load(.relaxed) : 0)
-    if mappings == 1 { usage.unshared += pages }
+    if mappings == 1 || entry.isExclusive { usage.unshared += pages }
   }
 
   /// Every entry of a process that is not none, in ascending order: mapped frames and migration entries.

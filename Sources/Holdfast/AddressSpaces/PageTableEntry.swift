@@ -24,12 +24,13 @@ package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   package static var table: UInt64 { 1 << 11 }
 
   /// Kinds of swap-type entries: SWP_MIGRATION_READ and its neighbours in include/linux/swap.h.
-  ///
-  /// The kinds of devices are not there yet.
   package enum SwapKind: UInt64 {
     case migrationRead = 1
     case migrationReadExclusive
     case migrationWrite
+    // Of pages that a device has exclusively. From 6.15 on there is one kind, which here is the second.
+    case exclusiveRead
+    case exclusiveWrite
   }
 
   /// A leaf that maps `frame`.
@@ -49,6 +50,12 @@ package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
     PageTableEntry(
       rawValue: UInt64(frame.rawValue) << 12 | kind.rawValue << 1 | (young ? accessed : 0)
         | (dirty ? Self.dirty : 0) | (huge ? Self.huge : 0))
+  }
+
+  /// The entry of a page that a device has exclusively.
+  package static func exclusive(_ frame: FrameNumber, write: Bool) -> PageTableEntry {
+    let kind = write ? SwapKind.exclusiveWrite : .exclusiveRead
+    return PageTableEntry(rawValue: UInt64(frame.rawValue) << 12 | kind.rawValue << 1)
   }
 
   @inline(__always)
@@ -74,17 +81,27 @@ package struct PageTableEntry: RawRepresentable, Hashable, Sendable {
   package var writeProtected: PageTableEntry { PageTableEntry(rawValue: rawValue & ~Self.writable) }
   @inline(__always)
   package var isSpecial: Bool { rawValue & Self.special != 0 }
-  /// The frame mapped, or the frame that a migration entry waits for.
+  /// The frame mapped, or the frame that a swap-type entry names.
   @inline(__always)
   package var frame: FrameNumber { FrameNumber(rawValue: UInt32(truncatingIfNeeded: rawValue >> 12)) }
   /// The table page that an upper entry leads to.
   @inline(__always)
   package var tableID: RowID { RowID(rawValue: UInt32(truncatingIfNeeded: rawValue >> 12)) }
   /// The kind of a swap-type entry.
-  package var swapKind: SwapKind? {
-    guard !isNone, rawValue & (Self.present | Self.protNone | Self.table) == 0 else { return nil }
-    return SwapKind(rawValue: (rawValue >> 1) & 0xf)
+  package var swapKind: SwapKind? { SwapKind(rawValue: kindNumber) }
+  /// The number of the kind of a swap-type entry; 0 for others.
+  @inline(__always)
+  private var kindNumber: UInt64 {
+    rawValue & (Self.present | Self.protNone | Self.table) == 0 ? (rawValue >> 1) & 0xf : 0
   }
   /// Whether the entry is that of a page under migration.
-  package var isMigration: Bool { swapKind != nil }
+  @inline(__always)
+  package var isMigration: Bool {
+    (SwapKind.migrationRead.rawValue...SwapKind.migrationWrite.rawValue).contains(kindNumber)
+  }
+  /// Whether a device has the page exclusively.
+  @inline(__always)
+  package var isExclusive: Bool {
+    (SwapKind.exclusiveRead.rawValue...SwapKind.exclusiveWrite.rawValue).contains(kindNumber)
+  }
 }

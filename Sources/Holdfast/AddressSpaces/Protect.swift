@@ -51,7 +51,7 @@ extension Spaces {
   ///
   /// - Locks: the caller holds the space's lock exclusively.
   /// - Kernel: mm/mprotect.c:change_protection (6.1)
-  /// - Kernel: mm/mprotect.c:change_pmd_range (6.1); without MMU notifiers.
+  /// - Kernel: mm/mprotect.c:change_pmd_range (6.1); without MMU notifiers but for exclusive pages.
   fileprivate func changeProtection(_ space: AddressSpace, _ area: VirtualMemoryArea, on processor: Int) {
     var at = area.start
     while at < area.end {
@@ -68,10 +68,10 @@ extension Spaces {
         }
         if slot.entry.isTable {
           for page in at..<next {
-            if let leaf = pageTables.leafSlot(space, page) { changeEntry(leaf, area) }
+            if let leaf = pageTables.leafSlot(space, page) { changeEntry(leaf, area, page, space) }
           }
         } else {
-          changeEntry(slot, area)
+          changeEntry(slot, area, at, space)
         }
       }
       space.pageTableLock.unlock()
@@ -81,15 +81,21 @@ extension Spaces {
 
   /// Changes one entry.
   ///
-  /// - Kernel: mm/mprotect.c:change_pte_range (6.1); without NUMA hints, userfaultfd, swap and device
+  /// - Kernel: mm/mprotect.c:change_pte_range (6.1); without NUMA hints, userfaultfd, swap and device-private
   ///   entries.
   /// - Kernel: mm/mprotect.c:can_change_pte_writable (6.1); without the test that the entry is dirty: a clean
   ///   entry of an exclusive page becomes writable here, in the kernel by a write fault.
   /// - Kernel: mm/huge_memory.c:change_huge_pmd (6.1); without NUMA hints, userfaultfd.
   /// - Kernel: mm/hugetlb.c:hugetlb_change_protection (6.1); without shared page tables, userfaultfd.
-  private func changeEntry(_ slot: EntrySlot, _ area: VirtualMemoryArea) {
+  private func changeEntry(
+    _ slot: EntrySlot, _ area: VirtualMemoryArea, _ page: UInt64, _ space: AddressSpace
+  ) {
     let entry = slot.entry
     if entry.isNone { return }
+    if entry.isExclusive {
+      pageTables.protectExclusive(space, slot, page)
+      return
+    }
     if entry.isMigration {
       guard entry.swapKind == .migrationWrite else { return }
       let folio = memmap.page(memmap.head(of: entry.frame))

@@ -41,7 +41,7 @@ extension PageTables {
   ///
   /// - Locks: the caller holds the space's lock, shared or exclusive; the page-table lock is released after
   ///   every table.
-  /// - Kernel: mm/memory.c:zap_page_range (6.1); without lru_add_drain, MMU notifiers.
+  /// - Kernel: mm/memory.c:zap_page_range (6.1); without lru_add_drain, MMU notifiers but for exclusive pages.
   /// - Kernel: mm/memory.c:unmap_page_range (6.1)
   func zap(_ space: AddressSpace, _ span: PageSpan, on processor: Int) {
     var at = span.start
@@ -76,7 +76,7 @@ extension PageTables {
 
   /// Removes the entries of one table.
   ///
-  /// - Kernel: mm/memory.c:zap_pte_range (6.1); without swap and device entries, deferring the free until the
+  /// - Kernel: mm/memory.c:zap_pte_range (6.1); without swap and device-private entries, deferring the free until the
   ///   TLB is flushed, freeing an empty table.
   private func zapTable(
     _ space: AddressSpace, _ table: RowID, _ first: UInt64, _ end: UInt64, on processor: Int
@@ -86,11 +86,17 @@ extension PageTables {
       let place = entrySlot(table, index, level: 0)
       let entry = place.entry
       if entry.isNone { continue }
-      setEntry(place, .none)
-      if entry.isMigration {
-        countResident(space, entry.frame, by: -1)
-      } else if !entry.isSpecial {
-        dropMapping(space, entry, pages: 1, on: processor)
+      if entry.mapsFrame {
+        setEntry(place, .none)
+        if !entry.isSpecial { dropMapping(space, entry, pages: 1, on: processor) }
+      } else {
+        if entry.isExclusive { mirrors.revoke(space, page) }
+        setEntry(place, .none)
+        if entry.isExclusive {
+          dropExclusive(space, entry, on: processor)
+        } else {
+          countResident(space, entry.frame, by: -1)
+        }
       }
     }
   }

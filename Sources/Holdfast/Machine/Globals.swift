@@ -67,10 +67,10 @@ package struct Globals {
 @usableFromInline
 package enum TablePool: Int, CaseIterable {
   case processes, spaces, areas, anonGroups, objects, tablePages
-  case containers, domains, deviceGroups, mappings, sharedMemory
+  case containers, domains, deviceGroups, mappings, sharedMemory, mirrors, mirroredPages
   case pinRecords
 
-  @inlinable @_transparent package static var count: Int { 12 }
+  @inlinable @_transparent package static var count: Int { 14 }
 }
 
 extension TablePool {

@@ -13,6 +13,7 @@ public import Interleaving
 ///                     anonGroup             areas of an anonymous group
 ///                       pageTable           entries of one address space, or of one domain of devices
 ///                         childPageTable    the same of a child, while its parent forks it
+///                           mirror          what one device has of one address space
 ///                           lruBatch        one processor's batch
 ///                             lru           one node's lists
 ///                               perCPU      one processor's free lists in a zone
@@ -37,12 +38,13 @@ extension LockRank {
   @inlinable @_transparent package static var anonGroup: LockRank { LockRank(rawValue: 9) }
   @inlinable @_transparent package static var pageTable: LockRank { LockRank(rawValue: 10) }
   @inlinable @_transparent package static var childPageTable: LockRank { LockRank(rawValue: 11) }
-  @inlinable @_transparent package static var lruBatch: LockRank { LockRank(rawValue: 12) }
-  @inlinable @_transparent package static var lru: LockRank { LockRank(rawValue: 13) }
-  @inlinable @_transparent package static var perCPU: LockRank { LockRank(rawValue: 14) }
-  @inlinable @_transparent package static var zone: LockRank { LockRank(rawValue: 15) }
-  @inlinable @_transparent package static var tables: LockRank { LockRank(rawValue: 16) }
-  @inlinable @_transparent package static var ledger: LockRank { LockRank(rawValue: 17) }
-  @inlinable @_transparent package static var cma: LockRank { LockRank(rawValue: 18) }
-  @inlinable @_transparent package static var hugetlb: LockRank { LockRank(rawValue: 19) }
+  @inlinable @_transparent package static var mirror: LockRank { LockRank(rawValue: 12) }
+  @inlinable @_transparent package static var lruBatch: LockRank { LockRank(rawValue: 13) }
+  @inlinable @_transparent package static var lru: LockRank { LockRank(rawValue: 14) }
+  @inlinable @_transparent package static var perCPU: LockRank { LockRank(rawValue: 15) }
+  @inlinable @_transparent package static var zone: LockRank { LockRank(rawValue: 16) }
+  @inlinable @_transparent package static var tables: LockRank { LockRank(rawValue: 17) }
+  @inlinable @_transparent package static var ledger: LockRank { LockRank(rawValue: 18) }
+  @inlinable @_transparent package static var cma: LockRank { LockRank(rawValue: 19) }
+  @inlinable @_transparent package static var hugetlb: LockRank { LockRank(rawValue: 20) }
 }

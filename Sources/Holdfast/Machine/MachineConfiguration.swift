@@ -122,6 +122,10 @@ public struct TableLimits: Hashable, Sendable {
   public var deviceGroups = 1024
   /// Mappings of all containers.
   public var mappings = 1 << 18
+  /// Devices with page tables of their own.
+  public var mirrors = 256
+  /// Pages in the tables of all of them.
+  public var mirroredPages = 1 << 18
   /// Pin and get records of the ledger.
   public var pinRecords = 1 << 20
   /// Table pages, or nil for one in 64 frames and some more.
@@ -135,8 +139,8 @@ public struct TableLimits: Hashable, Sendable {
   /// Limits for a machine that is explored: the tables stay small enough to be copied at every execution.
   public static var explored: TableLimits {
     TableLimits(
-      processes: 5, areas: 12, objects: 4, containers: 0, deviceGroups: 0, mappings: 0, pinRecords: 12,
-      tablePages: 48, pinSlots: 128)
+      processes: 5, areas: 12, objects: 4, containers: 0, deviceGroups: 0, mappings: 0, mirrors: 0,
+      mirroredPages: 0, pinRecords: 12, tablePages: 48, pinSlots: 128)
   }
 
   /// The same with room for some devices, which few machines need.
@@ -145,13 +149,15 @@ public struct TableLimits: Hashable, Sendable {
     limits.containers = 4
     limits.deviceGroups = 5
     limits.mappings = 9
+    limits.mirrors = 4
+    limits.mirroredPages = 12
     return limits
   }
 
   // All of them, so that a new table cannot keep its large default in an explored machine.
   private init(
     processes: Int, areas: Int, objects: Int, containers: Int, deviceGroups: Int, mappings: Int,
-    pinRecords: Int, tablePages: Int?, pinSlots: Int?
+    mirrors: Int, mirroredPages: Int, pinRecords: Int, tablePages: Int?, pinSlots: Int?
   ) {
     self.processes = processes
     self.areas = areas
@@ -159,6 +165,8 @@ public struct TableLimits: Hashable, Sendable {
     self.containers = containers
     self.deviceGroups = deviceGroups
     self.mappings = mappings
+    self.mirrors = mirrors
+    self.mirroredPages = mirroredPages
     self.pinRecords = pinRecords
     self.tablePages = tablePages
     self.pinSlots = pinSlots

@@ -34,6 +34,8 @@ extension Pools {
     case .deviceGroups: machine.layout.deviceGroups.pooled
     case .mappings: machine.layout.mappings.pooled
     case .sharedMemory: machine.layout.sharedMemory.pooled
+    case .mirrors: machine.layout.mirrors.pooled
+    case .mirroredPages: machine.layout.mirroredPages.pooled
     case .pinRecords: machine.layout.pinRecords.pooled
     }
   }

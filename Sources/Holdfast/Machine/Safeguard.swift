@@ -121,6 +121,19 @@ public enum Safeguard: UInt8, CaseIterable, Hashable, Sendable {
   case poolMigratable
   /// A fault that finds the migration entry of a huge page waits for it, and does not take it for a hole.
   case poolMigrationWait
+  // Row 65: pages that a device has exclusively.
+  /// A fork takes such a page back before it copies the entry.
+  case exclusiveForkRestore
+  /// A fault takes such a page from the device before it maps it again.
+  case exclusiveRevokeFirst
+  /// A device gets a page only while the entry is there that says it has it.
+  ///
+  /// Without it a page that was discarded meanwhile becomes the device's, as hmm_dmirror's.
+  case exclusiveEntryCheck
+  /// A page stays locked until the device has it, so that no fault maps it before.
+  ///
+  /// `exclusiveEntryCheck` finds that out as well, so that only the absence of both gives a device a page that is mapped.
+  case exclusiveHoldsLock
 
   /// The name on the command line: `entry-recheck`.
   public var name: String {

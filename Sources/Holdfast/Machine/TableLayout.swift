@@ -34,6 +34,8 @@ package struct TableLayout: Sendable {
   @usableFromInline package let deviceGroups: Table<DeviceGroupRow>
   @usableFromInline package let mappings: Table<MappingRow>
   @usableFromInline package let sharedMemory: Table<SharedMemoryRow>
+  @usableFromInline package let mirrors: Table<MirrorRow>
+  @usableFromInline package let mirroredPages: Table<MirroredPageRow>
   @usableFromInline package let pinRecords: Table<PinRecordRow>
   @usableFromInline package let tableMeta: Table<TableMetaRow>
   @usableFromInline package let cmaBitmaps: Table<CMABitmapRow>
@@ -81,6 +83,8 @@ package struct TableLayout: Sendable {
     deviceGroups = plan.place(limits.deviceGroups) { "device group \($0)" }
     mappings = plan.place(limits.mappings) { "mapping \($0)" }
     sharedMemory = plan.place(limits.mappings) { "shared memory \($0)" }
+    mirrors = plan.place(limits.mirrors) { "mirror \($0)" }
+    mirroredPages = plan.place(limits.mirroredPages) { "mirrored page \($0)" }
     pinRecords = plan.place(limits.pinRecords) { "pin record \($0)" }
     tableMeta = plan.place(tablePageCount) { "table page \($0)" }
     cmaBitmaps = plan.place(

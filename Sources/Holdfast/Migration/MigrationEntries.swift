@@ -8,12 +8,15 @@ extension Migration {
   /// lockless pin does the mirror image: it takes its reference, then looks at the entry again. So exactly
   /// one of the two wins.
   ///
+  /// Entries of pages that a device has exclusively are found from 6.15 on, and the device loses the page. Before,
+  /// their mapping is not counted, so that nothing looks for them and their reference makes the move fail.
+  ///
   /// - Parameter groupIsHeld: whether the caller keeps the folio's anonymous group from going away.
   /// - Returns: false if an exclusive page turned out to be pinned, or a failure was injected; entries
   ///   replaced so far stay, for the caller to restore.
   /// - Kernel: mm/rmap.c:try_to_migrate (6.1); without device memory, the temporary stack of exec.
-  /// - Kernel: mm/rmap.c:try_to_migrate_one (6.1); without MMU notifiers, hwpoison entries, device-private
-  ///   pages, soft-dirty and userfaultfd bits, shared PMD tables, PG_dirty on a folio whose dirty entry is
+  /// - Kernel: mm/rmap.c:try_to_migrate_one (6.1); without MMU notifiers but for exclusive pages, hwpoison entries,
+  ///   exclusive entries beside mappings of the same folio, for which 6.1 takes a wrong page, device-private pages, soft-dirty and userfaultfd bits, shared PMD tables, PG_dirty on a folio whose dirty entry is
   ///   put back because of a pin.
   /// - Kernel: mm/huge_memory.c:set_pmd_migration_entry (6.1); without soft-dirty and userfaultfd bits.
   /// - Kernel: include/linux/rmap.h:page_try_share_anon_rmap (6.1)
@@ -22,14 +25,16 @@ extension Migration {
     var refused = false
     reverseMap.forEachMapping(of: head, groupIsHeld: groupIsHeld) { space, area, _ in
       space.pageTableLock.withLock {
-        forEachSlot(of: head, in: area, space) { slot, _, first, count in
+        forEachSlot(of: head, in: area, space) { slot, virtual, first, count in
           if refused { return }
           let entry = slot.entry
-          guard entry.mapsFrame, !entry.isSpecial, entry.frame == first else { return }
+          let isDevices = policy.exclusiveAccess == .page && entry.isExclusive
+          guard entry.mapsFrame || isDevices, !entry.isSpecial, entry.frame == first else { return }
           if failures.shouldFail(.unmap) {
             refused = true
             return
           }
+          if isDevices { mirrors.revoke(space, virtual) }
           let wasPinned = !isEnabled(.pinTestAfterClear) && folios.isMaybePinned(head)
           pageTables.setEntry(slot, .none, isEnabled(.clearBeforeLook) ? .sequential : .release)
           let exclusive = policy.tracksExclusive && memmap.page(first).has(.anonExclusive)
@@ -42,7 +47,8 @@ extension Migration {
             memmap.page(first).clear(.anonExclusive)
           }
           let kind: PageTableEntry.SwapKind =
-            entry.isWritable ? .migrationWrite : exclusive ? .migrationReadExclusive : .migrationRead
+            entry.mapsFrame && entry.isWritable
+            ? .migrationWrite : exclusive ? .migrationReadExclusive : .migrationRead
           let replacement = PageTableEntry.migration(
             kind, first, young: entry.has(PageTableEntry.accessed), dirty: entry.has(PageTableEntry.dirty),
             huge: count > 1)
@@ -74,7 +80,7 @@ extension Migration {
       space.pageTableLock.withLock {
         forEachSlot(of: source, identity: target, in: area, space) { slot, virtual, first, count in
           let entry = slot.entry
-          guard let kind = entry.swapKind, entry.frame == first else { return }
+          guard entry.isMigration, let kind = entry.swapKind, entry.frame == first else { return }
           let frame = target + (first.index - source.index)
           var bits = PageTableEntry.user
           bits |=

@@ -37,7 +37,7 @@ extension StateObservation {
     state.withUnsafeBytes { state in
       for offset in stride(from: machine.layout.tablePages.start, to: machine.layout.tablePages.end, by: 8) {
         let entry = Self.entry(state, offset)
-        guard !entry.isTable, entry.mapsFrame || entry.isMigration, entry.frame.index < machine.frameCount
+        guard !entry.isTable, entry.mapsFrame || entry.swapKind != nil, entry.frame.index < machine.frameCount
         else {
           continue
         }

@@ -98,6 +98,7 @@ extension PageTableEntry: ShownValue {
     if isNone { return "none" }
     if isTable { return "table page \(tableID.rawValue)" }
     if isMigration { return "migration of \(frame)" }
+    if isExclusive { return "a device's \(frame) \(swapKind == .exclusiveWrite ? "rw" : "r")" }
     guard mapsFrame else { return "0x" + String(rawValue, radix: 16) }
     var text = "\(frame) \(isWritable ? "rw" : "r")"
     if isProtNone { text += " none" }

@@ -69,6 +69,16 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
     case all
   }
 
+  /// How a device gets exclusive access to pages (rule 8.6).
+  public enum ExclusiveAccess: Hashable, Sendable {
+    /// Not at all (up to 5.13).
+    case none
+    /// make_device_exclusive_range: every mapping of a page is replaced, and not counted meanwhile (up to 6.14).
+    case range
+    /// make_device_exclusive: one entry is replaced, and stays a mapping that migration finds (6.15 on).
+    case page
+  }
+
   /// The name on the command line.
   public private(set) var name: String
   /// How pins are counted.
@@ -110,6 +120,8 @@ public struct PlacementPolicy: Hashable, Sendable, CustomStringConvertible {
   public private(set) var refusesHugetlbMoves = false
   /// Whether unlocked and remote entry points take FOLL_LONGTERM.
   public private(set) var longtermUnlocked = false
+  /// How a device gets exclusive access to pages.
+  public private(set) var exclusiveAccess = ExclusiveAccess.none
   /// Whether a range that wraps around is EOVERFLOW; else the call gives no pages.
   public private(set) var reportsOverflow = false
   /// Whether flags that only entry points set are refused from callers (mainline's one check of all
@@ -191,6 +203,8 @@ extension PlacementPolicy {
     $0.longtermForcesWrite = false
     $0.forkCopy = .all
     $0.announcesFork = true
+    // Merged one release later, before anything else that the next policy has.
+    $0.exclusiveAccess = .range
   }
 
   /// Linux 6.1.192, the default (rule 6.6).
@@ -212,10 +226,14 @@ extension PlacementPolicy {
     $0.takesHugeEntriesWhole = true
     $0.reportsOverflow = true
     $0.refusesInternalFlags = true
+    $0.exclusiveAccess = .page
   }
 
   /// Mainline from 6.14 to 6.15: pages that cannot be isolated stay pinned where they are (rule 6.7).
-  public static let linux6_14 = linuxMainline.then("linux-6.14") { $0.failure = .emptyListSucceeds }
+  public static let linux6_14 = linuxMainline.then("linux-6.14") {
+    $0.failure = .emptyListSucceeds
+    $0.exclusiveAccess = .range
+  }
 
   /// Every policy, oldest first.
   public static let all: [PlacementPolicy] = [

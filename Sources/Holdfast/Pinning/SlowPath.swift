@@ -82,6 +82,21 @@ extension Pins {
     return ended(nil)
   }
 
+  /// Takes references on pages, which are writable then, for a device that is to have them exclusively.
+  ///
+  /// - Returns: the number of pages, and the reason if they are fewer than there is room for.
+  /// - Locks: the caller holds the space's lock, shared.
+  package func getForDevice(
+    _ process: Process, _ space: RowID, page: UInt64, _ frames: UnsafeMutableBufferPointer<FrameNumber>
+  ) -> (count: Int, failure: PinError?) {
+    let request = PinRequest(
+      process: process, space: space, address: VirtualAddress(page: page), pages: frames.count,
+      flags: [.get, .write, .splitPMD, .touch, .remote], entry: .remote, isPin: false, purpose: PinLabel(""),
+      accounting: .none)
+    let taken = pinSlowly(request, PinRange(start: page, frames: frames))
+    return (taken.count, taken.failure)
+  }
+
   /// The reason why an area does not give its pages to a caller with these flags; nil if it does.
   ///
   /// - Kernel: mm/gup.c:check_vma_flags (6.1); without filesystem DAX, secret memory, protection keys.
@@ -135,7 +150,7 @@ extension Pins {
     }
     let entry = slot.entry
     if entry.isNone { return hole(place) }
-    if entry.isMigration { return .fault(unshare: false) }
+    if entry.swapKind != nil { return .fault(unshare: false) }
     if entry.isProtNone, !flags.contains(.force) { return .fault(unshare: false) }
     let offset = slot.level == 1 ? Int(virtual & UInt64(geometry.tableEntries - 1)) : 0
     let frame = entry.frame + offset

@@ -120,7 +120,19 @@ extension Catalogue {
     CatalogueRow(62, "many faults on one device page", "P6", "1afaeb8293c9", needs: [.deviceMemory]),
     CatalogueRow(63, "range fault spins on a locked folio", "P6", nil, needs: [.deviceMemory]),
     CatalogueRow(
-      65, "exclusive access against fork and protection", "P8 P3", nil, needs: [.exclusiveAccess]),
-    CatalogueRow(66, "pin by migration, as posted", "P4 P2 P8", "seed 003", needs: [.exclusiveAccess]),
+      65, "exclusive access against faults, forks and discards", "P8 P3 P1", nil,
+      .fixed(
+        .exclusiveForkRestore, "a fork takes a page back from the device before it copies the entry",
+        in: "65-fork-of-an-exclusive-page", find: .bounded(upTo: 0)),
+      .fixed(
+        .exclusiveRevokeFirst, "a fault takes a page from the device before it maps it",
+        in: "65-touch-of-an-exclusive-page", find: .bounded(upTo: 0)),
+      .fixed(
+        .exclusiveEntryCheck, "a device gets a page only while the entry says that it has it",
+        in: "65-discarded-meanwhile", clear: .bounded(upTo: 2)),
+      .fixed(
+        .exclusiveHoldsLock, "a page stays locked until the device has it", in: "65-touched-meanwhile",
+        with: [.exclusiveEntryCheck], clear: .bounded(upTo: 2))),
+    CatalogueRow(66, "pin by migration, as posted", "P4 P2 P8", "seed 003", needs: [.deviceMemory]),
   ]
 }

@@ -127,7 +127,6 @@ enum CatalogueNeed: String, Sendable {
   case memoryFailure = "memory failure"
   case entry = "a safeguard and a scenario"
   case deviceMemory = "device memory"
-  case exclusiveAccess = "exclusive device access"
 
   /// The work after which the engine has it.
   var comesWith: String {
@@ -135,7 +134,7 @@ enum CatalogueNeed: String, Sendable {
     case .collapse, .split, .files, .reclaim, .ksm, .userfaultfd, .softDirty, .secretMemory,
       .sharedTables, .memoryFailure:
       "the rest of the memory manager"
-    case .entry, .deviceMemory, .exclusiveAccess: "devices"
+    case .entry, .deviceMemory: "devices"
     }
   }
 }

@@ -40,7 +40,9 @@ struct ExploredMachine {
     let (spec, processors) = Self.spread(scenario)
     do {
       var configuration = try MachineConfiguration(spec, policy: policy, backing: .none)
-      let hasDevices = scenario.actors.contains { $0.steps.contains { $0.verb.word == .container } }
+      let hasDevices = scenario.actors.contains {
+        $0.steps.contains { [.container, .device].contains($0.verb.word) }
+      }
       configuration.limits = hasDevices ? .explored.withDevices : .explored
       configuration.without = without
       let adds = scenario.actors.contains { $0.steps.contains { $0.verb.word == .add } }

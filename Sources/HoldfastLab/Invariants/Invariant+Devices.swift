@@ -49,6 +49,38 @@ extension Invariant {
       return found
     },
     Invariant(
+      name: "exclusive-is-unmapped", source: "53; P8",
+      statement:
+        "where a device has a page exclusively, the processor's entry says so, and no entry maps the page",
+      moment: .quiesced
+    ) { context in
+      let machine = context.machine
+      var found: [String] = []
+      for mirror in machine.mirrors.all {
+        for held in machine.mirrors.pages(of: mirror) {
+          let what =
+            "mirror \(mirror.id.rawValue) has \(held.frame) at page 0x\(String(held.page, radix: 16)) exclusively"
+          if !context.recount.exclusive.contains(where: {
+            $0 == (held.frame, held.page, mirror.space)
+          }) {
+            found.append("\(what), and no entry there says so")
+          }
+          if context.recount.anonymousMappings.contains(where: { mapped in
+            mapped.frame == held.frame && !context.recount.exclusive.contains { $0 == mapped }
+          }) {
+            found.append("\(what), and an entry maps it")
+          }
+        }
+      }
+      for entry in context.recount.exclusive {
+        let page = machine.memmap.page(machine.memmap.head(of: entry.frame))
+        if !page.mapping.isAnonymous || page.isHugetlb {
+          found.append("\(entry.frame) is a device's, and not anonymous")
+        }
+      }
+      return found
+    },
+    Invariant(
       name: "charge-of-a-mapping", source: "57, 58",
       statement: "a mapping is charged every page that is pinned for it, and nothing while none is",
       moment: .quiesced

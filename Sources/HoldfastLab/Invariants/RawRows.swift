@@ -47,6 +47,26 @@ extension StateMap {
     return row[AddressSpaceRow.live] == 0 ? 0 : row[AddressSpaceRow.rootTable].index
   }
 
+  /// Looks at the pages that devices have exclusively, with the device, until `look` gives something.
+  @inline(__always)
+  func mirroredFrames<Result>(_ look: (_ frame: FrameNumber, _ mirror: Int) -> Result?) -> Result? {
+    let used = usedRows(.mirrors)
+    if used == 0 { return nil }
+    for mirror in 1...used {
+      let row = row(layout.mirrors, mirror)
+      if row[MirrorRow.live] == 0 { continue }
+      if let found = pages(under: row[MirrorRow.root], { look($0, mirror) }) { return found }
+    }
+    return nil
+  }
+
+  private func pages<Result>(under root: RowID, _ look: (FrameNumber) -> Result?) -> Result? {
+    if root == .none { return nil }
+    let row = row(layout.mirroredPages, root.index)
+    return look(row[MirroredPageRow.frame]) ?? pages(under: row[MirroredPageRow.left], look)
+      ?? pages(under: row[MirroredPageRow.right], look)
+  }
+
   /// A record of the ledger.
   @inline(__always)
   func record(_ index: Int) -> RawRecord { RawRecord(row: row(layout.pinRecords, index)) }

@@ -22,10 +22,12 @@ struct Recount {
   private(set) var translationFrames: Set<FrameNumber> = []
   /// Writable entries: page, and whether it is anonymous and not exclusive.
   private(set) var writableNotExclusive: [FrameNumber] = []
-  /// Entries that map anonymous pages.
+  /// Entries that map anonymous pages, or that devices have exclusively.
   private(set) var anonymousMappings: [(frame: FrameNumber, page: UInt64, space: RowID)] = []
   /// Frames that migration entries name.
   private(set) var migrating: [FrameNumber] = []
+  /// Entries of pages that a device has exclusively.
+  private(set) var exclusive: [(frame: FrameNumber, page: UInt64, space: RowID)] = []
   /// Lists that are broken: a sentence each.
   private(set) var brokenLists: [String] = []
 
@@ -58,19 +60,22 @@ struct Recount {
       migrating.append(entry.frame)
       return
     }
-    guard entry.mapsFrame, !entry.isSpecial else { return }
+    guard entry.mapsFrame || entry.isExclusive, !entry.isSpecial else { return }
     let head = machine.memmap.head(of: entry.frame)
     refer(head, by: 1)
-    if level == 1 {
+    if entry.isExclusive {
+      exclusive.append((entry.frame, page, space))
+      if machine.policy.exclusiveAccess == .page { smallMappings[entry.frame, default: 0] += 1 }
+    } else if level == 1 {
       hugeMappings[head, default: 0] += 1
     } else {
       smallMappings[entry.frame, default: 0] += 1
     }
-    let exclusive = machine.memmap.page(entry.frame).has(.anonExclusive)
+    let isExclusive = machine.memmap.page(entry.frame).has(.anonExclusive)
     guard machine.memmap.page(head).mapping.isAnonymous else { return }
     anonymousMappings.append((entry.frame, page, space))
-    if exclusive { mappers[entry.frame, default: []].insert(space.rawValue) }
-    if entry.isWritable, !exclusive { writableNotExclusive.append(entry.frame) }
+    if isExclusive { mappers[entry.frame, default: []].insert(space.rawValue) }
+    if entry.mapsFrame, entry.isWritable, !isExclusive { writableNotExclusive.append(entry.frame) }
   }
 
   private mutating func countObjects() {

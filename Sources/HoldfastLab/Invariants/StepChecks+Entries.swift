@@ -10,14 +10,16 @@ extension StepChecks {
       let head = frame - map.page(frame).headOffset
       return map.page(head).flags.contains(.locked) ? nil : unlocked(frame, table)
     }
-    guard entry.mapsFrame, !entry.isSpecial else { return nil }
+    guard entry.mapsFrame || entry.isExclusive, !entry.isSpecial else { return nil }
     let page = map.page(frame)
     let head = frame &- page.headOffset
     let top = map.page(head)
     if top.references <= 0 || !top.isOf(.none) && !top.isOf(.table) { return unallocated(frame, table) }
+    if entry.isExclusive { return nil }
     if policy.tracksExclusive, entry.isWritable, top.isAnonymous, !page.flags.contains(.anonExclusive) {
       return writableShared(frame, table)
     }
+    if let mirror = mirror(of: frame) { return mappedToo(frame, table, mirror) }
     return releasing == 0 && !isDiscarding ? incoherentPin() : nil
   }
 
@@ -47,6 +49,25 @@ extension StepChecks {
       table &+= 1
     }
     return nil
+  }
+
+  /// The device that has a page exclusively, if one has.
+  private func mirror(of frame: Int) -> Int? {
+    map.mirroredFrames { $0.index == frame ? $1 : nil }
+  }
+
+  /// The first breach that the tables of a device show, when its lock is released.
+  func mirror(_ mirror: Int) -> InvariantViolation? {
+    map.mirroredFrames { frame, mirror in
+      let page = map.page(frame.index)
+      if map.page(frame.index &- page.headOffset).references <= 0 {
+        return StepInvariant.exclusiveIsAlone.broken(
+          "mirror \(mirror) has \(frame), which is free, exclusively")
+      }
+      return entry { $0.mapsFrame && $0.frame == frame && !$0.isSpecial }.map {
+        mappedToo(frame.index, $0, mirror)
+      }
+    }
   }
 
   // MARK: - The ledger
@@ -166,6 +187,12 @@ extension StepChecks {
   private func unallocated(_ frame: Int, _ table: Int) -> InvariantViolation {
     StepInvariant.mappedIsAllocated.broken(
       "\(FrameNumber(frame)) is mapped by table page \(table) with \(map.page(frame).references) references")
+  }
+
+  @inline(never)
+  private func mappedToo(_ frame: Int, _ table: Int, _ mirror: Int) -> InvariantViolation {
+    StepInvariant.exclusiveIsAlone.broken(
+      "mirror \(mirror) has \(FrameNumber(frame)) exclusively, and table page \(table) maps it")
   }
 
   @inline(never)

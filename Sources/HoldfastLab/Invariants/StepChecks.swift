@@ -65,6 +65,9 @@ package final class StepChecks {
     if let place = map.layout.nodes.place(of: offset) {
       return place.byte == NodeRow.lruLock.offset ? lruLists(place.row) : nil
     }
+    if let place = map.layout.mirrors.place(of: offset) {
+      return place.byte == MirrorRow.lock.offset ? mirror(place.row) : nil
+    }
     guard let place = map.layout.global.place(of: offset) else { return nil }
     switch place.byte {
     case GlobalRow.ledgerLock.offset: return ledger()

@@ -83,6 +83,9 @@ extension StepInvariant {
     statement:
       "no long-term pin is in CMA, or in ZONE_MOVABLE where the policy forbids it, failures ignored or not",
     moment: "always, from the record on; a block may be isolated afterwards")
+  static let exclusiveIsAlone = StepInvariant(
+    name: "exclusive-is-alone", source: "53; P1, P8",
+    statement: "a page that a device has exclusively is allocated, and no entry maps it", moment: "always")
   static let freeListsWhole = StepInvariant(
     name: "free-lists-whole", source: "3, 5, 6, 7",
     statement:
@@ -109,7 +112,8 @@ extension StepInvariant {
     countsNotNegative, freeNotInUse, mappingsAreReferences, pinsAreReferences, listedIsReferenced,
     exclusiveOnce,
     writableIsExclusive, migratingIsLocked, mappedIsAllocated, walkedIsLive, tablePlacement, scopePlacement,
-    offlineIsUnused, zeroPageIsZero, pinnedIsHeld, pinCoherence, longtermPlacement, freeListsWhole,
+    offlineIsUnused, zeroPageIsZero, pinnedIsHeld, pinCoherence, longtermPlacement,
+    exclusiveIsAlone, freeListsWhole,
     areaBlocksStay, perCPUListsWhole, lruListsWhole, zoneCountsOrdered,
   ]
 

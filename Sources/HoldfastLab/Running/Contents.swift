@@ -11,6 +11,17 @@ extension Stage {
     for i in words.indices { words[i] = pattern.word(at: offset + UInt64(i * 8)) }
   }
 
+  /// Adds 1 to every byte of a page, so that byte N of a pattern becomes N + 1.
+  ///
+  /// Words are added, so that 255 carries over.
+  func addToBytes(of frame: FrameNumber) {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let page = machine.memmap.page(frame)
+    page.contentTag = page.contentTag &+ ones
+    guard let words = machine.bytes(of: frame)?.bindMemory(to: UInt64.self) else { return }
+    for i in words.indices { words[i] = words[i] &+ ones }
+  }
+
   /// Fails where a frame does not hold a page of the pattern.
   func compare(_ pattern: Pattern, page index: Int, in frame: FrameNumber) throws(StepStop) {
     guard holds(pattern, page: index, in: frame) else {

@@ -30,7 +30,12 @@ public enum EngineLimits {
       }
     case .advise(_, let advice):
       Advice.implemented.contains(advice) ? nil : "advice \(advice.rawValue)"
-    case .remap, .lock, .unlock, .split, .clearRefs, .ksm, .device: verb.word.rawValue
+    case .remap, .lock, .unlock, .split, .clearRefs, .ksm: verb.word.rawValue
+    case .device(let action, _):
+      switch action {
+      case .exclusive, .checkExclusive, .atomic: nil
+      case .migrateToDevice, .migrateToSystem, .read, .write, .snapshot: "device \(action.rawValue)"
+      }
     default: nil
     }
   }

@@ -110,6 +110,8 @@ final class Stage {
   var containers: [String: OpenContainer] = [:]
   /// Devices that are in a container.
   var devices: [String: DeviceGroup] = [:]
+  /// The devices that mirror processes, by process.
+  var mirrors: [String: DeviceMirror] = [:]
   /// Labels by the clock of the step that took a pin, so that holders can be named.
   var pinLabels: [(owner: ProcessID, tick: UInt64, label: String, pin: String?)] = []
   /// CMA areas by name.
@@ -149,6 +151,7 @@ final class Stage {
     keptIsolations = other.keptIsolations
     containers = other.containers
     devices = other.devices
+    mirrors = other.mirrors
     pinLabels = other.pinLabels
     areaIndex = other.areaIndex
     isVerbose = other.isVerbose

@@ -147,6 +147,7 @@ extension Stage {
     machine.exit(process)
     processes[actor.process] = nil
     closeContainers(of: actor.process, on: processor)
+    closeMirror(of: actor.process)
     return StepResult()
   }
 

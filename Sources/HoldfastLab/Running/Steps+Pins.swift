@@ -117,12 +117,6 @@ extension Stage {
     return done
   }
 
-  func device(
-    _ action: DeviceAction, _ part: Part, by actor: Scenario.Actor
-  ) throws(StepStop) -> StepResult {
-    throw .lacking("device")
-  }
-
   func dump(_ part: Part) throws(StepStop) -> StepResult {
     let owner = try owner(of: part)
     var lines: [String] = []

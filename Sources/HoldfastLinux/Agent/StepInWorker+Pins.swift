@@ -171,6 +171,7 @@ extension StepInWorker {
   func device(
     _ action: DeviceAction, _ part: Part, by actor: Scenario.Actor
   ) throws(StepStop) -> StepResult {
+    if action == .atomic { throw .skipped("the test device hmm_dmirror has no atomic access") }
     try onlyInGuest("the test device hmm_dmirror")
     let (address, pages) = (part.address, part.pages)
     let session: MirrorSession
@@ -188,6 +189,7 @@ extension StepInWorker {
       case .checkExclusive:
         // The driver refuses while it has the pages (lib/test_hmm.c:dmirror_check_atomic (6.1)).
         if try session.device.isExclusive(address: address, pages: pages) { throw .notPermitted }
+      case .atomic: break
       case .migrateToDevice:
         reply.pages = Int64(try session.device.migrateToDevice(address: address, pages: pages).outcome.pages)
       case .migrateToSystem:

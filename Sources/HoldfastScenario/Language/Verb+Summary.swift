@@ -212,6 +212,7 @@ extension DeviceAction {
     switch self {
     case .exclusive: "give the device exclusive access to"
     case .checkExclusive: "check the device's exclusive access to"
+    case .atomic: "let the device add atomically to"
     case .migrateToDevice: "move into device memory"
     case .migrateToSystem: "move back from device memory"
     case .read: "let the device read"

@@ -49,6 +49,8 @@ public enum DeviceAction: String, Sendable, Hashable, Codable, CaseIterable {
   case exclusive
   /// Fails with EPERM while the device has exclusive access.
   case checkExclusive = "check-exclusive"
+  /// The device adds 1 to every byte, a page at a time; only while it has exclusive access, else ENOENT.
+  case atomic
   /// migrate_vma into device-private memory.
   case migrateToDevice = "migrate-to"
   /// migrate_vma back.

@@ -26,7 +26,7 @@ import Testing
     arguments: [
       ("49-migration-against-pin", "pin-test-after-clear"),
       ("49-migration-against-pin", "compare-after-unmap"),
-      ("40-fresh-page", "immovable-target"),
+      ("40-fresh-page", "immovable-target"), ("65-touched-meanwhile", "exclusive-holds-lock"),
     ])
   func redundant(scenario: String, safeguard: String) throws {
     let report = try Self.explore(scenario, without: [safeguard], bound: 2, executions: 400)
