@@ -78,8 +78,7 @@ extension Devices {
   ///
   /// - Returns: how many there are; one, if it is the zero page.
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_pin_pages_remote (6.1); without areas of frames without
-  ///   descriptors, pages that emulated devices have pinned; the limit is the mapper's, also where another process
-  ///   makes a new domain.
+  ///   descriptors, pages that emulated devices have pinned.
   private func pinRun(
     _ batches: inout PinBatches, from first: Int, of pages: Int, _ mapping: Mapping, by process: Process
   ) throws(DeviceError) -> Int {
