@@ -81,7 +81,7 @@ extension Stage: ObservedGround {
 
   /// The name of the actor whose process holds the pages.
   func actorName(of holder: PinHolder) -> String {
-    processes.first { $0.value.id == holder.owner }?.key ?? holder.ownerName
+    actors[holder.owner] ?? holder.ownerName
   }
 
   func number(_ value: Subject.ProcessValue, ofProcess name: String) -> Int64? {

@@ -88,7 +88,16 @@ final class Stage {
   let machine: Machine
   let scenario: Scenario
   let policy: PolicyName
-  var processes: [String: Process] = [:]
+  var processes: [String: Process] = [:] {
+    didSet {
+      actors = actors.filter { processes[$0.value] != nil }
+      for (name, process) in processes where oldValue[name] == nil { actors[process.id] = name }
+    }
+  }
+  /// The actors by the numbers of their processes.
+  ///
+  /// Nothing orders another actor's look into the row of a process with the fork that makes it.
+  private(set) var actors: [ProcessID: String] = [:]
   /// Threads that have a row of their own, by actor.
   var threads: [String: Process] = [:]
   /// The processor of each actor, for those that begin with a fork.
