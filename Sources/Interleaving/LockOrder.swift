@@ -46,7 +46,9 @@ public enum LockOrder {
   ///
   /// For a machine that no other thread knows yet, and for a look at all of a machine at rest.
   ///
-  /// - Parameter why: the argument, for the reader of the call.
+  /// - Parameters:
+  ///   - why: the argument, for the reader of the call.
+  ///   - body: what is done meanwhile.
   @inlinable @inline(__always)
   public static func atRest<Result, Failure: Error>(
     _ why: StaticString, _ body: () throws(Failure) -> Result

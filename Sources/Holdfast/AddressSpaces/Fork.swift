@@ -10,6 +10,7 @@ extension Machine {
   /// are those of the parent; nothing is locked or charged in the child, and it has pinned nothing.
   ///
   /// - Parameters:
+  ///   - process: the parent.
   ///   - name: the name that listings show, if not the parent's.
   ///   - processor: the processor that the child runs on, if not the parent's.
   /// - Throws: EINVAL for a processor that does not exist, ESRCH for a process that has ended, EAGAIN if the

@@ -8,7 +8,10 @@ extension Machine {
   /// A group whose IOMMU has a domain in the container shares it. Another one gets a domain of its own, in which
   /// all mappings are repeated; if only emulated devices were there before, their pages are pinned now.
   ///
-  /// - Parameter process: the caller, whose memory is pinned and whose limit holds.
+  /// - Parameters:
+  ///   - device: the group.
+  ///   - handle: the container.
+  ///   - process: the caller, whose memory is pinned and whose limit holds.
   /// - Throws: EINVAL if the group is in a container; EBUSY while mappings have no address; EINVAL if its addresses do not
   ///   fit, EFAULT if only emulated devices were there before; EPERM if its interrupts are not remapped; what `mapDMA`
   ///   throws. The container is as before.

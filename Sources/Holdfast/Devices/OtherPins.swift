@@ -93,6 +93,9 @@ extension Machine {
   /// come later (lib/iov_iter.c:iov_iter_extract_pages (6.12)).
   ///
   /// - Parameters:
+  ///   - process: the caller.
+  ///   - address: where the memory begins.
+  ///   - length: its bytes.
   ///   - fills: whether the transfer writes the memory, as a read of a file does; its pages are marked dirty then.
   ///   - body: is called with the frames of each batch, and the place of the first in the range.
   /// - Returns: the pages that were transferred: fewer than the range has if one cannot be pinned.

@@ -58,7 +58,9 @@ extension Machine {
   /// The pages of a container's mappings that a device and the address space see in different frames: those that
   /// were discarded, or exchanged, under the pins.
   ///
-  /// - Parameter range: the device's addresses that are looked at.
+  /// - Parameters:
+  ///   - handle: the container.
+  ///   - range: the device's addresses that are looked at.
   public func incoherentPages(
     of handle: DeviceContainer, in range: ClosedRange<UInt64> = 0...UInt64.max
   ) -> [IncoherentPage] {

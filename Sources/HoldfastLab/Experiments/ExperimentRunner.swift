@@ -8,6 +8,7 @@ public enum ExperimentRunner {
   /// real time is not.
   ///
   /// - Parameters:
+  ///   - experiment: what is run.
   ///   - runs: of each point of each series; nil for as many as the experiment says.
   ///   - seed: where the random numbers begin.
   ///   - progress: told before each run how many there are and how many have ended.

@@ -70,7 +70,10 @@ extension Experiment {
 
   /// The scenario of a run.
   ///
-  /// - Parameter draw: chooses a number of each range.
+  /// - Parameters:
+  ///   - point: the number of the axis's point, from 0.
+  ///   - series: the number of the series, from 0.
+  ///   - draw: chooses a number of each range.
   public func scenario(
     _ point: Int, _ series: Int, draw: (ClosedRange<Int>) -> Int
   ) throws(ScenarioError) -> Scenario {

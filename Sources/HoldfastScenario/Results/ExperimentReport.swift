@@ -19,7 +19,10 @@ public struct ExperimentReport: Codable, Sendable, Equatable {
 
     /// Sums up values.
     ///
-    /// - Parameter isShare: whether they are 0 and 1.
+    /// - Parameters:
+    ///   - point: the point of the axis.
+    ///   - values: one for each run; nil where the run did not show the measure.
+    ///   - isShare: whether they are 0 and 1.
     public init(_ point: Experiment.Point, _ values: [Double?], isShare: Bool) {
       self.point = point.name
       number = point.number
