@@ -231,7 +231,7 @@ import Testing
     var isSame = false
     try machine.directTransfer(process, at: start, length: 4096, fills: true) { frames, _ in
       guard let child = try? machine.fork(process) else { return }
-      try? machine.touch(process, start, write: true)
+      _ = try? machine.touch(process, start, write: true)
       isSame = rig.frame(start) == frames[0]
       machine.exit(child)
     }
