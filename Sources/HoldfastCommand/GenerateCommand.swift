@@ -34,6 +34,14 @@ struct GenerateCommand: ParsableCommand {
   /// Of what kind the region's memory is.
   enum MemoryWord: String, ExpressibleByArgument, CaseIterable {
     case `private`, memfd, huge
+
+    var memory: ScenarioGenerator.Memory {
+      switch self {
+      case .private: .private
+      case .memfd: .memfd
+      case .huge: .huge
+      }
+    }
   }
 
   @Option(help: "Of what kind the region's memory is; huge pages have four small ones here.")
@@ -77,8 +85,7 @@ struct GenerateCommand: ParsableCommand {
       try Console.write(GenerateText.list(GeneratedOperation.all, palette: Console.palette))
       return
     }
-    let kind = ScenarioGenerator.Memory(rawValue: memory.rawValue) ?? .private
-    let generator = ScenarioGenerator(try chosen(), actors: actors, pages: pages, memory: kind)
+    let generator = ScenarioGenerator(try chosen(), actors: actors, pages: pages, memory: memory.memory)
     let scenarios = sample.map { generator.sample($0, seed: seed ?? 1) } ?? generator.scenarios
     if let out { try write(scenarios, to: out) }
     if explore {

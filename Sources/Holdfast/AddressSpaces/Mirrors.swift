@@ -146,7 +146,7 @@ extension Mirrors {
     return new
   }
 
-  /// Ends a mirror: what the device has is its no more, and is restored by faults as ever.
+  /// Ends a mirror: the device loses its pages, and faults restore their entries.
   package func close(_ id: RowID) {
     let old = mirror(id)
     let space = spaces.space(old.space)
@@ -221,15 +221,7 @@ extension Mirrors {
   ///
   /// - Locks: the caller holds the mirror's lock, or nothing runs.
   package func pages(of mirror: Mirror) -> [MirroredPage] {
-    func collect(_ root: RowID, _ found: inout [MirroredPage]) {
-      guard root != .none else { return }
-      collect(page(root).left, &found)
-      found.append(page(root))
-      collect(page(root).right, &found)
-    }
-    var found: [MirroredPage] = []
-    collect(mirror.root, &found)
-    return found
+    ascending(MirroredPage.self, under: mirror.root)
   }
 
   /// The devices that mirror spaces; nothing runs.

@@ -44,17 +44,7 @@ extension Devices {
   ///
   /// - Locks: the caller holds the container's lock.
   package func mappings(of container: Container) -> [Mapping] {
-    var found: [Mapping] = []
-    collect(container.root, &found)
-    return found
-  }
-
-  private func collect(_ root: RowID, _ found: inout [Mapping]) {
-    guard root != .none else { return }
-    let node = mapping(root)
-    collect(node.left, &found)
-    found.append(node)
-    collect(node.right, &found)
+    ascending(Mapping.self, under: container.root)
   }
 
   /// - Kernel: drivers/vfio/vfio_iommu_type1.c:vfio_link_dma (6.1)

@@ -15,8 +15,22 @@ protocol TreeNode {
   static func node(_ id: RowID, of machine: Machine) -> Self
 }
 
-/// Changing a treap. The caller holds the lock that protects it, and keeps its root.
+/// Reading and changing a treap. The caller holds the lock that protects it, and keeps its root.
 extension Room {
+  /// The nodes of a tree, ascending.
+  func ascending<Node: TreeNode>(_ kind: Node.Type, under root: RowID) -> [Node] {
+    func collect(_ root: RowID, _ found: inout [Node]) {
+      guard root != .none else { return }
+      let node = Node.node(root, of: machine)
+      collect(node.left, &found)
+      found.append(node)
+      collect(node.right, &found)
+    }
+    var found: [Node] = []
+    collect(root, &found)
+    return found
+  }
+
   /// Inserts a node; returns the new root.
   func inserted<Node: TreeNode>(_ new: Node, under root: RowID) -> RowID {
     guard root != .none else {
