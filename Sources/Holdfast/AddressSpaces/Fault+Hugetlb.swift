@@ -220,7 +220,7 @@ extension Faults {
   /// Serves a write to a huge page that is mapped read-only: the page is reused or copied.
   ///
   /// The copy of a page of the cache takes the page that is reserved for the place. The reservation has gone where
-  /// the page is the mapping's own, so the copy of that needs one that nobody has been promised.
+  /// the page is the mapping's own, so the copy of that needs one that is not reserved.
   ///
   /// - Locks: the caller holds the fault's mutex, the lock of the page with a reference, and the page-table lock, which
   ///   this releases.

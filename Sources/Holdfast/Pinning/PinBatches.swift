@@ -56,7 +56,7 @@ package struct PinBatches {
     return (count, false)
   }
 
-  /// Pins the next pages, so many at most and at least one.
+  /// Pins the next pages: at least one, and at most `most`.
   ///
   /// - Throws: the error of the first page that cannot be pinned, if there is none before it.
   /// - Locks: takes the space's lock, shared; the caller holds no lock above a container's.

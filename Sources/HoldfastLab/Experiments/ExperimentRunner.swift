@@ -2,7 +2,7 @@ public import HoldfastScenario
 
 /// Runs experiments on the engine.
 public enum ExperimentRunner {
-  /// Runs every point of every series so many times.
+  /// Runs every point of every series as often as `runs` says.
   ///
   /// A run draws the same numbers in every series, and is the same whenever it is run from the same random seed;
   /// real time is not.

@@ -7,7 +7,7 @@ public struct Experiment: Sendable, Equatable {
   public struct Point: Sendable, Equatable {
     /// What tables and plots call it.
     public var name: String
-    /// What stands in the scenario.
+    /// The text that replaces the axis's place in the scenario.
     public var text: String
     /// Its place on the axis; nil if the points are cases without an order.
     public var number: Int?
@@ -37,7 +37,7 @@ public struct Experiment: Sendable, Equatable {
     public var name: String
     /// The policy, if not the scenario's.
     public var policy: PolicyName?
-    /// What stands for names in the scenario.
+    /// The texts that replace places in the scenario, by their names.
     public var texts: [String: String] = [:]
   }
 
